@@ -1,0 +1,1 @@
+//! One function per command: wires the floors together.

@@ -1,0 +1,1 @@
+//! Floor 4: document roots: what to send for a file, and sending it.

@@ -1,0 +1,26 @@
+//! cornac, a FastCGI load balancer and HTTP front end for php-fpm pools.
+//!
+//! The crate is a house with floors; a module may use the floors below it and nothing above or beside it
+//! (`tests/architecture.rs` holds it to that):
+//!
+//! | floor | rooms | what happens there |
+//! |---|---|---|
+//! | 7 | [`runtime`] | threads, listening sockets, signals, a php-fpm of our own |
+//! | 6 | [`front`] | HTTP in, HTTP out |
+//! | 5 | [`site`] | one immutable generation of everything that serves |
+//! | 4 | [`upstream`], [`files`] | members, connections, permits, queue · document roots, sending files |
+//! | 3 | [`config`] | TOML → one resolved model, or every mistake in it |
+//! | 1 | [`fcgi`], [`route`], [`balance`] | bytes, paths and choices: no clock, no socket, no file of their own |
+//!
+//! [`app`] holds one function per command and wires the floors together.
+
+pub mod app;
+pub mod balance;
+pub mod config;
+pub mod fcgi;
+pub mod files;
+pub mod front;
+pub mod route;
+pub mod runtime;
+pub mod site;
+pub mod upstream;

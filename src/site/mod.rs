@@ -1,0 +1,1 @@
+//! Floor 5: one immutable generation of everything that serves.
