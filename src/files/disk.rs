@@ -1,0 +1,1 @@
+//! The file system as the router asks for it: what lies at a path.
