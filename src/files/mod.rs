@@ -39,6 +39,7 @@ use http::{HeaderMap, HeaderValue, Method};
 pub use self::body::FileBody;
 pub use self::coding::Coding;
 pub use self::decide::{Decision, Entity, Stored, decide};
+pub use self::disk::Disk;
 pub use self::ranges::{Span, Spans};
 pub use self::render::Refusal;
 

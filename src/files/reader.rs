@@ -143,6 +143,24 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_is_not_in_the_page_cache_is_read_all_the_same() {
+        let content: Vec<u8> = (0..3 * PIECE).map(|at| (at % 251) as u8).collect();
+        let root = Root::within(std::path::Path::new(env!("CARGO_MANIFEST_DIR")), &[("a", &content)]);
+        let file = open(root.path("a")).unwrap().file;
+        rustix::fs::fsync(&file).unwrap();
+        rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
+        let mut reader = Reader::new(file);
+        let mut span = 0..content.len() as u64;
+        // The kernel may keep what it likes; mostly it does as it is advised, and this is the way by EAGAIN.
+        let mut got = Vec::new();
+        while !span.is_empty() {
+            let piece = std::future::poll_fn(|cx| reader.poll_read(cx, &mut span)).await.unwrap();
+            got.extend_from_slice(&piece);
+        }
+        assert!(got == content);
+    }
+
+    #[tokio::test]
     async fn an_error_of_the_disk_is_an_error_of_the_body() {
         let dir = tempfile::tempdir().unwrap();
         let directory = OwnedFd::from(std::fs::File::open(dir.path()).unwrap());

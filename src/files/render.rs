@@ -150,16 +150,13 @@ mod tests {
 
     #[tokio::test]
     async fn head_is_told_everything_and_sent_nothing() {
-        for (range, length) in [(None, "100"), (Some("bytes=0-4"), "5"), (Some("bytes=0-0,9-9"), "242")] {
-            let ask = |method| {
-                let ask = hundred().ask("a.txt").method(method);
-                if let Some(range) = range { ask.header(RANGE, range) } else { ask }.answer()
-            };
-            // The root is gone by the time of the answer: what is sent is what was opened.
+        let root = hundred();
+        for (range, status) in [("lines=1", 200), ("bytes=0-4", 206), ("bytes=0-0,9-9", 206)] {
+            let ask = |method| root.ask("a.txt").method(method).header(RANGE, range).answer();
             let (head, get) = (ask(Method::HEAD), ask(Method::GET));
-            assert_eq!(head.status(), get.status(), "{range:?}");
-            assert_eq!(head.headers()[CONTENT_LENGTH], length, "{range:?}");
-            assert_eq!(bytes_of(get.into_body()).await.len().to_string(), length, "{range:?}");
+            assert_eq!((head.status().as_u16(), get.status().as_u16()), (status, status), "{range}");
+            let length = bytes_of(get.into_body()).await.len();
+            assert_eq!(head.headers()[CONTENT_LENGTH], length.to_string(), "{range}");
             assert!(bytes_of(head.into_body()).await.is_empty());
         }
     }

@@ -1,5 +1,5 @@
-//! Buffers for pieces of files, lent to a body and taken back when the connection has written them. A piece read into
-//! fresh memory would have to be zeroed first, which costs a third of reading it.
+//! Buffers for pieces of files, lent to a body and taken back when the connection has written them. Fresh
+//! memory would have to be zeroed for each piece before the kernel overwrites it.
 
 use std::cell::RefCell;
 
