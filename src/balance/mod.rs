@@ -1,1 +1,16 @@
-//! Floor 1: choices. Which member, whether it may be used, whether a request may be sent again.
+//! Which member a request should go to, whether it may be tried again, and how long a connection is worth keeping.
+//!
+//! This room only chooses. It has no clock, no socket and no random numbers of its own: time, chance and the members'
+//! present state are arguments. What is done with a choice (permits, connections, the queue) is `upstream`'s.
+
+mod health;
+mod keepalive;
+mod limit;
+mod policy;
+mod retry;
+
+pub use health::{Backoff, Event, Failure, Health, Rules, Standing};
+pub use keepalive::{CloseReason, Keep, Keepalive, Used, may_keep};
+pub use limit::Limit;
+pub use policy::{Members, Policy, PolicyKind};
+pub use retry::{Again, Connection, Repeatable, Seen, Tries, decide};

@@ -1,0 +1,425 @@
+//! A member's health: a state machine in the operator's words, driven by what happened to real requests.
+//!
+//! It owns the states, their order and how they print. What counts as a failure is decided where it is seen
+//! (`upstream`); active probes will be just another source of the same events. Panic mode (every member is out, so all are
+//! used) belongs to whoever sees all members at once.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+/// What happened to a member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// It answered a request that began then.
+    Succeeded {
+        /// When the request was handed to it.
+        began: Instant,
+    },
+    /// It failed a request.
+    Failed(Failure),
+    /// Its ejection is over and a request is on the way to it.
+    ProbeSent,
+    /// That request ended without saying anything about the member (the client left).
+    ProbeLost,
+    /// The operator, or a removal, wants it empty.
+    Drain,
+    /// The operator took it out.
+    TakenDown,
+    /// The operator put it back.
+    PutBack,
+}
+
+/// Why a request failed, as far as the member is to blame. An error page from php is not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// Nobody listens there.
+    Refused,
+    /// The connection was not made in time.
+    ConnectTimeout,
+    /// The address cannot be reached (no route, no such socket file, no permission).
+    Unreachable,
+    /// It closed the connection instead of answering.
+    ClosedEarly,
+    /// It did not answer in time.
+    Silent,
+    /// It stopped in the middle of a reply.
+    Truncated,
+    /// It answered something that is not FastCGI.
+    Garbage,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Refused => "connection refused",
+            Self::ConnectTimeout => "connect timed out",
+            Self::Unreachable => "unreachable",
+            Self::ClosedEarly => "closed without an answer",
+            Self::Silent => "no answer in time",
+            Self::Truncated => "reply cut short",
+            Self::Garbage => "not FastCGI",
+        })
+    }
+}
+
+/// The operator's settings for one member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rules {
+    /// Failures within `window` that eject it; 0 never does (nginx: `max_fails`).
+    pub max_fails: u32,
+    /// The time in which failures add up (nginx: `fail_timeout`).
+    pub window: Duration,
+    /// How long it stays out.
+    pub backoff: Backoff,
+}
+
+/// How long ejections last: doubled with each one in a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backoff {
+    /// The first.
+    pub first: Duration,
+    /// The longest.
+    pub longest: Duration,
+}
+
+impl Backoff {
+    /// 5 s, doubling to 60 s.
+    pub const DEFAULT: Self = Self { first: Duration::from_secs(5), longest: Duration::from_secs(60) };
+
+    /// As the operator set it (`fail_timeout`), doubling to 60 s, or longer if that was asked for.
+    pub fn starting_at(first: Duration) -> Self {
+        Self { first, longest: first.max(Self::DEFAULT.longest) }
+    }
+
+    fn after(self, times: u32) -> Duration {
+        let doubled = self.first.saturating_mul(1 << times.saturating_sub(1).min(16));
+        doubled.min(self.longest)
+    }
+}
+
+impl Rules {
+    /// 3 failures within 10 s, out for 5 s at first.
+    pub const DEFAULT: Self =
+        Self { max_fails: 3, window: Duration::from_secs(10), backoff: Backoff::DEFAULT };
+}
+
+/// The state of a member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Health {
+    /// It gets its share.
+    #[default]
+    Ready,
+    /// It gets its share, but has failed lately.
+    Suspect {
+        /// Failures since `since`.
+        failures: u32,
+        /// As many eject it.
+        of: u32,
+        /// When they began to add up.
+        since: Instant,
+        /// The latest.
+        last: Failure,
+    },
+    /// It gets nothing until then.
+    Ejected {
+        /// When it was put out.
+        since: Instant,
+        /// When it may be tried again.
+        until: Instant,
+        /// The failure that did it.
+        reason: Failure,
+        /// Ejections in a row, this one included.
+        times: u32,
+    },
+    /// Its ejection is over; one request is finding out whether it is back.
+    Probing {
+        /// Why it was put out.
+        reason: Failure,
+        /// Ejections in a row.
+        times: u32,
+        /// When the request went out.
+        since: Instant,
+    },
+    /// It gets nothing new and finishes what it has.
+    Draining,
+    /// The operator took it out.
+    Down,
+}
+
+impl Health {
+    /// The state after an event. Events that say nothing in a state leave it as it is.
+    #[must_use]
+    pub fn on(self, event: Event, now: Instant, rules: &Rules) -> Self {
+        match event {
+            Event::Drain => Self::Draining,
+            Event::TakenDown => Self::Down,
+            Event::PutBack => Self::Ready,
+            Event::Succeeded { began } => self.succeeded(began, now, rules),
+            Event::Failed(failure) => self.failed(failure, now, rules),
+            Event::ProbeSent => self.probe_sent(now),
+            Event::ProbeLost => self.probe_lost(now),
+        }
+    }
+
+    /// Whether a request may be sent there now. After an ejection the answer is yes once: the one who sends it
+    /// reports [`Event::ProbeSent`].
+    pub fn takes_requests(&self, now: Instant) -> bool {
+        match self {
+            Self::Ready | Self::Suspect { .. } => true,
+            Self::Ejected { until, .. } => *until <= now,
+            Self::Probing { .. } | Self::Draining | Self::Down => false,
+        }
+    }
+
+    /// Whether it is out because of failures, not because somebody wanted so: panic mode may use it.
+    pub fn is_out_by_failure(&self) -> bool {
+        matches!(self, Self::Ejected { .. } | Self::Probing { .. })
+    }
+
+    fn succeeded(self, began: Instant, now: Instant, rules: &Rules) -> Self {
+        match self {
+            // Failures add up within a window whatever succeeds between them, as in nginx.
+            Self::Suspect { since, .. } if now.saturating_duration_since(since) > rules.window => Self::Ready,
+            Self::Probing { since, .. } | Self::Ejected { since, .. } if began >= since => Self::Ready,
+            other => other,
+        }
+    }
+
+    fn failed(self, failure: Failure, now: Instant, rules: &Rules) -> Self {
+        match self {
+            Self::Ready => Self::Ready.suspect(1, now, failure, now, rules),
+            Self::Suspect { since, .. } if now.saturating_duration_since(since) > rules.window => {
+                self.suspect(1, now, failure, now, rules)
+            }
+            Self::Suspect { failures, since, .. } => self.suspect(failures + 1, since, failure, now, rules),
+            Self::Probing { times, .. } => Self::ejected(failure, times + 1, now, rules),
+            Self::Ejected { .. } | Self::Draining | Self::Down => self,
+        }
+    }
+
+    fn suspect(self, failures: u32, since: Instant, last: Failure, now: Instant, rules: &Rules) -> Self {
+        match rules.max_fails {
+            0 => self,
+            of if failures < of => Self::Suspect { failures, of, since, last },
+            _ => Self::ejected(last, 1, now, rules),
+        }
+    }
+
+    fn ejected(reason: Failure, times: u32, now: Instant, rules: &Rules) -> Self {
+        Self::Ejected { since: now, until: now + rules.backoff.after(times), reason, times }
+    }
+
+    fn probe_sent(self, now: Instant) -> Self {
+        match self {
+            Self::Ejected { until, reason, times, .. } if until <= now => {
+                Self::Probing { reason, times, since: now }
+            }
+            other => other,
+        }
+    }
+
+    fn probe_lost(self, now: Instant) -> Self {
+        match self {
+            Self::Probing { reason, times, since } => Self::Ejected { since, until: now, reason, times },
+            other => other,
+        }
+    }
+}
+
+/// A member's health together with its present work: what an operator reads, in the log as on the dashboard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// The state.
+    pub health: Health,
+    /// Requests that it is answering.
+    pub in_flight: u32,
+    /// How long the oldest of its requests has waited for a worker, when it is reachable but all of them are busy.
+    pub busy_for: Option<Duration>,
+}
+
+impl Standing {
+    /// The state as one word, for programs (`state` in the API).
+    pub fn word(&self) -> &'static str {
+        match self.health {
+            Health::Ready if self.busy_for.is_some() => "busy",
+            Health::Ready => "ready",
+            Health::Suspect { .. } => "suspect",
+            Health::Ejected { .. } => "ejected",
+            Health::Probing { .. } => "probing",
+            Health::Draining => "draining",
+            Health::Down => "down",
+        }
+    }
+}
+
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = self.word();
+        match (self.health, self.busy_for) {
+            (Health::Ready, Some(wait)) => write!(f, "{word} (no free worker for {})", Seconds(wait)),
+            (Health::Ready | Health::Probing { .. }, _) => f.write_str(word),
+            (Health::Suspect { failures, of, last, .. }, _) => {
+                write!(f, "{word} ({failures} of {of} failures: {last})")
+            }
+            (Health::Ejected { since, until, reason, .. }, _) => {
+                write!(f, "{word} for {} ({reason})", Seconds(until.saturating_duration_since(since)))
+            }
+            (Health::Draining, _) => write!(f, "{word} ({} in flight)", self.in_flight),
+            (Health::Down, _) => write!(f, "{word} (by hand)"),
+        }
+    }
+}
+
+/// A duration in seconds with at most one decimal: `10 s`, `1.2 s`.
+struct Seconds(Duration);
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tenths = (self.0.as_millis() + 50) / 100;
+        match tenths % 10 {
+            0 => write!(f, "{} s", tenths / 10),
+            tenth => write!(f, "{}.{tenth} s", tenths / 10),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REFUSED: Event = Event::Failed(Failure::Refused);
+
+    struct Member {
+        health: Health,
+        now: Instant,
+        rules: Rules,
+    }
+
+    impl Member {
+        fn new(rules: Rules) -> Self {
+            Self { health: Health::Ready, now: Instant::now(), rules }
+        }
+        fn wait(&mut self, seconds: u64) -> &mut Self {
+            self.now += Duration::from_secs(seconds);
+            self
+        }
+        fn on(&mut self, event: Event) -> &mut Self {
+            self.health = self.health.on(event, self.now, &self.rules);
+            self
+        }
+        fn succeeds(&mut self) -> &mut Self {
+            self.on(Event::Succeeded { began: self.now })
+        }
+        fn says(&self) -> String {
+            Standing { health: self.health, in_flight: 3, busy_for: None }.to_string()
+        }
+        fn takes(&self) -> bool {
+            self.health.takes_requests(self.now)
+        }
+    }
+
+    #[test]
+    fn three_failures_within_the_window_eject_a_member_and_it_says_why() {
+        let mut member = Member::new(Rules::DEFAULT);
+        member.on(REFUSED).wait(1).on(REFUSED);
+        assert_eq!(member.says(), "suspect (2 of 3 failures: connection refused)");
+        assert!(member.takes());
+        member.wait(1).on(REFUSED);
+        assert_eq!(member.says(), "ejected for 5 s (connection refused)");
+        assert!(!member.takes());
+    }
+
+    #[test]
+    fn failures_further_apart_than_the_window_do_not_add_up() {
+        let mut member = Member::new(Rules::DEFAULT);
+        member.on(REFUSED).on(REFUSED).wait(11).on(REFUSED);
+        assert_eq!(member.says(), "suspect (1 of 3 failures: connection refused)");
+        member.wait(11).succeeds();
+        assert_eq!(member.says(), "ready");
+    }
+
+    #[test]
+    fn successes_between_failures_do_not_hide_them() {
+        let mut member = Member::new(Rules::DEFAULT);
+        member.on(REFUSED).succeeds().on(REFUSED).succeeds().on(REFUSED);
+        assert_eq!(member.says(), "ejected for 5 s (connection refused)");
+    }
+
+    #[test]
+    fn max_fails_0_is_never_ejected() {
+        let mut member = Member::new(Rules { max_fails: 0, ..Rules::DEFAULT });
+        for _ in 0..100 {
+            member.on(REFUSED);
+        }
+        assert_eq!(member.says(), "ready");
+    }
+
+    #[test]
+    fn after_an_ejection_one_request_finds_out_and_a_success_brings_the_member_back() {
+        let mut member = Member::new(Rules { max_fails: 1, ..Rules::DEFAULT });
+        member.on(REFUSED).wait(5);
+        assert!(member.takes());
+        member.on(Event::ProbeSent);
+        assert_eq!(member.says(), "probing");
+        assert!(!member.takes(), "one request, not two");
+        member.succeeds();
+        assert_eq!(member.says(), "ready");
+    }
+
+    #[test]
+    fn each_ejection_in_a_row_lasts_twice_as_long_up_to_a_minute() {
+        let mut member = Member::new(Rules { max_fails: 1, ..Rules::DEFAULT });
+        member.on(REFUSED);
+        for seconds in [5, 10, 20, 40, 60, 60] {
+            assert_eq!(member.says(), format!("ejected for {seconds} s (connection refused)"));
+            member.wait(seconds - 1);
+            assert!(!member.takes());
+            member.wait(1).on(Event::ProbeSent).on(REFUSED);
+        }
+        member.wait(60).on(Event::ProbeSent).succeeds().on(REFUSED);
+        assert_eq!(member.says(), "ejected for 5 s (connection refused)", "a success ends the row");
+    }
+
+    #[test]
+    fn the_operators_fail_timeout_is_the_first_ejection() {
+        let backoff = Backoff::starting_at(Duration::from_secs(10));
+        let mut member = Member::new(Rules { max_fails: 1, backoff, ..Rules::DEFAULT });
+        assert_eq!(member.on(REFUSED).says(), "ejected for 10 s (connection refused)");
+        let hour = Backoff::starting_at(Duration::from_secs(3600));
+        assert_eq!(hour.after(9), Duration::from_secs(3600));
+    }
+
+    #[test]
+    fn an_answer_to_an_older_request_does_not_end_an_ejection() {
+        let mut member = Member::new(Rules { max_fails: 1, ..Rules::DEFAULT });
+        let began = member.now;
+        member.wait(1).on(REFUSED).wait(1).on(Event::Succeeded { began });
+        assert_eq!(member.says(), "ejected for 5 s (connection refused)");
+        member.succeeds();
+        assert_eq!(member.says(), "ready", "but one sent in panic mode does");
+    }
+
+    #[test]
+    fn a_probe_whose_client_left_is_made_again_by_the_next_request() {
+        let mut member = Member::new(Rules { max_fails: 1, ..Rules::DEFAULT });
+        member.on(REFUSED).wait(5).on(Event::ProbeSent).on(Event::ProbeLost);
+        assert!(member.takes());
+    }
+
+    #[test]
+    fn the_operators_word_overrules_what_happens() {
+        let mut member = Member::new(Rules { max_fails: 1, ..Rules::DEFAULT });
+        assert_eq!(member.on(Event::Drain).on(REFUSED).succeeds().says(), "draining (3 in flight)");
+        assert_eq!(member.on(Event::TakenDown).on(REFUSED).says(), "down (by hand)");
+        assert!(!member.takes() && !member.health.is_out_by_failure());
+        assert_eq!(member.on(Event::PutBack).says(), "ready");
+    }
+
+    #[test]
+    fn a_reachable_member_without_a_free_worker_is_busy_and_not_down() {
+        let busy_for = Some(Duration::from_millis(1_234));
+        let standing = Standing { health: Health::Ready, in_flight: 4, busy_for };
+        assert_eq!(standing.to_string(), "busy (no free worker for 1.2 s)");
+        assert_eq!(standing.word(), "busy");
+    }
+}

@@ -1,0 +1,221 @@
+//! The policies: given the members as they are now, the one that a request should go to.
+//!
+//! One file a policy; this one owns the view that they look through and the rule that backups come last. A policy does
+//! not keep an order: whoever asks marks a member unusable (tried already, no permit free) and asks again.
+
+mod least_conn;
+mod random;
+mod rendezvous;
+mod smooth;
+
+use rand::Rng;
+use smooth::Turns;
+
+/// The members of a pool as a policy sees them, by index. A trait, so that nothing is copied to ask a question.
+pub trait Members {
+    /// How many members there are, usable or not.
+    fn len(&self) -> usize;
+    /// Whether there is no member at all.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+    /// Its share of the requests, relative to the others; 0 gets none.
+    fn weight(&self, index: usize) -> u32;
+    /// Requests that it is answering at this moment.
+    fn in_flight(&self, index: usize) -> u32;
+    /// Whether this request may go there now.
+    fn usable(&self, index: usize) -> bool;
+    /// Whether it only serves while no primary is usable.
+    fn backup(&self, index: usize) -> bool;
+    /// Its identity: stays the same when other members come and go.
+    fn key(&self, index: usize) -> u64;
+}
+
+/// What the operator asked for (`policy` of a pool).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PolicyKind {
+    /// nginx's smooth weighted round robin.
+    RoundRobin,
+    /// The fewest requests in flight for its weight.
+    #[default]
+    LeastConn,
+    /// The less loaded of two drawn by weight.
+    Random,
+    /// The same member for the same client address.
+    IpHash,
+    /// The same member for the same key.
+    Hash,
+}
+
+/// A policy with the memory that it needs from one request to the next.
+#[derive(Debug)]
+pub struct Policy {
+    kind: PolicyKind,
+    turns: Turns,
+}
+
+impl Policy {
+    /// A policy that has chosen nothing yet.
+    pub fn new(kind: PolicyKind) -> Self {
+        Self { kind, turns: Turns::default() }
+    }
+
+    /// What was asked for.
+    pub fn kind(&self) -> PolicyKind {
+        self.kind
+    }
+
+    /// The best usable member for a request whose hash is `key` (only the hash policies look at it). A backup is
+    /// named only when no primary is usable; `None` when nobody is.
+    pub fn prefer(&mut self, members: &impl Members, key: u64, rng: &mut impl Rng) -> Option<usize> {
+        let primaries = |index| eligible(members, index) && !members.backup(index);
+        let backups = |index| eligible(members, index) && members.backup(index);
+        self.among(members, &primaries, key, rng).or_else(|| self.among(members, &backups, key, rng))
+    }
+
+    fn among(
+        &mut self,
+        members: &impl Members,
+        eligible: &impl Fn(usize) -> bool,
+        key: u64,
+        rng: &mut impl Rng,
+    ) -> Option<usize> {
+        match self.kind {
+            PolicyKind::RoundRobin => self.turns.next(members, eligible),
+            PolicyKind::LeastConn => least_conn::choose(&mut self.turns, members, eligible),
+            PolicyKind::Random => random::choose(members, eligible, rng),
+            PolicyKind::IpHash | PolicyKind::Hash => rendezvous::choose(members, eligible, key),
+        }
+    }
+}
+
+fn eligible(members: &impl Members, index: usize) -> bool {
+    members.usable(index) && members.weight(index) > 0
+}
+
+/// Whether member `a` is less loaded than `b` for its weight, without dividing.
+fn compare_load(members: &impl Members, a: usize, b: usize) -> std::cmp::Ordering {
+    let load_of_a = u64::from(members.in_flight(a)) * u64::from(members.weight(b));
+    let load_of_b = u64::from(members.in_flight(b)) * u64::from(members.weight(a));
+    load_of_a.cmp(&load_of_b)
+}
+
+#[cfg(test)]
+pub(super) mod testing {
+    use super::Members;
+
+    /// A member as a test describes it.
+    #[derive(Clone, Debug)]
+    pub(crate) struct Fake {
+        pub(crate) weight: u32,
+        pub(crate) in_flight: u32,
+        pub(crate) usable: bool,
+        pub(crate) backup: bool,
+        pub(crate) key: u64,
+    }
+
+    pub(crate) struct Fakes(pub(crate) Vec<Fake>);
+
+    impl Fakes {
+        pub(crate) fn weights(weights: &[u32]) -> Self {
+            let fake = |(index, &weight): (usize, &u32)| Fake {
+                weight,
+                in_flight: 0,
+                usable: true,
+                backup: false,
+                key: 0x9e37 + index as u64,
+            };
+            Self(weights.iter().enumerate().map(fake).collect())
+        }
+    }
+
+    impl Members for Fakes {
+        fn len(&self) -> usize {
+            self.0.len()
+        }
+        fn weight(&self, index: usize) -> u32 {
+            self.0[index].weight
+        }
+        fn in_flight(&self, index: usize) -> u32 {
+            self.0[index].in_flight
+        }
+        fn usable(&self, index: usize) -> bool {
+            self.0[index].usable
+        }
+        fn backup(&self, index: usize) -> bool {
+            self.0[index].backup
+        }
+        fn key(&self, index: usize) -> u64 {
+            self.0[index].key
+        }
+    }
+
+    pub(crate) fn rng() -> impl rand::Rng {
+        use rand::SeedableRng;
+        rand::rngs::SmallRng::seed_from_u64(7)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::{Fakes, rng};
+    use super::*;
+
+    const ALL: [PolicyKind; 5] = [
+        PolicyKind::RoundRobin,
+        PolicyKind::LeastConn,
+        PolicyKind::Random,
+        PolicyKind::IpHash,
+        PolicyKind::Hash,
+    ];
+
+    #[test]
+    fn every_policy_uses_a_backup_only_when_no_primary_is_usable() {
+        for kind in ALL {
+            let mut members = Fakes::weights(&[1, 1, 9]);
+            members.0[2].backup = true;
+            let mut policy = Policy::new(kind);
+            for key in 0..50 {
+                assert_ne!(policy.prefer(&members, key, &mut rng()), Some(2), "{kind:?}");
+            }
+            members.0[0].usable = false;
+            members.0[1].usable = false;
+            assert_eq!(policy.prefer(&members, 1, &mut rng()), Some(2), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn every_policy_names_each_member_once_when_asked_again_and_then_nobody() {
+        for kind in ALL {
+            let mut members = Fakes::weights(&[4, 3, 2, 1]);
+            let mut policy = Policy::new(kind);
+            let mut order = Vec::new();
+            while let Some(index) = policy.prefer(&members, 42, &mut rng()) {
+                members.0[index].usable = false;
+                order.push(index);
+            }
+            order.sort_unstable();
+            assert_eq!(order, [0, 1, 2, 3], "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_weight_of_zero_gets_nothing_and_an_empty_pool_has_nobody() {
+        for kind in ALL {
+            let mut policy = Policy::new(kind);
+            assert_eq!(policy.prefer(&Fakes::weights(&[0]), 1, &mut rng()), None, "{kind:?}");
+            assert_eq!(policy.prefer(&Fakes::weights(&[]), 1, &mut rng()), None, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn members_may_come_and_go_between_two_requests() {
+        for kind in ALL {
+            let mut policy = Policy::new(kind);
+            for count in [3, 7, 1, 300, 2] {
+                let chosen = policy.prefer(&Fakes::weights(&vec![2; count]), 5, &mut rng());
+                assert!(chosen.is_some_and(|index| index < count), "{kind:?} {count}");
+            }
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! The resolved model: what every front end of the configuration (TOML now, nginx.conf later) comes to. Every value
+//! is checked and every default filled in, so that nothing above this floor checks again.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use regex::Regex;
+
+use crate::balance::{Keepalive, PolicyKind, Rules};
+use crate::route::{Location, PoolId, Rule, Settings, Template};
+
+/// A whole configuration.
+#[derive(Debug, Clone)]
+pub struct Model {
+    /// `[server]`.
+    pub server: Server,
+    /// `[pools.NAME]`, in the order of the file; [`PoolId`] is the place here.
+    pub pools: Vec<Pool>,
+    /// `[[sites]]`, in the order of the file.
+    pub sites: Vec<Site>,
+}
+
+/// `[server]`.
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// Worker threads; `None`: one a core.
+    pub threads: Option<usize>,
+    /// How long requests in flight may take to finish on a graceful stop.
+    pub shutdown_timeout: Duration,
+    /// Where requests are logged.
+    pub access_log: AccessLog,
+    /// Filter of the event log, in tracing's syntax: `info`, `cornac=debug`.
+    pub log: String,
+    /// Where bodies go that are too large for memory.
+    pub temp_dir: PathBuf,
+    /// Written at start, removed at stop.
+    pub pid_file: Option<PathBuf>,
+}
+
+/// `access_log`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessLog {
+    /// Where to.
+    pub to: LogTarget,
+    /// In which format.
+    pub format: LogFormat,
+}
+
+/// Where a log goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogTarget {
+    /// Nowhere.
+    Off,
+    /// Standard output.
+    Stdout,
+    /// Appended to a file.
+    File(PathBuf),
+}
+
+/// The format of the access log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// nginx's `combined`, then cornac's own fields.
+    Combined,
+    /// One JSON object a line.
+    Json,
+    /// `key=value` pairs.
+    Logfmt,
+    /// Short and for people: what `cornac serve` shows.
+    Short,
+}
+
+/// One pool of backends.
+#[derive(Debug, Clone)]
+pub struct Pool {
+    /// `NAME` of `[pools.NAME]`.
+    pub name: String,
+    /// Never empty.
+    pub servers: Vec<ServerSpec>,
+    /// Which member a request prefers.
+    pub policy: PolicyKind,
+    /// What `policy = "hash"` hashes.
+    pub hash_key: Option<Template>,
+    /// Requests that wait for a worker.
+    pub queue: Queue,
+    /// Reuse of connections.
+    pub keepalive: Keepalive,
+    /// `retry`.
+    pub retry: Retry,
+    /// `timeouts`.
+    pub timeouts: Timeouts,
+    /// Extra parameters for every script of the pool.
+    pub params: Vec<(String, Template)>,
+    /// How often host names are looked up again.
+    pub resolve: Duration,
+}
+
+/// One entry of `servers`: a host name may become several members.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ServerSpec {
+    /// Where it listens.
+    pub endpoint: EndpointSpec,
+    /// Its share relative to the others; at least 1.
+    pub weight: u32,
+    /// Connections at once, idle ones included; `None`: learnt or unlimited.
+    pub max_conns: Option<u32>,
+    /// When it is taken out, and for how long.
+    pub rules: Rules,
+    /// Only while no primary is usable.
+    pub backup: bool,
+    /// Taken out by hand.
+    pub down: bool,
+}
+
+/// Where a server listens, as it is written.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum EndpointSpec {
+    /// `unix:/path`.
+    Unix(PathBuf),
+    /// An address, or a name that is looked up.
+    Tcp {
+        /// Without brackets.
+        host: String,
+        /// 1–65535.
+        port: u16,
+    },
+}
+
+/// `queue`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Queue {
+    /// Most requests that wait; 0: none waits.
+    pub size: usize,
+    /// Longest wait.
+    pub timeout: Duration,
+}
+
+/// `retry`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retry {
+    /// Most attempts, the first included.
+    pub tries: u32,
+    /// No new attempt later than this after the first.
+    pub timeout: Option<Duration>,
+    /// Whether POST and the like may be sent again after php-fpm may have seen them.
+    pub non_idempotent: bool,
+}
+
+/// `timeouts` of a pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Until a connection stands.
+    pub connect: Duration,
+    /// From the sent request to the first byte.
+    pub first_byte: Duration,
+    /// Between two reads of a reply, and between two writes of a request.
+    pub between_reads: Duration,
+    /// For the whole exchange, if bounded.
+    pub total: Option<Duration>,
+}
+
+/// One site.
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// Where it listens; never empty.
+    pub listen: Vec<Listen>,
+    /// Host names; empty: any.
+    pub names: Vec<SiteName>,
+    /// nginx's `$server_name`: the first name, or empty.
+    pub server_name: String,
+    /// Server-level rules, before a location is searched.
+    pub rules: Vec<Rule>,
+    /// Its locations: the site's own first, then the preset's.
+    pub locations: Vec<Location>,
+    /// What holds outside of any location.
+    pub settings: std::sync::Arc<Settings>,
+    /// The pool of locations that name none; `None` where the site runs no script.
+    pub pool: Option<PoolId>,
+    /// Extra parameters for every script of the site.
+    pub params: Vec<(String, Template)>,
+}
+
+/// Where a site listens.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Listen {
+    /// TCP.
+    Tcp(SocketAddr),
+    /// A unix socket.
+    Unix(PathBuf),
+}
+
+/// A host name of a site (`server_name`).
+#[derive(Debug, Clone)]
+pub enum SiteName {
+    /// `example.com`, lower case.
+    Exact(String),
+    /// `*.example.com`, held as `.example.com`.
+    Suffix(String),
+    /// `www.*`, held as `www.`.
+    Prefix(String),
+    /// `~regex`.
+    Regex(Regex),
+}

@@ -1,0 +1,76 @@
+//! What a request comes to: one value that `explain` prints and the pipeline executes.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::StatusCode;
+
+use super::{FastCgi, Settings};
+
+/// A pool by its place in the model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PoolId(pub usize);
+
+/// How a request will be served.
+#[derive(Debug, Clone)]
+pub enum Plan {
+    /// Send this file.
+    File(FilePlan),
+    /// Let a pool run this script.
+    Script(ScriptPlan),
+    /// Send the client elsewhere.
+    Redirect(Redirect),
+    /// Answer with this, from memory.
+    Fixed(Fixed),
+}
+
+/// A file to send.
+#[derive(Debug, Clone)]
+pub struct FilePlan {
+    /// Absolute, without dot segments, below the root by construction.
+    pub path: PathBuf,
+    /// Of the location that serves it.
+    pub settings: Arc<Settings>,
+}
+
+/// A script to run: the paths are bytes, because a client may send any.
+#[derive(Debug, Clone)]
+pub struct ScriptPlan {
+    /// How the location hands it over: pool and extra parameters.
+    pub fastcgi: Arc<FastCgi>,
+    /// SCRIPT_NAME: the path up to the script, from `/`.
+    pub script_name: Vec<u8>,
+    /// PATH_INFO: what follows; empty when nothing does.
+    pub path_info: Vec<u8>,
+    /// SCRIPT_FILENAME as php-fpm must open it: `backend_root` and the script's name.
+    pub script_filename: Vec<u8>,
+    /// DOCUMENT_URI (nginx's `$uri`): the decoded path after rewrites, PATH_INFO included.
+    pub uri: Vec<u8>,
+    /// QUERY_STRING after rewrites.
+    pub args: Bytes,
+    /// Extra parameters with their variables filled in.
+    pub params: Vec<(String, Vec<u8>)>,
+    /// Of the location that runs it.
+    pub settings: Arc<Settings>,
+    /// The location's spelling, for the log.
+    pub route: Arc<str>,
+}
+
+/// A redirect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Redirect {
+    /// 301, 302, 303, 307 or 308.
+    pub status: StatusCode,
+    /// `Location`, percent-encoded, free of control characters.
+    pub location: Vec<u8>,
+}
+
+/// An answer from memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fixed {
+    /// Any status; 444 (nginx) closes the connection without an answer.
+    pub status: StatusCode,
+    /// The text of a `return`; `None` gives the standard page of that status.
+    pub body: Option<Vec<u8>>,
+}
