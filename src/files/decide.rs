@@ -1,11 +1,12 @@
 //! What to send for a file: opens it, holds the request against it, and says so in one [`Decision`]. No socket, no
 //! header written: that is `render`'s.
 
+use std::os::unix::ffi::OsStrExt as _;
+
 use http::header::RANGE;
 use http::{HeaderValue, Method, StatusCode};
 use rustix::fd::OwnedFd;
 use smallvec::SmallVec;
-use std::os::unix::ffi::OsStrExt as _;
 
 use super::FileRequest;
 use super::coding::{self, Coding};
@@ -91,8 +92,8 @@ impl Entity {
 /// Opens the file of `request`, or a precompressed neighbour, and says what to send.
 #[must_use]
 pub fn decide(request: FileRequest<'_>) -> Decision {
-    if request.method != Method::GET && request.method != Method::HEAD {
-        return Decision::MethodNotAllowed;
+    if !matches!(*request.method, Method::GET | Method::HEAD) {
+        return refuse_method(&request);
     }
     let media = Media::of(request.path);
     let negotiated = request.options.precompressed && media.is_worth_compressing();
@@ -100,6 +101,14 @@ pub fn decide(request: FileRequest<'_>) -> Decision {
         Ok((opened, coding)) => answer(&request, opened, coding, negotiated, media),
         Err(unopened) => unopened.into(),
     }
+}
+
+/// nginx answers 404 to a POST that finds no file, and 405 to all else.
+fn refuse_method(request: &FileRequest<'_>) -> Decision {
+    if request.method != Method::POST {
+        return Decision::MethodNotAllowed;
+    }
+    open(request.path).map_or_else(Decision::from, |_| Decision::MethodNotAllowed)
 }
 
 /// The file is opened first even where a neighbour is sent: without a file of that name there is nothing to stand in for.
@@ -201,12 +210,12 @@ mod tests {
     #[test]
     fn only_get_and_head_read_a_file() {
         let root = Root::with(&[("a.txt", "abc")]);
+        let status = |name, method: &Method| root.ask(name).method(method.clone()).decide().status();
         for method in [Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS, Method::TRACE] {
-            for name in ["a.txt", "missing"] {
-                let decision = root.ask(name).method(method.clone()).decide();
-                assert!(matches!(decision, Decision::MethodNotAllowed), "{method} {name}");
-            }
+            assert_eq!(status("a.txt", &method), StatusCode::METHOD_NOT_ALLOWED, "{method}");
         }
+        assert_eq!(status("missing", &Method::DELETE), StatusCode::METHOD_NOT_ALLOWED);
+        assert_eq!(status("missing", &Method::POST), StatusCode::NOT_FOUND, "as nginx");
         assert_eq!(root.ask("a.txt").method(Method::HEAD).decide().status(), StatusCode::OK);
     }
 

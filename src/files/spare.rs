@@ -83,57 +83,46 @@ impl Drop for Buffer {
 mod tests {
     use super::*;
 
-    fn address(bytes: &Bytes) -> *const u8 {
-        bytes.as_ptr()
-    }
-
-    fn piece(content: u8) -> Bytes {
-        let mut buffer = Buffer::of(PIECE);
-        buffer
-            .fill(|room| {
-                Ok::<_, ()>({
-                    room.fill(content);
-                    room.len()
-                })
-            })
-            .unwrap();
+    /// A buffer for `wanted` bytes of which the first `read` came.
+    fn lent(wanted: usize, read: usize, content: u8) -> Bytes {
+        let mut buffer = Buffer::of(wanted);
+        let filled: Result<(), ()> = buffer.fill(|room| {
+            room[..read].fill(content);
+            Ok(read)
+        });
+        filled.unwrap();
         buffer.into_bytes()
     }
 
     #[test]
     fn a_buffer_is_lent_again_only_when_nobody_reads_it() {
-        let first = piece(1);
+        let first = lent(PIECE, PIECE, 1);
         let clone = first.slice(5..10);
-        let was = address(&first);
+        let was = first.as_ptr();
         drop(first);
-        let second = piece(2);
-        assert_ne!(address(&second), was, "a slice of it is still out");
+        let second = lent(PIECE, PIECE, 2);
+        assert_ne!(second.as_ptr(), was, "a slice of it is still out");
         assert_eq!(clone, [1; 5][..]);
         drop(clone);
-        assert_eq!(address(&piece(3)), was);
+        assert_eq!(lent(PIECE, PIECE, 3).as_ptr(), was);
     }
 
     #[test]
     fn a_short_read_shows_nothing_of_the_reader_before() {
-        drop(piece(0xAA));
-        let mut buffer = Buffer::of(PIECE);
-        buffer
-            .fill(|room| {
-                Ok::<_, ()>({
-                    room[..3].fill(1);
-                    3
-                })
-            })
-            .unwrap();
-        assert_eq!(buffer.into_bytes(), [1; 3][..]);
-        let mut small = Buffer::of(10);
-        small.fill(|room| Ok::<_, ()>(room.len())).unwrap();
-        assert_eq!(small.into_bytes(), [0; 10][..]);
+        drop(lent(PIECE, PIECE, 0xAA));
+        assert_eq!(lent(PIECE, 3, 1), [1; 3][..]);
+        assert_eq!(lent(PIECE, 0, 1), [][..]);
+    }
+
+    #[test]
+    fn few_bytes_hold_no_whole_piece() {
+        drop(lent(10, 10, 1));
+        assert_eq!(SPARE.with_borrow(Vec::len), 0);
     }
 
     #[test]
     fn no_more_than_a_few_are_kept() {
-        let out: Vec<_> = (0..KEPT as u8 + 5).map(piece).collect();
+        let out: Vec<_> = (0..KEPT + 5).map(|_| lent(PIECE, PIECE, 1)).collect();
         drop(out);
         assert_eq!(SPARE.with_borrow(Vec::len), KEPT);
     }
