@@ -32,9 +32,9 @@ impl Media {
             && !packed.contains(&name)
     }
 
-    pub(super) fn header(self, options: &FileOptions) -> HeaderValue {
+    pub(super) fn header(self, options: &FileOptions<'_>) -> HeaderValue {
         let Some(media) = self.0 else { return options.default_type.clone() };
-        match &options.charset {
+        match options.charset {
             Some(charset) if takes_charset(media) => with_charset(media, charset),
             _ => HeaderValue::from_static(media),
         }
@@ -67,7 +67,7 @@ fn with_charset(media: &'static str, charset: &str) -> HeaderValue {
 mod tests {
     use super::*;
 
-    fn header_of(name: &str, options: &FileOptions) -> String {
+    fn header_of(name: &str, options: &FileOptions<'_>) -> String {
         Media::of(Path::new(name)).header(options).to_str().unwrap().to_owned()
     }
 
@@ -97,8 +97,8 @@ mod tests {
 
     #[test]
     fn another_charset_none_and_an_impossible_one() {
-        let with = |charset: Option<&str>| FileOptions {
-            charset: charset.map(str::to_owned),
+        let with = |charset: Option<&'static str>| FileOptions {
+            charset,
             default_type: HeaderValue::from_static("text/plain"),
             ..FileOptions::default()
         };

@@ -54,15 +54,15 @@ pub struct FileRequest<'a> {
     /// followed wherever they lead, as nginx does by default.
     pub path: &'a Path,
     /// How files of this place are sent.
-    pub options: &'a FileOptions,
+    pub options: &'a FileOptions<'a>,
 }
 
 /// How the files of a site or a route are sent.
 #[derive(Debug, Clone)]
-pub struct FileOptions {
+pub struct FileOptions<'a> {
     /// The charset named in the Content-Type of text, JavaScript and JSON; `None` names none, which is nginx's
     /// default. XML and SVG never get one: such a document names its own encoding, which a header would overrule.
-    pub charset: Option<String>,
+    pub charset: Option<&'a str>,
     /// Send `file.br`, `file.zst` or `file.gz` in the place of `file` to a client that accepts the coding
     /// (nginx: `gzip_static` with `gzip_vary`). As there, nobody checks that the neighbour is as new as the file.
     pub precompressed: bool,
@@ -77,10 +77,10 @@ pub struct FileOptions {
     pub max_ranges: usize,
 }
 
-impl Default for FileOptions {
+impl Default for FileOptions<'_> {
     fn default() -> Self {
         Self {
-            charset: Some("utf-8".to_owned()),
+            charset: Some("utf-8"),
             precompressed: true,
             default_type: HeaderValue::from_static("application/octet-stream"),
             etag: true,
