@@ -51,7 +51,7 @@ impl Pipeline<'_> {
             Ok(facts) => facts,
             Err(refusal) => return Ok(refused_unread(&refusal, &head, request_id.as_str())),
         };
-        let site = self.generation.site_for(client.listener, facts.host);
+        let site = self.generation.sites().find(client.listener, facts.host);
         let facts = RequestFacts { server_name: site.server_name(), ..facts };
         let mut visit = Visit::begin(self.access_log, &facts, site.server_name());
         let plan = site.plan(&facts);

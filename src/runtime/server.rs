@@ -54,7 +54,7 @@ impl Server {
         let temp_dir = &model.server.temp_dir;
         tempfile::tempfile_in(temp_dir).map_err(|error| StartError::TempDir(temp_dir.clone(), error))?;
         let generation = Generation::build(model, None);
-        let listeners = generation.listeners().iter().map(Listener::bind).collect::<Result<_, _>>()?;
+        let listeners = generation.sites().listeners().iter().map(Listener::bind).collect::<Result<_, _>>()?;
         let access_log = AccessLog::open(&model.server.access_log).map_err(StartError::AccessLog)?;
         let generation = Arc::new(ArcSwap::from_pointee(generation));
         let front = Arc::new(Front::new(Arc::clone(&generation), access_log, temp_dir.clone()));
@@ -65,7 +65,7 @@ impl Server {
     /// The addresses as they were bound, with real ports where 0 was asked for.
     pub fn addresses(&self) -> Vec<Listen> {
         let generation = self.generation.load();
-        let asked = generation.listeners().iter();
+        let asked = generation.sites().listeners().iter();
         asked
             .zip(&self.listeners)
             .map(|(asked, bound)| bound.local_addr().map_or_else(|| asked.clone(), Listen::Tcp))
@@ -105,7 +105,7 @@ impl Server {
     }
 
     fn remove_socket_files(&self) {
-        for listen in self.generation.load().listeners() {
+        for listen in self.generation.load().sites().listeners() {
             let Listen::Unix(path) = listen else { continue };
             if let Err(error) = std::fs::remove_file(path) {
                 warn!(%error, socket = written(listen), "a socket file is left");

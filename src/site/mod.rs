@@ -11,17 +11,23 @@ use crate::route::{NoTrace, Plan, PoolId, RequestFacts, Router, Template};
 use crate::upstream::Cluster;
 use names::Names;
 
-/// A listener by its place in [`Generation::listeners`].
+/// A listener by its place in [`Sites::listeners`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ListenerId(pub usize);
 
 /// Everything that serves, as it was at one moment of the configuration.
 #[derive(Debug)]
 pub struct Generation {
+    sites: Sites,
+    clusters: Vec<Cluster>,
+}
+
+/// The sites, and who of them answers where. Touches no socket, so that `explain` can build it too.
+#[derive(Debug)]
+pub struct Sites {
     listeners: Vec<Listen>,
     names: Vec<Names>,
     sites: Vec<Site>,
-    clusters: Vec<Cluster>,
 }
 
 /// One site at work.
@@ -37,11 +43,30 @@ impl Generation {
     ///
     /// Must be called within a tokio runtime, because pools look after themselves in background tasks.
     pub fn build(model: &Model, old: Option<&Self>) -> Self {
-        let clusters = model
-            .pools
-            .iter()
-            .map(|pool| Cluster::new(pool, &model.server.temp_dir, old.and_then(|old| old.pool_named(&pool.name))))
-            .collect();
+        let before = |name: &str| old?.clusters.iter().find(|cluster| &**cluster.name() == name);
+        let cluster = |pool: &model::Pool| Cluster::new(pool, &model.server.temp_dir, before(&pool.name));
+        Self { sites: Sites::build(model), clusters: model.pools.iter().map(cluster).collect() }
+    }
+
+    /// The sites.
+    pub fn sites(&self) -> &Sites {
+        &self.sites
+    }
+
+    /// The pool that a plan names.
+    pub fn cluster(&self, pool: PoolId) -> &Cluster {
+        &self.clusters[pool.0]
+    }
+
+    /// All pools, in the order of the configuration.
+    pub fn clusters(&self) -> &[Cluster] {
+        &self.clusters
+    }
+}
+
+impl Sites {
+    /// Builds what the model says.
+    pub fn build(model: &Model) -> Self {
         let mut places: HashMap<&Listen, usize> = HashMap::new();
         let (mut listeners, mut names): (Vec<Listen>, Vec<Names>) = (Vec::new(), Vec::new());
         for (index, site) in model.sites.iter().enumerate() {
@@ -54,38 +79,23 @@ impl Generation {
                 names[place].add(&site.names, index);
             }
         }
-        Self { listeners, names, sites: model.sites.iter().map(Site::build).collect(), clusters }
+        Self { listeners, names, sites: model.sites.iter().map(Site::build).collect() }
     }
 
-    /// Where clients are awaited, each address once.
+    /// Where clients are awaited, each address once; [`ListenerId`] is the place here.
     pub fn listeners(&self) -> &[Listen] {
         &self.listeners
     }
 
     /// The site that a listener has for a host.
-    pub fn site_for(&self, listener: ListenerId, host: &str) -> &Site {
+    pub fn find(&self, listener: ListenerId, host: &str) -> &Site {
         let site = self.names.get(listener.0).and_then(|names| names.find(host));
         &self.sites[site.unwrap_or(0)]
-    }
-
-    /// The pool that a plan names.
-    pub fn cluster(&self, pool: PoolId) -> &Cluster {
-        &self.clusters[pool.0]
-    }
-
-    /// All pools, in the order of the configuration.
-    pub fn clusters(&self) -> &[Cluster] {
-        &self.clusters
-    }
-
-    fn pool_named(&self, name: &str) -> Option<&Cluster> {
-        self.clusters.iter().find(|cluster| &**cluster.name() == name)
     }
 }
 
 impl Site {
-    /// A site as the model says; `explain` builds one too, without a generation around it.
-    pub fn build(model: &model::Site) -> Self {
+    fn build(model: &model::Site) -> Self {
         let router =
             Router::new(model.rules.clone(), model.locations.clone(), Arc::clone(&model.settings));
         Self { router, server_name: model.server_name.clone(), params: model.params.clone() }
