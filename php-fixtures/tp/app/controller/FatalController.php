@@ -8,6 +8,9 @@ use app\Controller;
 /** Ends that no application catches. */
 final class FatalController extends Controller
 {
+    /** The constant of that name is pcntl's, which php-fpm does not have. */
+    private const SIGKILL = 9;
+
     /** An Error nobody catches: php's own 500. */
     public function index(string $arg): void
     {
@@ -26,7 +29,7 @@ final class FatalController extends Controller
     /** The worker dies before it said anything. */
     public function kill(): void
     {
-        posix_kill(getmypid(), SIGKILL);
+        posix_kill(getmypid(), self::SIGKILL);
     }
 
     /** The worker dies after a flushed half: a truncated reply, without END_REQUEST (fact 3). */
@@ -35,6 +38,6 @@ final class FatalController extends Controller
         header('Content-Type: text/plain');
         echo str_repeat("half of a reply\n", 1000);
         $this->flush();
-        posix_kill(getmypid(), SIGKILL);
+        posix_kill(getmypid(), self::SIGKILL);
     }
 }
