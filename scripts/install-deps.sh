@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the named groups need, through apt, and only what is missing.
-#   scripts/install-deps.sh php nginx bench
+#   scripts/install-deps.sh build php nginx demo bench
 # Without root or apt it says what to install, and ends with 1.
 set -euo pipefail
 
@@ -14,7 +14,7 @@ have() { command -v "$1" >/dev/null 2>&1; }
 
 # The newest php-fpm that is there: Debian names it php-fpm8.2, others php-fpm.
 php_fpm() {
-    compgen -c php-fpm | grep -E '^php-fpm([0-9.]+)?$' | sort -rV | head -n 1
+    compgen -c php-fpm | grep -E '^php-fpm([0-9.]+)?$' | sort -rV | sed -n 1p
 }
 
 lacks_php() {
@@ -32,9 +32,12 @@ packages_for() {
     case "$1" in
         php)   if lacks_php; then echo php-fpm php-mbstring; fi ;;
         nginx) have nginx || echo nginx-light ;;
+        # Rust links by cc, and mimalloc is C.
+        build) have cc || echo gcc libc6-dev ;;
+        demo)  have curl || echo curl ;;
         bench) have wrk || echo wrk
                have nginx || echo nginx-light ;;
-        *)     echo "install-deps: unknown group '$1' (php, nginx, bench)" >&2; exit 2 ;;
+        *)     echo "install-deps: unknown group '$1' (build, php, nginx, demo, bench)" >&2; exit 2 ;;
     esac
 }
 
@@ -71,7 +74,7 @@ apt_install() {
 
 main() {
     local groups=("$@") packages=() group package listing
-    [ ${#groups[@]} -gt 0 ] || groups=(php nginx bench)
+    [ ${#groups[@]} -gt 0 ] || groups=(build php nginx demo bench)
     for group in "${groups[@]}"; do
         listing=$(packages_for "$group")
         for package in $listing; do

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use fastcgi_client::{Client, Params, Request};
 use serde_json::{Value, json};
 use support::http::{self, BodyReader, Broken, Connection};
-use support::{Fpm, Listen, Nginx, Pm, Signal, big_bytes, fixtures, free_port, wait_until};
+use support::{Cornac, Fpm, Listen, Nginx, Pm, Signal, big_bytes, fixtures, free_port, wait_until};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -318,6 +318,17 @@ async fn settings_reach_php_and_its_status_page_answers() {
     assert_eq!(serde_json::from_slice::<Value>(&body).unwrap()["process manager"], "ondemand");
     let ping = Params::default().request_method("GET").script_filename("/fpm-ping").script_name("/fpm-ping");
     assert_eq!(ask(&fpm, ping, b"").await.1, b"pong");
+}
+
+#[test]
+#[should_panic(expected = "php-fpm ended (exit status: 78)")]
+fn a_php_fpm_that_cannot_start_fails_at_once_and_with_its_own_words() {
+    Fpm::builder("a").directive("pm.max_children", "none").start();
+}
+
+#[test]
+fn a_command_of_cornac_ends_and_shows_its_status() {
+    assert!(Cornac::command(&["--version"]).status.success());
 }
 
 #[test]

@@ -47,7 +47,9 @@ pub fn free_port() -> Port {
 }
 
 fn reserve(number: u16) -> Option<Port> {
-    let folder = std::env::temp_dir().join("cornac-test-ports");
+    // A folder for each user: nobody can lock another's files.
+    let user = rustix::process::geteuid().as_raw();
+    let folder = std::env::temp_dir().join(format!("cornac-test-ports-{user}"));
     fs::create_dir_all(&folder).expect("the folder of the port locks");
     let lock = File::options().create(true).append(true).open(folder.join(number.to_string())).ok()?;
     flock(&lock, FlockOperation::NonBlockingLockExclusive).ok()?;
