@@ -13,7 +13,7 @@ use rustix::process::{Pid, kill_process};
 /// How long anything here may take to start. Generous: the machine may be busy with a build.
 pub const START: Duration = Duration::from_secs(20);
 /// How long it may take to end by itself before it is killed.
-const END: Duration = Duration::from_secs(5);
+pub const END: Duration = Duration::from_secs(5);
 
 /// A child process whose output goes to a file, and that ends with this value.
 #[derive(Debug)]
@@ -101,7 +101,7 @@ pub enum Listen {
 }
 
 impl Listen {
-    fn accepts(&self) -> bool {
+    pub fn accepts(&self) -> bool {
         match self {
             Self::Tcp(address) => TcpStream::connect_timeout(address, Duration::from_secs(1)).is_ok(),
             Self::Unix(path) => UnixStream::connect(path).is_ok(),

@@ -251,7 +251,14 @@ impl Fpm {
 
     /// Ends in order: what runs is finished (SIGQUIT).
     pub fn stop(&mut self) {
-        self.process.end(Signal::QUIT);
+        self.end(Signal::QUIT);
+    }
+
+    /// Workers that outlive their master are killed.
+    fn end(&mut self, signal: Signal) {
+        let workers = self.worker_pids();
+        self.process.end(signal);
+        workers.into_iter().for_each(|pid| child::signal(pid, Signal::KILL));
     }
 
     /// As a crash of the whole container: master and workers are gone at once.
@@ -259,6 +266,9 @@ impl Fpm {
         let workers = self.worker_pids();
         self.process.kill();
         workers.into_iter().for_each(|pid| child::signal(pid, Signal::KILL));
+        // A worker that is just dying still holds the listening socket.
+        let gone = child::wait_until(child::END, || !self.listen.accepts());
+        assert!(gone, "somebody still listens on {}", self.server());
     }
 
     /// Starts again on the same address, after `stop` or `kill`; without either, it is stopped first.
@@ -287,9 +297,7 @@ impl Drop for Fpm {
         if std::thread::panicking() {
             eprintln!("--- php-fpm {} said:\n{}", self.member, self.log());
         }
-        let workers = self.worker_pids();
         // SIGTERM: at once, busy or not.
-        self.process.end(Signal::TERM);
-        workers.into_iter().for_each(|pid| child::signal(pid, Signal::KILL));
+        self.end(Signal::TERM);
     }
 }
