@@ -99,12 +99,22 @@ impl Admission {
         for seat in &seats {
             seat.member.seated_by(Arc::downgrade(self));
         }
-        {
+        let before = {
             let mut desk = self.desk.lock();
-            desk.seats = seats;
             desk.names_pending = names_pending;
-        }
+            std::mem::replace(&mut desk.seats, seats)
+        };
+        self.unseat_the_gone(&before);
         self.serve();
+    }
+
+    fn unseat_the_gone(self: &Arc<Self>, before: &[Seat]) {
+        let after = self.seats();
+        for seat in before {
+            if !after.iter().any(|still| Arc::ptr_eq(&still.member, &seat.member)) {
+                seat.member.unseated_by(&Arc::downgrade(self));
+            }
+        }
     }
 
     pub(crate) fn seats(&self) -> Vec<Seat> {
@@ -245,7 +255,7 @@ impl Desk {
     }
 
     fn choose(&mut self, admission: &Arc<Admission>, wish: &Wish, now: Instant) -> Choice {
-        let panic = self.seats.iter().all(|seat| !seat.member.takes_requests(now));
+        let panic = self.seats.iter().all(|seat| seat.down || !seat.member.takes_requests(now));
         loop {
             let view = View { seats: &self.seats, wish, now, panic };
             let Some(index) = self.policy.prefer(&view, wish.key, &mut self.rng) else {
@@ -286,7 +296,7 @@ impl View<'_> {
     fn answers(&self, index: usize) -> bool {
         let member = &self.seats[index].member;
         let serves = member.takes_requests(self.now) || (self.panic && member.is_out_by_failure());
-        serves && !self.wish.tried.iter().any(|tried| Arc::ptr_eq(tried, member))
+        serves && !self.seats[index].down && !self.wish.tried.iter().any(|tried| Arc::ptr_eq(tried, member))
     }
 }
 

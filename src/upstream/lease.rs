@@ -41,7 +41,13 @@ pub(crate) struct Lease {
 }
 
 impl Grant {
-    pub(crate) fn new(admission: &Arc<Admission>, seat: &Seat, taken: Taken, probe: bool, now: Instant) -> Self {
+    pub(crate) fn new(
+        admission: &Arc<Admission>,
+        seat: &Seat,
+        taken: Taken,
+        probe: bool,
+        now: Instant,
+    ) -> Self {
         let permit = Permit {
             member: Arc::clone(&seat.member),
             rules: seat.rules,
@@ -85,7 +91,7 @@ impl Permit {
     }
 
     pub(crate) fn succeeded(&mut self) {
-        self.report(Event::Succeeded { began: self.began });
+        self.report(Event::Succeeded { began: self.began.into_std() });
     }
 
     pub(crate) fn failed(&mut self, failure: Failure) {

@@ -26,6 +26,8 @@ pub(crate) struct Seat {
     pub(crate) limit: Limit,
     pub(crate) rules: Rules,
     pub(crate) backup: bool,
+    /// Taken out by the operator.
+    pub(crate) down: bool,
 }
 
 #[derive(Debug)]
@@ -39,6 +41,8 @@ pub(crate) struct Member {
     slots: Mutex<Slots>,
     /// Mirrors `slots.in_use`, for the policies to read.
     in_flight: AtomicU32,
+    /// Not seated any more: what it still has in use is not kept.
+    unseated: AtomicBool,
     /// Whoever may wait for a slot here: one, or two while a reload drains the older.
     desks: Mutex<SmallVec<[Weak<Admission>; 2]>>,
 }
@@ -73,6 +77,7 @@ impl Member {
             troubled: AtomicBool::new(false),
             slots: Mutex::default(),
             in_flight: AtomicU32::new(0),
+            unseated: AtomicBool::new(false),
             desks: Mutex::default(),
         })
     }
@@ -117,9 +122,9 @@ impl Member {
         if !fresh && let Some(idle) = slots.idle.pop_back() {
             return Some(Taken { idle: Some(idle), surplus: None });
         }
-        let beyond = limit.most().is_some_and(|most| slots.in_use as usize + slots.idle.len() > most as usize);
-        let surplus =
-            if beyond || keepalive.swaps_idle_for_fresh() { slots.idle.pop_front() } else { None };
+        let beyond =
+            limit.most().is_some_and(|most| slots.in_use as usize + slots.idle.len() > most as usize);
+        let surplus = if beyond || keepalive.swaps_idle_for_fresh() { slots.idle.pop_front() } else { None };
         Some(Taken { idle: None, surplus })
     }
 
@@ -129,7 +134,12 @@ impl Member {
 
     /// Turns a connection in use into an idle one, if it is worth keeping; gives it back to be closed if not, and the
     /// slot stays taken until [`Member::release`].
-    pub(crate) fn keep(&self, mut connection: Connection, mode: &Keepalive, now: Instant) -> Option<Connection> {
+    pub(crate) fn keep(
+        &self,
+        mut connection: Connection,
+        mode: &Keepalive,
+        now: Instant,
+    ) -> Option<Connection> {
         let mut slots = self.slots.lock();
         let used = Used {
             opened: connection.opened.into_std(),
@@ -139,6 +149,7 @@ impl Member {
         };
         match may_keep(used, now.into_std(), mode) {
             Keep::Close(_) => Some(connection),
+            Keep::Keep if self.unseated.load(Ordering::Relaxed) => Some(connection),
             Keep::Keep => {
                 connection.idle_since = now;
                 slots.idle.push_back(connection);
@@ -222,11 +233,23 @@ impl Member {
         Standing { health: *self.health.lock(), in_flight: self.in_flight(), busy_for }
     }
 
+    /// A pool's generation seats it, and may wait for its slots.
     pub(crate) fn seated_by(&self, desk: Weak<Admission>) {
         let mut desks = self.desks.lock();
-        desks.retain(|desk| desk.strong_count() > 0);
-        if !desks.iter().any(|known| known.ptr_eq(&desk)) {
-            desks.push(desk);
+        desks.retain(|known| known.strong_count() > 0 && !known.ptr_eq(&desk));
+        desks.push(desk);
+        self.unseated.store(false, Ordering::Relaxed);
+    }
+
+    /// It does not any more. When none is left, nothing is kept.
+    pub(crate) fn unseated_by(&self, desk: &Weak<Admission>) {
+        let mut desks = self.desks.lock();
+        desks.retain(|known| known.strong_count() > 0 && !known.ptr_eq(desk));
+        let alone = desks.is_empty();
+        self.unseated.store(alone, Ordering::Relaxed);
+        drop(desks);
+        if alone {
+            self.close_idle();
         }
     }
 

@@ -184,16 +184,8 @@ impl Ledger {
         Self { began: now, outcome, observer }
     }
 
-    pub(crate) fn began(&self) -> Instant {
-        self.began
-    }
-
     pub(crate) fn tries(&self) -> u32 {
         self.outcome.tries
-    }
-
-    pub(crate) fn member(&self) -> Option<&Arc<str>> {
-        self.outcome.member.as_ref()
     }
 
     pub(crate) fn waited(&mut self, queued: Duration) {
@@ -279,7 +271,10 @@ mod tests {
         let error = ledger.fails(Fault::Truncated, None);
         drop(ledger);
         assert_eq!(error.to_string(), "10.0.0.3:9000: reply: reply cut short");
-        assert_eq!(told.iter().map(|outcome| outcome.ending).collect::<Vec<_>>(), [Ending::Failed(Fault::Truncated)]);
+        assert_eq!(
+            told.iter().map(|outcome| outcome.ending).collect::<Vec<_>>(),
+            [Ending::Failed(Fault::Truncated)]
+        );
     }
 
     #[test]

@@ -105,7 +105,7 @@ impl Pump {
 
     fn end(&self, result: Result<Instant, Fault>) {
         let mut shared = self.0.lock();
-        shared.ended = Some(result);
+        shared.ended.get_or_insert(result);
         wake(&mut shared.reader);
     }
 }
@@ -117,13 +117,21 @@ fn wake(waker: &mut Option<Waker>) {
 }
 
 async fn run(pump: Arc<Pump>, mut talk: Talk) {
-    let result = std::future::poll_fn(|cx| poll_run(&pump, &mut talk, cx)).await;
-    if result.is_ok() {
-        talk.finish();
-        pump.end(Ok(Instant::now()));
-    } else {
-        drop(talk);
-        pump.end(result.map(|()| Instant::now()));
+    let reader = Abandoned(pump);
+    let result = std::future::poll_fn(|cx| poll_run(&reader.0, &mut talk, cx)).await;
+    match result {
+        Ok(()) => talk.finish(),
+        Err(fault) => drop(talk.fail(fault)),
+    }
+    reader.0.end(result.map(|()| Instant::now()));
+}
+
+/// Tells the reader when the task ends in another way than by running to its end.
+struct Abandoned(Arc<Pump>);
+
+impl Drop for Abandoned {
+    fn drop(&mut self) {
+        self.0.end(Err(Fault::Truncated));
     }
 }
 

@@ -39,7 +39,7 @@ enum Rest {
 }
 
 impl ReplyBody {
-    /// Takes over after the head. `length` is the declared one, where a body is to be delivered at all.
+    /// Takes over after the head. `length` is the declared one, 0 where no body is to be delivered.
     pub(crate) async fn begin(
         mut talk: Talk,
         mut ledger: Ledger,
@@ -56,6 +56,11 @@ impl ReplyBody {
             true => {
                 ledger.worker_free(Instant::now());
                 talk.finish();
+                Rest::Nothing
+            }
+            // Nobody will read, but the script may still be at work.
+            false if length == Some(0) => {
+                Pump::drain(talk);
                 Rest::Nothing
             }
             false if buffering => Rest::Buffered(Pump::start(talk, temp_dir.to_owned())),
@@ -166,13 +171,16 @@ impl Body for ReplyBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.missing == Some(0) || (self.first.is_empty() && matches!(self.rest, Rest::Nothing) && self.missing.is_none())
+        self.missing == Some(0)
+            || (self.first.is_empty() && matches!(self.rest, Rest::Nothing) && self.missing.is_none())
     }
 
     fn size_hint(&self) -> SizeHint {
         match (self.missing, &self.rest) {
             (Some(missing), _) => SizeHint::with_exact(missing),
-            (None, Rest::Nothing) => SizeHint::with_exact(self.first.iter().map(|chunk| chunk.len() as u64).sum()),
+            (None, Rest::Nothing) => {
+                SizeHint::with_exact(self.first.iter().map(|chunk| chunk.len() as u64).sum())
+            }
             (None, _) => SizeHint::default(),
         }
     }
@@ -200,6 +208,9 @@ impl fmt::Debug for ReplyBody {
             Rest::Streaming(_) => "streaming",
             Rest::Buffered(_) => "buffered",
         };
-        f.debug_struct("ReplyBody").field("rest", &rest).field("missing", &self.missing).finish_non_exhaustive()
+        f.debug_struct("ReplyBody")
+            .field("rest", &rest)
+            .field("missing", &self.missing)
+            .finish_non_exhaustive()
     }
 }

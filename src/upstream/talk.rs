@@ -124,7 +124,9 @@ impl Talk {
                     return Ok(Some(Said::Head(head)));
                 }
                 Event::Body(bytes) => return Ok(Some(Said::Body(bytes))),
-                Event::Stderr(text) => self.complaints.log(&text, self.lease.pool(), self.lease.member().name()),
+                Event::Stderr(text) => {
+                    self.complaints.log(&text, self.lease.pool(), self.lease.member().name())
+                }
                 Event::End(_) => return Ok(Some(Said::End)),
             }
         }
@@ -171,7 +173,8 @@ impl Talk {
         let waits_for_client = self.sending == Sending::Going && self.upload.waits_for_client();
         let silence = (!waits_for_client).then_some(self.deadline);
         let total = self.last_moment.map(|moment| (moment, Fault::TotalTimeout));
-        let Some((deadline, fault)) = silence.into_iter().chain(total).min_by_key(|&(moment, _)| moment) else {
+        let Some((deadline, fault)) = silence.into_iter().chain(total).min_by_key(|&(moment, _)| moment)
+        else {
             return Poll::Pending;
         };
         ready!(self.lease.connection.poll_expired(deadline, cx));
