@@ -253,8 +253,10 @@ async fn a_stale_connection_costs_one_fresh_one_and_nobody_blames_the_member() {
 #[tokio::test]
 async fn an_early_answer_to_a_32_mb_upload_does_not_deadlock_and_ends_the_connection() {
     let large = vec![b'r'; 8 << 20];
+    let never = gate();
     let member = Responder::start(4, move |_| {
-        vec![Step::Stdout(b"Status: 413\r\n\r\n".to_vec()), Step::Stdout(large.clone()), Step::End]
+        let head = Step::Stdout(b"Status: 413\r\n\r\n".to_vec());
+        vec![head, Step::Stdout(large.clone()), Step::End, Step::Wait(Arc::clone(&never))]
     })
     .await;
     let cluster = cluster(&pool(vec![member.spec()]));

@@ -111,6 +111,7 @@ struct Worker {
 impl Worker {
     async fn work(self) {
         while let Ok((mut stream, _)) = self.listener.accept().await {
+            stream.set_nodelay(true).unwrap();
             self.open.fetch_add(1, Ordering::SeqCst);
             self.serve(&mut stream).await;
             drop(stream);
