@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use http::HeaderName;
 use regex::Regex;
 
 use crate::balance::{Keepalive, PolicyKind, Rules};
@@ -180,10 +179,6 @@ pub struct Site {
     pub pool: Option<PoolId>,
     /// Extra parameters for every script of the site.
     pub params: Vec<(String, Template)>,
-    /// Peers whose forwarded-for header is believed.
-    pub trusted_proxies: Vec<crate::route::Who>,
-    /// Which header names the real client.
-    pub real_ip_header: HeaderName,
 }
 
 /// Where a site listens.

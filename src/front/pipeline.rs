@@ -1,0 +1,159 @@
+//! The one function that a request goes through. Every step is a room's decision; here is only their order.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use http::request::Parts;
+use http::{HeaderValue, Request, Response, StatusCode};
+use hyper::body::Incoming;
+
+use super::access_log::AccessLog;
+use super::body::{Body, Visited};
+use super::facts::{self, Client};
+use super::incoming;
+use super::respond::{self, Refusal};
+use super::visit::Visit;
+use super::{headers, script};
+use crate::files;
+use crate::route::{Fixed, Plan, Redirect, RequestFacts, ScriptPlan, Settings};
+use crate::site::{Generation, Site};
+use crate::upstream::RequestBody;
+
+/// What answers requests besides the generation, which a reload may change in between.
+#[derive(Debug)]
+pub(super) struct Pipeline<'a> {
+    pub(super) generation: &'a Generation,
+    pub(super) access_log: Option<&'a Arc<AccessLog>>,
+    pub(super) temp_dir: &'a Path,
+}
+
+/// nginx's 444: the connection is closed without an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("closed without an answer, as the route says")]
+pub struct Hangup;
+
+/// A reply, and whether it may still get the site's headers.
+type Answer = Result<Response<Body>, Refusal>;
+
+impl Pipeline<'_> {
+    /// Answers one request.
+    ///
+    /// # Errors
+    /// [`Hangup`] where the route asks for it.
+    pub(super) async fn answer(
+        &self,
+        request: Request<Incoming>,
+        client: &Client,
+    ) -> Result<Response<Visited>, Hangup> {
+        let (head, body) = request.into_parts();
+        let request_id = facts::RequestId::fresh();
+        let facts = match facts::read(&head, client, request_id.as_str()) {
+            Ok(facts) => facts,
+            Err(refusal) => return Ok(refused_unread(&refusal, &head, request_id.as_str())),
+        };
+        let site = self.generation.sites().find(client.listener, facts.host);
+        let facts = RequestFacts { server_name: site.server_name(), ..facts };
+        let mut visit = Visit::begin(self.access_log, &facts, site.server_name());
+        let plan = site.plan(&facts);
+        let settings = plan.settings().cloned();
+        let hangup = matches!(&plan, Plan::Fixed(fixed) if fixed.status.as_u16() == 444);
+        let answer = self.carry_out(plan, &facts, body, site, &mut visit).await;
+        if hangup {
+            return Err(Hangup);
+        }
+        Ok(finish(answer, settings.as_deref(), &facts, visit))
+    }
+
+    async fn carry_out(
+        &self,
+        plan: Plan,
+        facts: &RequestFacts<'_>,
+        body: Incoming,
+        site: &Site,
+        visit: &mut Visit,
+    ) -> Answer {
+        match plan {
+            Plan::Fixed(fixed) => answer_fixed(fixed),
+            Plan::Redirect(redirect) => Ok(answer_redirect(redirect, facts)),
+            Plan::File(file) => {
+                let request = files::FileRequest {
+                    method: facts.method,
+                    headers: facts.headers,
+                    path: &file.path,
+                    options: &file.settings.files,
+                };
+                files::decide(request).render().map(|found| found.map(Body::File)).map_err(Refusal::File)
+            }
+            Plan::Script(plan) => self.run(plan, facts, body, site, visit).await,
+        }
+    }
+
+    /// The body first, then the params, then a worker: none is held while a client is slow.
+    async fn run(
+        &self,
+        plan: ScriptPlan,
+        facts: &RequestFacts<'_>,
+        body: Incoming,
+        site: &Site,
+        visit: &mut Visit,
+    ) -> Answer {
+        visit.takes_route(&plan.route);
+        let terms = incoming::Terms {
+            max: plan.settings.max_body,
+            buffering: plan.settings.buffering,
+            temp_dir: self.temp_dir,
+        };
+        let (body, length) = incoming::take(body, terms).await?;
+        let had_body = !matches!(body, RequestBody::None);
+        let facts = RequestFacts { content_length: (had_body || facts.content_length.is_some()).then_some(length), ..facts.clone() };
+        let cluster = self.generation.cluster(plan.fastcgi.pool);
+        let request = script::request(&plan, &facts, body, cluster, site, visit)?;
+        let (head, body) = cluster.send(request).await?;
+        Ok(script::response(head, body))
+    }
+}
+
+fn answer_fixed(fixed: Fixed) -> Answer {
+    let Some(text) = fixed.body else { return Err(Refusal::Planned(fixed.status)) };
+    let mut response = Response::new(Body::text(text.into()));
+    *response.status_mut() = fixed.status;
+    response.headers_mut().insert(http::header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    Ok(response)
+}
+
+fn answer_redirect(redirect: Redirect, facts: &RequestFacts<'_>) -> Response<Body> {
+    let mut response = respond::page(redirect.status, facts.headers, facts.request_id);
+    match HeaderValue::from_maybe_shared(bytes::Bytes::from(redirect.location)) {
+        Ok(location) => drop(response.headers_mut().insert(http::header::LOCATION, location)),
+        // The router encodes what a header cannot carry; should it ever fail to, nothing is split.
+        Err(_) => *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR,
+    }
+    response
+}
+
+/// Adds what every reply has, and ties it to its visit.
+fn finish(
+    answer: Answer,
+    settings: Option<&Settings>,
+    facts: &RequestFacts<'_>,
+    mut visit: Visit,
+) -> Response<Visited> {
+    let mut response = answer.unwrap_or_else(|refusal| {
+        refusal.log(facts.request_id);
+        refusal.respond(facts.headers, facts.request_id)
+    });
+    if let Some(settings) = settings {
+        headers::add(&mut response, settings, facts);
+    }
+    headers::add_server(&mut response);
+    visit.answered(response.status());
+    response.map(|body| Visited::new(body, visit))
+}
+
+/// A request too wrong to belong to any site.
+fn refused_unread(refusal: &Refusal, head: &Parts, request_id: &str) -> Response<Visited> {
+    refusal.log(request_id);
+    let mut response = refusal.respond(&head.headers, request_id);
+    headers::add_server(&mut response);
+    response.map(|body| Visited::new(body, Visit::none()))
+}
