@@ -53,7 +53,15 @@ pub(crate) enum Refusal {
     Nobody,
 }
 
+/// What a newcomer gets.
+#[expect(clippy::large_enum_variant, reason = "moved once a request: a Box would cost more")]
+enum Asked<'a> {
+    Granted(Grant),
+    Waits(Place<'a>, oneshot::Receiver<Option<Grant>>),
+}
+
 /// What the desk says about a wish.
+#[expect(clippy::large_enum_variant, reason = "moved once a request: a Box would cost more")]
 enum Choice {
     Granted(Grant),
     /// A member could answer, but has no slot free.
@@ -127,25 +135,14 @@ impl Admission {
     }
 
     /// A slot, at once or when it is the request's turn. Dropping the future gives up the place.
-    pub(crate) async fn admit(self: &Arc<Self>, wish: &Wish) -> Result<Grant, Refusal> {
-        self.serve_if_any_wait();
-        let (place, hears) = {
-            let now = Instant::now();
-            let mut desk = self.desk.lock();
-            match desk.choose_for_newcomer(self, wish, now) {
-                Choice::Granted(grant) => return Ok(grant),
-                Choice::Nobody => return Err(Refusal::Nobody),
-                Choice::Wait if desk.queue.len() >= self.queue_size => {
-                    return Err(Refusal::QueueFull { retry_after: desk.queue.retry_after(now) });
-                }
-                Choice::Wait => {
-                    let (turn, hears) = oneshot::channel();
-                    (Place { admission: self, ticket: desk.queue.join(wish.clone(), turn) }, hears)
-                }
-            }
+    pub(crate) async fn admit(self: &Arc<Self>, wish: &Wish, now: Instant) -> Result<Grant, Refusal> {
+        let (place, hears) = match self.ask(wish, now) {
+            Ok(Asked::Granted(grant)) => return Ok(grant),
+            Ok(Asked::Waits(place, hears)) => (place, hears),
+            Err(refusal) => return Err(refusal),
         };
         self.wake_housekeeper();
-        match timeout_at(Instant::now() + self.queue_timeout, hears).await {
+        match timeout_at(now + self.queue_timeout, hears).await {
             Ok(Ok(Some(grant))) => Ok(grant),
             Ok(_) => Err(Refusal::Nobody),
             Err(_) => {
@@ -154,6 +151,27 @@ impl Admission {
                 Err(Refusal::QueueTimeout { retry_after })
             }
         }
+    }
+
+    fn ask<'a>(self: &'a Arc<Self>, wish: &Wish, now: Instant) -> Result<Asked<'a>, Refusal> {
+        let mut desk = self.desk.lock();
+        // Those who wait are offered first what may have got free; `unwanted` outlives the lock.
+        let unwanted = if desk.queue.is_empty() { SmallVec::new() } else { desk.serve(self, now) };
+        let asked = match desk.choose_for_newcomer(self, wish, now) {
+            Choice::Granted(grant) => Ok(Asked::Granted(grant)),
+            Choice::Nobody => Err(Refusal::Nobody),
+            Choice::Wait if desk.queue.len() >= self.queue_size => {
+                Err(Refusal::QueueFull { retry_after: desk.queue.retry_after(now) })
+            }
+            Choice::Wait => {
+                let (turn, hears) = oneshot::channel();
+                let ticket = desk.queue.join(wish.clone(), turn);
+                Ok(Asked::Waits(Place { admission: self, ticket }, hears))
+            }
+        };
+        drop(desk);
+        drop(unwanted);
+        asked
     }
 
     /// A connection whose reply ended cleanly becomes idle, or comes back to be closed.
@@ -224,7 +242,8 @@ impl Admission {
 
 impl Desk {
     fn choose_for_newcomer(&mut self, admission: &Arc<Admission>, wish: &Wish, now: Instant) -> Choice {
-        // Those who wait were just offered what is free. Who has tried nothing would have taken anything.
+        // Those who wait were just offered what is free; the first of them, who has tried nothing, would have taken
+        // anything.
         if self.queue.get(0).is_some_and(|first| first.wish.tried.is_empty()) {
             return Choice::Wait;
         }

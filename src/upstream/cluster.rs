@@ -143,16 +143,17 @@ impl Cluster {
         journey: &mut Journey,
         failed: Option<Fault>,
     ) -> Result<(Permit, Option<Connection>), SendError> {
-        let asked = Instant::now();
-        let granted = self.admission.admit(&journey.wish).await;
-        journey.ledger.waited(asked.elapsed());
+        let asked = if failed.is_some() { Instant::now() } else { journey.ledger.began() };
+        let granted = self.admission.admit(&journey.wish, asked).await;
         match granted {
             Ok(grant) => {
+                journey.ledger.waited(grant.at().duration_since(asked));
                 let slot = grant.settle(journey.id);
                 journey.ledger.attempt(slot.0.member().name());
                 Ok(slot)
             }
             Err(refusal) => {
+                journey.ledger.waited(asked.elapsed());
                 let (fault, retry_after) = match refusal {
                     Refusal::QueueFull { retry_after } => (Fault::QueueFull, Some(retry_after)),
                     Refusal::QueueTimeout { retry_after } => (Fault::QueueTimeout, Some(retry_after)),
@@ -187,7 +188,7 @@ impl Cluster {
         let mut talk = journey.talk(permit.with(connection));
         match poll_fn(|cx| talk.poll_next(cx)).await {
             Ok(Said::Head(head)) => {
-                journey.ledger.head_seen();
+                journey.ledger.head_seen(talk.heard_at());
                 Ok((head, talk))
             }
             Ok(Said::Body(_) | Said::End) => unreachable!("an exchange says the head first"),

@@ -208,6 +208,24 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_full_backlog_of_a_unix_socket_is_waited_for_and_is_a_timeout_in_the_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("php.sock");
+        let socket = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None).unwrap();
+        socket.bind(&socket2::SockAddr::unix(&path).unwrap()).unwrap();
+        socket.listen(0).unwrap();
+        let endpoint = Endpoint::Unix(path);
+        let second = Duration::from_secs(1);
+        let _fills_it = Connection::open(&endpoint, second).await.unwrap();
+        assert_eq!(Connection::open(&endpoint, second).await.unwrap_err(), Failure::ConnectTimeout);
+        let (late, _) = tokio::join!(Connection::open(&endpoint, second), async {
+            sleep(second / 2).await;
+            socket.accept().unwrap()
+        });
+        assert!(late.is_ok(), "a worker took one out, and the next fits");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn the_timer_follows_a_deadline_that_moves_either_way() {
         let mut timer = Timer::default();
         let start = Instant::now();

@@ -59,6 +59,11 @@ impl Grant {
         Self { taken, permit }
     }
 
+    /// When the slot was given.
+    pub(crate) fn at(&self) -> Instant {
+        self.permit.began
+    }
+
     /// The permit, and a connection that may be used again for `id`, if there is one that still lives.
     pub(crate) fn settle(self, id: RequestId) -> (Permit, Option<Connection>) {
         let Self { taken, permit } = self;
@@ -115,6 +120,11 @@ impl Lease {
 
     pub(crate) fn member(&self) -> &Arc<Member> {
         self.permit.member()
+    }
+
+    /// When the slot was given.
+    pub(crate) fn began(&self) -> Instant {
+        self.permit.began
     }
 
     pub(crate) fn pool(&self) -> &str {

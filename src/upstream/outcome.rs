@@ -27,7 +27,7 @@ pub enum Fault {
     #[error("{0}")]
     Connect(Failure),
     /// The connection closed before one byte of a reply.
-    #[error("closed without an answer")]
+    #[error("closed without an answer (the worker died, or listen.allowed_clients refuses us)")]
     ClosedEarly,
     /// `timeouts.first_byte` passed.
     #[error("no answer in time")]
@@ -184,6 +184,10 @@ impl Ledger {
         Self { began: now, outcome, observer }
     }
 
+    pub(crate) fn began(&self) -> Instant {
+        self.began
+    }
+
     pub(crate) fn tries(&self) -> u32 {
         self.outcome.tries
     }
@@ -205,8 +209,8 @@ impl Ledger {
         self.outcome.reused = reused;
     }
 
-    pub(crate) fn head_seen(&mut self) {
-        self.outcome.first_byte = Some(self.began.elapsed());
+    pub(crate) fn head_seen(&mut self, at: Instant) {
+        self.outcome.first_byte = Some(at.duration_since(self.began));
     }
 
     pub(crate) fn worker_free(&mut self, at: Instant) {

@@ -40,7 +40,9 @@ impl Pump {
 
     /// Reads a reply to its end for nobody, so that the script is not cancelled and the connection stays usable.
     pub(crate) fn drain(mut talk: Talk) {
-        tokio::spawn(async move {
+        // Where the runtime is gone already, dropping the talk is all that is left to do.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        runtime.spawn(async move {
             loop {
                 match std::future::poll_fn(|cx| talk.poll_next(cx)).await {
                     Ok(Said::End) => return talk.finish(),

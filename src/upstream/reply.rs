@@ -15,7 +15,6 @@ use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use tokio::time::Instant;
 
 /// What is gathered before a body is handed on in another way than whole.
 const GATHERED: usize = 256 * 1024;
@@ -54,7 +53,7 @@ impl ReplyBody {
         };
         let rest = match ended {
             true => {
-                ledger.worker_free(Instant::now());
+                ledger.worker_free(talk.heard_at());
                 talk.finish();
                 Rest::Nothing
             }
@@ -95,7 +94,7 @@ impl ReplyBody {
 
     fn finish_streaming(&mut self) {
         if let Rest::Streaming(talk) = std::mem::replace(&mut self.rest, Rest::Nothing) {
-            self.ledger.worker_free(Instant::now());
+            self.ledger.worker_free(talk.heard_at());
             talk.finish();
         }
     }

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 /// What php-fpm said next.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "moved once a request: a Box would cost more")]
 pub(crate) enum Said {
     Head(ReplyHead),
     Body(Bytes),
@@ -32,6 +33,7 @@ pub(crate) struct Talk {
     sending: Sending,
     complaints: Complaints,
     timeouts: Timeouts,
+    heard_at: Instant,
     /// When the present silence has lasted too long, and which fault that is.
     deadline: (Instant, Fault),
     /// When all of it has.
@@ -56,10 +58,12 @@ impl Talk {
         timeouts: Timeouts,
         last_moment: Option<Instant>,
     ) -> Self {
-        let deadline = (Instant::now() + timeouts.first_byte, Fault::FirstByteTimeout);
+        let heard_at = lease.began();
+        // Holds until something was sent, which sets it anew.
+        let deadline = (heard_at + timeouts.connect + timeouts.first_byte, Fault::FirstByteTimeout);
         let id = upload.id();
         let sending = Sending::Going;
-        Self { lease, exchange, id, upload, sending, complaints, timeouts, deadline, last_moment }
+        Self { lease, exchange, id, upload, sending, complaints, timeouts, heard_at, deadline, last_moment }
     }
 
     /// What php-fpm says next, while the request goes on being sent.
@@ -75,6 +79,11 @@ impl Talk {
                 Poll::Pending => return self.poll_patience(cx).map(Err),
             }
         }
+    }
+
+    /// When php-fpm's latest bytes came.
+    pub(crate) fn heard_at(&self) -> Instant {
+        self.heard_at
     }
 
     /// Whether everything that has arrived is a whole reply that leaves the connection usable.
@@ -135,7 +144,8 @@ impl Talk {
 
     fn received(&mut self, bytes: Bytes) {
         self.lease.first_byte_seen();
-        self.deadline = (Instant::now() + self.timeouts.between_reads, Fault::Stalled);
+        self.heard_at = Instant::now();
+        self.deadline = (self.heard_at + self.timeouts.between_reads, Fault::Stalled);
         self.exchange.receive(bytes);
     }
 
@@ -171,6 +181,9 @@ impl Talk {
     /// Which timeout is over, if one is. A slow client is not php-fpm's fault, and has its own timeouts.
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<Fault> {
         let waits_for_client = self.sending == Sending::Going && self.upload.waits_for_client();
+        if waits_for_client {
+            self.deadline = (Instant::now() + self.timeouts.between_reads, Fault::Stalled);
+        }
         let silence = (!waits_for_client).then_some(self.deadline);
         let total = self.last_moment.map(|moment| (moment, Fault::TotalTimeout));
         let Some((deadline, fault)) = silence.into_iter().chain(total).min_by_key(|&(moment, _)| moment)
