@@ -16,7 +16,7 @@ use super::visit::Visit;
 use super::{headers, script};
 use crate::files;
 use crate::route::{Fixed, Plan, Redirect, RequestFacts, ScriptPlan, Settings};
-use crate::site::{Generation, Site};
+use crate::site::Generation;
 use crate::upstream::RequestBody;
 
 /// What answers requests besides the generation, which a reload may change in between.
@@ -57,7 +57,7 @@ impl Pipeline<'_> {
         let plan = site.plan(&facts);
         let settings = plan.settings().cloned();
         let hangup = matches!(&plan, Plan::Fixed(fixed) if fixed.status.as_u16() == 444);
-        let answer = self.carry_out(plan, &facts, body, site, &mut visit).await;
+        let answer = self.carry_out(plan, &facts, body, &mut visit).await;
         if hangup {
             return Err(Hangup);
         }
@@ -69,7 +69,6 @@ impl Pipeline<'_> {
         plan: Plan,
         facts: &RequestFacts<'_>,
         body: Incoming,
-        site: &Site,
         visit: &mut Visit,
     ) -> Answer {
         match plan {
@@ -84,7 +83,7 @@ impl Pipeline<'_> {
                 };
                 files::decide(request).render().map(|found| found.map(Body::File)).map_err(Refusal::File)
             }
-            Plan::Script(plan) => self.run(plan, facts, body, site, visit).await,
+            Plan::Script(plan) => self.run(plan, facts, body, visit).await,
         }
     }
 
@@ -94,7 +93,6 @@ impl Pipeline<'_> {
         plan: ScriptPlan,
         facts: &RequestFacts<'_>,
         body: Incoming,
-        site: &Site,
         visit: &mut Visit,
     ) -> Answer {
         visit.takes_route(&plan.route);
@@ -107,7 +105,7 @@ impl Pipeline<'_> {
         let had_body = !matches!(body, RequestBody::None);
         let facts = RequestFacts { content_length: (had_body || facts.content_length.is_some()).then_some(length), ..*facts };
         let cluster = self.generation.cluster(plan.fastcgi.pool);
-        let request = script::request(&plan, &facts, body, cluster, site, visit)?;
+        let request = script::request(&plan, &facts, body, cluster, visit)?;
         let (head, body) = cluster.send(request).await?;
         Ok(script::response(head, body))
     }
