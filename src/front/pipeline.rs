@@ -55,13 +55,14 @@ impl Pipeline<'_> {
         let facts = head.facts(client, site.server_name(), request_id.as_str());
         let mut visit = Visit::begin(self.access_log, &facts, site.server_name());
         let plan = site.plan(&facts);
-        let settings = plan.settings().cloned();
+        let settings = Arc::clone(plan.settings());
+        visit.takes_route(plan.route());
         let hangup = matches!(&plan, Plan::Fixed(fixed) if fixed.status.as_u16() == 444);
         let answer = self.carry_out(plan, &facts, body, &mut visit).await;
         if hangup {
             return Err(Hangup);
         }
-        Ok(finish(answer, settings.as_deref(), &facts, visit))
+        Ok(finish(answer, &settings, &facts, visit))
     }
 
     async fn carry_out(
@@ -95,7 +96,6 @@ impl Pipeline<'_> {
         body: Incoming,
         visit: &mut Visit,
     ) -> Answer {
-        visit.takes_route(&plan.route);
         let terms = incoming::Terms {
             max: plan.settings.max_body,
             buffering: plan.settings.buffering,
@@ -137,7 +137,7 @@ fn answer_redirect(redirect: Redirect, facts: &RequestFacts<'_>) -> Response<Bod
 /// Adds what every reply has, and ties it to its visit.
 fn finish(
     answer: Answer,
-    settings: Option<&Settings>,
+    settings: &Settings,
     facts: &RequestFacts<'_>,
     mut visit: Visit,
 ) -> Response<Visited> {
@@ -145,9 +145,7 @@ fn finish(
         refusal.log(facts.request_id);
         refusal.respond(facts.headers, facts.request_id)
     });
-    if let Some(settings) = settings {
-        headers::add(&mut response, settings, facts);
-    }
+    headers::add(&mut response, settings, facts);
     headers::add_server(&mut response);
     visit.answered(response.status());
     response.map(|body| Visited::new(body, visit))
