@@ -12,6 +12,8 @@ mod names;
 mod pools;
 mod presets;
 mod reader;
+#[cfg(test)]
+mod refusals;
 mod regexes;
 mod rewrites;
 mod routes;

@@ -44,6 +44,9 @@ fn read_one(text: &Text<'_>) -> Vec<SiteName> {
         }
         _ => (vec![SiteName::Exact(bare.clone())], &*bare),
     };
+    if rest.contains('/') {
+        return refuse(text, "a name has no scheme and no path", "\"example.com\"");
+    }
     match rest.chars().find(|&c| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))) {
         None if rest.is_empty() => refuse(text, "a name is missing beside the '.'", "\".example.com\""),
         None => names,
@@ -53,7 +56,6 @@ fn read_one(text: &Text<'_>) -> Vec<SiteName> {
             "\"*.example.com\" or \"www.*\"; anything else is a regex: \"~^…$\"",
         ),
         Some(':') => refuse(text, "a name has no port", "ports belong into `listen`"),
-        Some('/') => refuse(text, "a name has no scheme and no path", "\"example.com\""),
         Some(c) if !c.is_ascii() => {
             refuse(text, "a name is sent in ASCII", "write its punycode form: \"xn--…\"")
         }

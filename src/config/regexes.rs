@@ -53,9 +53,7 @@ fn explain(kind: &ErrorKind, from: &str) -> (String, Option<&'static str>) {
     match kind {
         ErrorKind::UnsupportedLookAround => (
             cannot("look-around"),
-            Some(
-                "put an exception into a route of its own before this one: the first regex that matches wins",
-            ),
+            Some("say the exception on its own, before this: the first regex that matches wins"),
         ),
         ErrorKind::UnsupportedBackreference => {
             (cannot("back-references"), Some("write the alternatives out"))

@@ -5,9 +5,15 @@ use crate::route::{Flag, Return, ReturnBody, Rewrite, Rule, Template};
 use super::reader::{Node, Table, Text};
 use super::values;
 
+const EXAMPLE: &str = "rewrite = { from = '^/(.*)$', to = '/index.php/$1', flag = \"last\" }";
+
 /// Reads `rewrite`: a list of tables, or a single one. Adds the names that its regexes capture.
 pub(super) fn read(table: &Table<'_>, known: &mut Vec<String>) -> Vec<Rule> {
     let Some(node) = table.get("rewrite") else { return Vec::new() };
+    if let Some(text) = node.as_text() {
+        text.mistake("expected a table or a list of tables, found a string", EXAMPLE);
+        return Vec::new();
+    }
     let tables = match node.is_table() {
         true => vec![node],
         false => node.list().unwrap_or_default(),
@@ -16,12 +22,11 @@ pub(super) fn read(table: &Table<'_>, known: &mut Vec<String>) -> Vec<Rule> {
 }
 
 fn read_one(table: Table<'_>, known: &mut Vec<String>) -> Option<Rewrite> {
-    let hint = "rewrite = { from = '^/(.*)$', to = '/index.php/$1', flag = \"last\" }";
-    let from = table.required("from", hint).and_then(Node::text);
+    let from = table.required("from", EXAMPLE).and_then(Node::text);
     let from = from.and_then(|text| values::regex(&text, 0..text.len(), false));
     let names = from.iter().flat_map(|regex| regex.capture_names().flatten());
     known.extend(names.map(ToOwned::to_owned));
-    let written = table.required("to", hint).and_then(Node::text);
+    let written = table.required("to", EXAMPLE).and_then(Node::text);
     let to = written.and_then(|text| values::template(&text, known));
     if let (Some(regex), Some(text)) = (&from, &written) {
         check_groups(text, regex.captures_len() - 1);
@@ -53,7 +58,7 @@ fn check_groups(to: &Text<'_>, groups: usize) {
     for (at, _) in value.match_indices('$') {
         let Some(digit) = value[at + 1..].chars().next().and_then(|c| c.to_digit(10)) else { continue };
         if digit as usize > groups && digit > 0 {
-            let hint = format!("`from` has {groups} groups in parentheses");
+            let hint = format!("groups in parentheses that `from` has: {groups}");
             to.mistake_in(at..at + 2, format_args!("${digit} is always empty"), hint);
         }
     }

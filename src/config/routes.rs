@@ -180,7 +180,7 @@ fn read_match(text: &Text<'_>) -> Option<(String, Match)> {
     let written = [modifier, if modifier.is_empty() { "" } else { " " }, pattern].concat();
     let matches = match modifier {
         "~" | "~*" if pattern.is_empty() => {
-            text.mistake("the regex is missing", "\"~ \\\\.php$\"");
+            text.mistake("the regex is missing", r"'~ \.php$'");
             return None;
         }
         "~" | "~*" => Match::Regex(values::regex(text, at, modifier == "~*")?),
@@ -248,7 +248,7 @@ fn read_alias(
     if !around.remote
         && let Err(error) = path.metadata()
     {
-        alias.mistake(format_args!("{}: {}", path.display(), values::reason(&error)), "it must exist");
+        alias.mistake(format_args!("{} {}", path.display(), values::reason(&error)), "it must exist");
     }
     if alias.ends_with('/') {
         path.push("");
