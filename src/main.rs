@@ -1,6 +1,19 @@
-//! The command line's door: parses it and hands over to `app`. The only place with anyhow.
+//! The command line's door: parses it, hands over to `app`, and turns what came of it into an exit code.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use cornac::app::{self, Cli};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-fn main() {}
+fn main() -> ExitCode {
+    match app::run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            app::say_error(&failure);
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}

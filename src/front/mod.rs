@@ -1,1 +1,27 @@
 //! Floor 6: HTTP in, HTTP out.
+//!
+//! | file | owns |
+//! |---|---|
+//! | `connection` | one client's connection and its limits |
+//! | `pipeline` | the order of a request's steps |
+//! | `facts` | what a request says, checked once |
+//! | `incoming` | the request's body on its way in |
+//! | `script` | a script's plan as a FastCGI request, php's reply as a response |
+//! | `respond` | the one table from error to status, page, headers and log level |
+//! | `headers` | what cornac adds to replies |
+//! | `body`, `visit`, `access_log` | the reply's bytes, the request's end, its line in the log |
+
+mod access_log;
+mod body;
+mod connection;
+mod facts;
+mod headers;
+mod incoming;
+mod pipeline;
+mod respond;
+mod script;
+mod visit;
+
+pub use access_log::AccessLog;
+pub use connection::Front;
+pub use facts::Client;

@@ -1,1 +1,10 @@
 //! Floor 7: threads, listening sockets, signals, and a php-fpm of our own.
+
+mod listen;
+mod php;
+mod server;
+mod signals;
+
+pub use listen::{BindError, written};
+pub use php::{Php, PhpError};
+pub use server::{Server, StartError};

@@ -1,0 +1,110 @@
+//! The command line's words and their help: what `--help` says is written here and nowhere else.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// A FastCGI load balancer and HTTP front end for php-fpm pools.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    after_help = "Start here:\n  \
+        cornac serve                        a PHP project in this folder, in the browser\n  \
+        cornac run -c cornac.toml           a site in front of php-fpm pools\n  \
+        cornac check -c cornac.toml         every mistake in a configuration, with its place and its remedy\n  \
+        cornac explain -c cornac.toml /a/b  which file or script answers /a/b, and why\n\n\
+        Exit codes: 0 fine, 1 the configuration or the request is wrong, 2 bad usage, 3 could not start."
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Serve a folder: starts php-fpm itself and picks the preset
+    Serve(Serve),
+    /// Serve what a configuration says, in the foreground
+    Run(Config),
+    /// Check a configuration and print every mistake in it
+    Check(Config),
+    /// Show how a request would be served, without sending anything
+    Explain(Explain),
+    /// Print a script that completes cornac's words in a shell
+    #[command(after_help = "Example:  cornac completions bash > /etc/bash_completion.d/cornac")]
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Config {
+    /// The configuration file
+    #[arg(short, long, value_name = "FILE", default_value = "cornac.toml")]
+    pub(super) config: PathBuf,
+}
+
+/// `cornac serve`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    cornac serve                      this folder, or its public/ or web/ folder\n  \
+    cornac serve ~/shop --listen 127.0.0.1:8001\n  \
+    cornac serve public --preset laravel\n  \
+    cornac serve public --fpm 127.0.0.1:9000 --fpm unix:/run/php/php-fpm.sock")]
+pub(super) struct Serve {
+    /// The project's folder, or its document root
+    #[arg(default_value = ".")]
+    pub(super) dir: PathBuf,
+    /// Where to listen
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8000")]
+    pub(super) listen: SocketAddr,
+    /// How requests find their script: plain, front-controller, thinkphp, thinkphp-query, laravel, symfony, wordpress,
+    /// drupal [default: by what lies in the folder]
+    #[arg(long, value_name = "P")]
+    pub(super) preset: Option<String>,
+    /// Use this php-fpm (host:port or unix:/path) instead of starting one; may be repeated
+    #[arg(long, value_name = "ADDR")]
+    pub(super) fpm: Vec<String>,
+    /// php-fpm's workers: as many scripts run at once
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(super) workers: u32,
+}
+
+/// `cornac explain`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    cornac explain /index.php/blog/read/id/5\n  \
+    cornac explain -X POST -H 'Host: shop.example' 'http://shop.example/cart?x=1'\n  \
+    cornac explain --routes /")]
+pub(super) struct Explain {
+    /// The configuration file
+    #[arg(short, long, value_name = "FILE", default_value = "cornac.toml")]
+    pub(super) config: PathBuf,
+    /// The request's method
+    #[arg(short = 'X', long = "request", value_name = "METHOD", default_value = "GET")]
+    pub(super) method: String,
+    /// A header of the request; may be repeated
+    #[arg(short = 'H', long = "header", value_name = "K: V")]
+    pub(super) headers: Vec<String>,
+    /// Answer in JSON, for programs
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Print the site's routes in full, those of its preset included, instead of a request's way
+    #[arg(long)]
+    pub(super) routes: bool,
+    /// A URL, or a path on the first site
+    #[arg(default_value = "/")]
+    pub(super) url: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,66 @@
+//! `cornac run`: a configuration, served in the foreground.
+
+use std::path::Path;
+
+use tracing_subscriber::EnvFilter;
+
+use super::Failure;
+use crate::config::model::Model;
+use crate::runtime::{Server, written};
+
+pub(super) fn run(config: &Path) -> Result<(), Failure> {
+    let model = super::load(config)?;
+    start_log(&model.server.log)?;
+    let _pid_file = model.server.pid_file.as_deref().map(PidFile::write).transpose()?;
+    runtime(model.server.threads)?.block_on(async {
+        let server = Server::start(&model)?;
+        announce(&server, &model);
+        server.run().await;
+        Ok(())
+    })
+}
+
+/// Events go to stderr; standard output is the access log's, where it is asked to go there.
+pub(super) fn start_log(filter: &str) -> Result<(), Failure> {
+    let filter = EnvFilter::try_new(filter)
+        .map_err(|error| Failure::Request(format!("`log = \"{filter}\"` is no filter: {error}")))?;
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second start in one process (tests) keeps the first log.
+    drop(subscriber.try_init());
+    Ok(())
+}
+
+pub(super) fn runtime(threads: Option<usize>) -> Result<tokio::runtime::Runtime, Failure> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if let Some(threads) = threads {
+        builder.worker_threads(threads);
+    }
+    Ok(builder.enable_all().thread_name("cornac").build()?)
+}
+
+fn announce(server: &Server, model: &Model) {
+    for address in server.addresses() {
+        tracing::info!("listening on {}", written(&address));
+    }
+    for pool in &model.pools {
+        tracing::info!(pool = pool.name, servers = pool.servers.len(), "pool");
+    }
+}
+
+/// The process's number, in a file, as long as the process lives.
+struct PidFile<'a>(&'a Path);
+
+impl<'a> PidFile<'a> {
+    fn write(path: &'a Path) -> std::io::Result<Self> {
+        std::fs::write(path, format!("{}\n", std::process::id()))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for PidFile<'_> {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_file(self.0) {
+            tracing::warn!(%error, pid_file = %self.0.display(), "left behind");
+        }
+    }
+}

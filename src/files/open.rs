@@ -1,0 +1,108 @@
+//! Opening a file: one `open`, one `fstat`, and what the kernel's refusals mean in HTTP. Which path, and what to do
+//! with the open file, is `decide`'s.
+
+use http::StatusCode;
+use rustix::fd::OwnedFd;
+use rustix::fs::{FileType, Mode, OFlags};
+use rustix::io::Errno;
+use rustix::path::Arg;
+
+/// NONBLOCK: a FIFO without a writer, or a device, would hold the thread in `open` itself.
+/// NOCTTY: a terminal below a document root must not become ours.
+const READ: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
+
+/// A regular file, open for reading.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) file: OwnedFd,
+    pub(super) len: u64,
+    /// Modification time in seconds since 1970; negative before.
+    pub(super) modified: i64,
+}
+
+/// Why there is nothing to send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unopened {
+    NotFound,
+    Forbidden,
+    Directory,
+    /// The server's own trouble, not the request's.
+    Failed(StatusCode),
+}
+
+/// Opens `path` if it is a regular file.
+pub(super) fn open(path: impl Arg) -> Result<Opened, Unopened> {
+    let file = rustix::fs::open(path, READ, Mode::empty())?;
+    let stat = rustix::fs::fstat(&file)?;
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile => {
+            Ok(Opened { file, len: u64::try_from(stat.st_size).unwrap_or(0), modified: stat.st_mtime })
+        }
+        FileType::Directory => Err(Unopened::Directory),
+        // nginx answers 404 for what is neither a file nor a directory.
+        _ => Err(Unopened::NotFound),
+    }
+}
+
+impl From<Errno> for Unopened {
+    fn from(errno: Errno) -> Self {
+        match errno {
+            // INVAL: a NUL in the name. NXIO: a socket, or a device without a driver.
+            Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG | Errno::LOOP | Errno::INVAL | Errno::NXIO => {
+                Self::NotFound
+            }
+            Errno::ACCESS | Errno::PERM => Self::Forbidden,
+            // Out of descriptors or memory, or a lease being broken: the next try may well succeed.
+            Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN => {
+                Self::Failed(StatusCode::SERVICE_UNAVAILABLE)
+            }
+            _ => Self::Failed(StatusCode::INTERNAL_SERVER_ERROR),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    #[test]
+    fn only_a_regular_file_is_opened_and_nothing_else_hangs() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        fs::write(at("file"), "12345").unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, at("fifo"), Mode::RWXU).unwrap();
+        let _socket = UnixListener::bind(at("socket")).unwrap();
+        symlink("file", at("link")).unwrap();
+        symlink("loop", at("loop")).unwrap();
+
+        assert_eq!(open(at("file")).unwrap().len, 5);
+        assert_eq!(open(at("link")).unwrap().len, 5);
+        assert_eq!(open(dir.path()).unwrap_err(), Unopened::Directory);
+        assert_eq!(open(at("file/")).unwrap_err(), Unopened::NotFound, "a file has nothing below it");
+        assert_eq!(open(at(&"x".repeat(300))).unwrap_err(), Unopened::NotFound);
+        for name in ["none", "none/deeper", "fifo", "socket", "loop", "file\0"] {
+            assert_eq!(open(at(name)).unwrap_err(), Unopened::NotFound, "{name}");
+        }
+        assert_eq!(open("/dev/null").unwrap_err(), Unopened::NotFound);
+    }
+
+    #[test]
+    fn a_refusal_of_the_kernel_is_blamed_on_whom_it_belongs_to() {
+        let unavailable = Unopened::Failed(StatusCode::SERVICE_UNAVAILABLE);
+        let internal = Unopened::Failed(StatusCode::INTERNAL_SERVER_ERROR);
+        for (errno, meaning) in [
+            (Errno::ACCESS, Unopened::Forbidden),
+            (Errno::PERM, Unopened::Forbidden),
+            (Errno::MFILE, unavailable),
+            (Errno::NFILE, unavailable),
+            (Errno::NOMEM, unavailable),
+            (Errno::IO, internal),
+        ] {
+            assert_eq!(Unopened::from(errno), meaning, "{errno}");
+        }
+    }
+}

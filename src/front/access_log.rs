@@ -1,0 +1,286 @@
+//! The access log: one line a request, written when its last byte is out. Errors and events are tracing's.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use serde::Serialize;
+
+use crate::config::model::{AccessLog as Settings, LogFormat, LogTarget};
+use crate::upstream::{Ending, Outcome};
+
+/// An open access log.
+#[derive(Debug)]
+pub struct AccessLog {
+    format: LogFormat,
+    sink: Sink,
+}
+
+#[derive(Debug)]
+enum Sink {
+    Stdout,
+    /// Appended with one write a line, so that lines of several processes do not mix (POSIX, O_APPEND).
+    File(Mutex<File>),
+}
+
+/// What a line tells. Times are in milliseconds.
+#[derive(Debug, Serialize)]
+pub(super) struct Entry {
+    pub(super) time: String,
+    pub(super) request_id: String,
+    pub(super) remote_addr: String,
+    pub(super) method: String,
+    pub(super) target: String,
+    pub(super) protocol: &'static str,
+    pub(super) host: String,
+    pub(super) status: u16,
+    pub(super) bytes: u64,
+    pub(super) referer: String,
+    pub(super) user_agent: String,
+    pub(super) site: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) route: Option<String>,
+    pub(super) total_ms: f64,
+    #[serde(flatten)]
+    pub(super) upstream: Option<UpstreamEntry>,
+    pub(super) end: &'static str,
+}
+
+/// What the pool did for the request.
+#[derive(Debug, Serialize)]
+pub(super) struct UpstreamEntry {
+    pool: String,
+    member: Option<String>,
+    tries: u32,
+    reused: bool,
+    queue_ms: f64,
+    connect_ms: f64,
+    first_byte_ms: Option<f64>,
+}
+
+impl UpstreamEntry {
+    pub(super) fn new(pool: &str, outcome: &Outcome) -> Self {
+        Self {
+            pool: pool.to_owned(),
+            member: outcome.member.as_deref().map(str::to_owned),
+            tries: outcome.tries,
+            reused: outcome.reused,
+            queue_ms: millis(outcome.queued),
+            connect_ms: millis(outcome.connecting),
+            first_byte_ms: outcome.first_byte.map(millis),
+        }
+    }
+}
+
+/// How a request ended, as the log says it.
+pub(super) fn end_word(outcome: &Outcome) -> &'static str {
+    match outcome.ending {
+        Ending::Complete => "complete",
+        Ending::ClientLeft => "client left",
+        Ending::Failed(_) => "failed",
+    }
+}
+
+/// To the microsecond.
+pub(super) fn millis(time: Duration) -> f64 {
+    time.as_micros() as f64 / 1_000.0
+}
+
+impl AccessLog {
+    /// Opens it; `None` when it is off.
+    ///
+    /// # Errors
+    /// The file cannot be opened for appending.
+    pub fn open(settings: &Settings) -> io::Result<Option<Self>> {
+        let sink = match &settings.to {
+            LogTarget::Off => return Ok(None),
+            LogTarget::Stdout => Sink::Stdout,
+            LogTarget::File(path) => {
+                Sink::File(Mutex::new(OpenOptions::new().append(true).create(true).open(path)?))
+            }
+        };
+        Ok(Some(Self { format: settings.format, sink }))
+    }
+
+    /// A time as this log's format writes it, in the machine's time zone.
+    pub(super) fn now(&self) -> String {
+        let pattern = match self.format {
+            LogFormat::Combined => "%d/%b/%Y:%H:%M:%S %z",
+            LogFormat::Json | LogFormat::Logfmt => "%Y-%m-%dT%H:%M:%S%.3f%:z",
+            LogFormat::Short => "%H:%M:%S",
+        };
+        jiff::Zoned::now().strftime(pattern).to_string()
+    }
+
+    /// Writes one line. A full disk must not stop the server: the line is lost and the next one is tried.
+    pub(super) fn write(&self, entry: &Entry) {
+        let line = render(self.format, entry);
+        let written = match &self.sink {
+            Sink::Stdout => io::stdout().lock().write_all(line.as_bytes()),
+            Sink::File(file) => file.lock().write_all(line.as_bytes()),
+        };
+        if let Err(error) = written {
+            tracing::error!(%error, "a line of the access log is lost");
+        }
+    }
+}
+
+fn render(format: LogFormat, entry: &Entry) -> String {
+    let mut line = match format {
+        LogFormat::Combined => combined(entry),
+        LogFormat::Short => short(entry),
+        LogFormat::Logfmt => logfmt(entry),
+        LogFormat::Json => serde_json::to_string(entry).unwrap_or_else(|error| error.to_string()),
+    };
+    line.push('\n');
+    line
+}
+
+/// nginx's `combined`, so that its readers go on working, then cornac's own fields.
+fn combined(entry: &Entry) -> String {
+    let mut line = format!(
+        "{} - - [{}] \"{} {} {}\" {} {} \"{}\" \"{}\"",
+        entry.remote_addr,
+        entry.time,
+        escaped(&entry.method),
+        escaped(&entry.target),
+        entry.protocol,
+        entry.status,
+        entry.bytes,
+        escaped(or_dash(&entry.referer)),
+        escaped(or_dash(&entry.user_agent)),
+    );
+    line.push(' ');
+    line.push_str(&own_fields(entry));
+    line
+}
+
+fn logfmt(entry: &Entry) -> String {
+    format!(
+        "time={} remote_addr={} method={} target=\"{}\" protocol={} host=\"{}\" status={} bytes={} \
+         referer=\"{}\" user_agent=\"{}\" {}",
+        entry.time,
+        entry.remote_addr,
+        escaped(&entry.method),
+        escaped(&entry.target),
+        entry.protocol,
+        escaped(&entry.host),
+        entry.status,
+        entry.bytes,
+        escaped(&entry.referer),
+        escaped(&entry.user_agent),
+        own_fields(entry)
+    )
+}
+
+fn own_fields(entry: &Entry) -> String {
+    let mut fields = format!(
+        "request_id={} site=\"{}\" route=\"{}\" total_ms={:.3} end=\"{}\"",
+        entry.request_id,
+        escaped(&entry.site),
+        escaped(entry.route.as_deref().unwrap_or("-")),
+        entry.total_ms,
+        entry.end
+    );
+    if let Some(upstream) = &entry.upstream {
+        let first_byte = upstream.first_byte_ms.map_or_else(|| "-".to_owned(), |time| format!("{time:.3}"));
+        fields.push_str(&format!(
+            " pool={} member={} tries={} reused={} queue_ms={:.3} connect_ms={:.3} first_byte_ms={first_byte}",
+            upstream.pool,
+            upstream.member.as_deref().unwrap_or("-"),
+            upstream.tries,
+            upstream.reused,
+            upstream.queue_ms,
+            upstream.connect_ms,
+        ));
+    }
+    fields
+}
+
+/// For people: `14:03:21  200  GET /index.php/home  3.2 ms  1.4 kB`.
+fn short(entry: &Entry) -> String {
+    let size = match entry.bytes {
+        bytes @ 0..1_000 => format!("{bytes} B"),
+        bytes @ 1_000..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
+        bytes => format!("{:.1} MB", bytes as f64 / 1e6),
+    };
+    let remark = if entry.end == "complete" { String::new() } else { format!("  ({})", entry.end) };
+    format!(
+        "{}  {}  {} {}  {:.1} ms  {size}{remark}",
+        entry.time,
+        entry.status,
+        escaped(&entry.method),
+        escaped(&entry.target),
+        entry.total_ms
+    )
+}
+
+fn or_dash(text: &str) -> &str {
+    if text.is_empty() { "-" } else { text }
+}
+
+/// What a client sent, with everything escaped that could break out of the quotes or of the line.
+fn escaped(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => safe.push_str(&format!("\\x{:02X}", u32::from(c))),
+            c if c.is_control() => safe.push_str(&format!("\\x{:02X}", u32::from(c))),
+            c => safe.push(c),
+        }
+    }
+    safe
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry() -> Entry {
+        Entry {
+            time: "21/Nov/2026:08:00:00 +0000".into(),
+            request_id: "cafe".into(),
+            remote_addr: "192.0.2.7".into(),
+            method: "GET".into(),
+            target: "/a\"b\n?x=1".into(),
+            protocol: "HTTP/1.1",
+            host: "example.com".into(),
+            status: 200,
+            bytes: 1_500,
+            referer: String::new(),
+            user_agent: "curl/8".into(),
+            site: "example.com".into(),
+            route: Some("~ \\.php$".into()),
+            total_ms: 3.25,
+            upstream: None,
+            end: "complete",
+        }
+    }
+
+    #[test]
+    fn combined_begins_as_nginx_writes_it_and_a_client_cannot_forge_a_line() {
+        let line = render(LogFormat::Combined, &entry());
+        assert!(
+            line.starts_with(
+                "192.0.2.7 - - [21/Nov/2026:08:00:00 +0000] \"GET /a\\x22b\\x0A?x=1 HTTP/1.1\" 200 1500 \"-\" \"curl/8\" "
+            ),
+            "{line}"
+        );
+        assert_eq!(line.matches('\n').count(), 1);
+    }
+
+    #[test]
+    fn json_is_one_object_a_line_with_the_same_values() {
+        let line = render(LogFormat::Json, &entry());
+        let read: serde_json::Value = serde_json::from_str(&line).expect("an object");
+        assert_eq!((read["target"].as_str(), read["status"].as_u64()), (Some("/a\"b\n?x=1"), Some(200)));
+        assert_eq!(line.matches('\n').count(), 1);
+    }
+
+    #[test]
+    fn the_short_form_is_for_people() {
+        let text = render(LogFormat::Short, &Entry { time: "08:00:00".into(), target: "/".into(), ..entry() });
+        assert_eq!(text, "08:00:00  200  GET /  3.2 ms  1.5 kB\n");
+    }
+}

@@ -1,0 +1,113 @@
+//! The body of a reply, whatever floor it comes from, and the visit that ends with its last byte.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body as _, Frame, SizeHint};
+
+use super::visit::Visit;
+use crate::files::FileBody;
+use crate::upstream::{ReplyBody, ReplyError};
+
+/// A reply's body.
+#[derive(Debug)]
+pub enum Body {
+    /// No byte, or no byte any more.
+    Empty,
+    /// From memory.
+    Text(Bytes),
+    /// A file.
+    File(FileBody),
+    /// A script's output as it comes.
+    Script(ReplyBody),
+}
+
+/// Why a body broke off: the client's connection is closed in the middle, never ended as if all was well.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    /// The file could not be read to its end.
+    #[error("file: {0}")]
+    File(#[from] std::io::Error),
+    /// The script's reply is not whole.
+    #[error(transparent)]
+    Script(#[from] ReplyError),
+}
+
+impl Body {
+    /// From memory.
+    pub(super) fn text(bytes: Bytes) -> Self {
+        if bytes.is_empty() { Self::Empty } else { Self::Text(bytes) }
+    }
+
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self {
+            Self::Empty => Poll::Ready(None),
+            Self::Text(bytes) => {
+                let all = std::mem::take(bytes);
+                *self = Self::Empty;
+                Poll::Ready(Some(Ok(Frame::data(all))))
+            }
+            Self::File(file) => Pin::new(file).poll_frame(cx).map_err(BodyError::File),
+            Self::Script(reply) => Pin::new(reply).poll_frame(cx).map_err(BodyError::Script),
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Text(_) => false,
+            Self::File(file) => file.is_end_stream(),
+            Self::Script(reply) => reply.is_end_stream(),
+        }
+    }
+}
+
+/// A reply's body with the visit it belongs to, which is logged when hyper lets go of this.
+#[derive(Debug)]
+pub struct Visited {
+    body: Body,
+    visit: Visit,
+}
+
+impl Visited {
+    /// Ties them together.
+    pub(super) fn new(body: Body, visit: Visit) -> Self {
+        Self { body, visit }
+    }
+}
+
+impl http_body::Body for Visited {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let piece = ready!(self.body.poll_piece(cx));
+        match &piece {
+            Some(Ok(frame)) => self.visit.sent(frame.data_ref().map_or(0, Bytes::len)),
+            Some(Err(error)) => self.visit.broke_off(error),
+            None => self.visit.complete(),
+        }
+        if self.body.is_over() && matches!(piece, Some(Ok(_))) {
+            // hyper does not ask again once the body says that it is at its end.
+            self.visit.complete();
+        }
+        Poll::Ready(piece)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_over()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.body {
+            Body::Empty => SizeHint::with_exact(0),
+            Body::Text(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Body::File(file) => file.size_hint(),
+            Body::Script(reply) => reply.size_hint(),
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! What a request says, read and checked once: everything behind this file believes it.
+
+use std::borrow::Cow;
+use std::net::SocketAddr;
+
+use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use http::request::Parts;
+use http::{Method, Version};
+
+use super::respond::Refusal;
+use crate::route::{RequestFacts, Scheme, Target};
+use crate::site::ListenerId;
+
+/// A longer target is 414. nginx: one of `large_client_header_buffers`, 8 KB.
+pub(super) const MAX_TARGET: usize = 8 * 1024;
+
+/// Who is at the other end of a connection.
+#[derive(Debug, Clone, Copy)]
+pub struct Client {
+    /// Where it was accepted.
+    pub listener: ListenerId,
+    /// Its address; none over a unix socket.
+    pub peer: Option<SocketAddr>,
+    /// The address it came to; none over a unix socket.
+    pub local: Option<SocketAddr>,
+}
+
+/// nginx's `$request_id`: 32 hexadecimal digits, unique over processes and machines.
+#[derive(Debug)]
+pub(super) struct RequestId([u8; 32]);
+
+impl RequestId {
+    pub(super) fn fresh() -> Self {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut number: u128 = rand::random();
+        let mut text = [0; 32];
+        for digit in text.iter_mut().rev() {
+            *digit = DIGITS[(number & 15) as usize];
+            number >>= 4;
+        }
+        Self(text)
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("hexadecimal digits are ASCII")
+    }
+}
+
+/// A request's head, checked.
+#[derive(Debug)]
+pub(super) struct Head<'a> {
+    parts: &'a Parts,
+    target: Target<'a>,
+    host: Cow<'a, str>,
+    content_length: Option<u64>,
+}
+
+impl<'a> Head<'a> {
+    /// Reads and checks.
+    ///
+    /// # Errors
+    /// 400, 405 or 414: such a request never reaches a site.
+    pub(super) fn read(parts: &'a Parts) -> Result<Self, Refusal> {
+        if matches!(parts.method, Method::CONNECT | Method::TRACE) {
+            return Err(Refusal::Method);
+        }
+        let raw = parts.uri.path_and_query().map_or("*", |target| target.as_str());
+        if raw.len() > MAX_TARGET {
+            return Err(Refusal::TargetTooLong);
+        }
+        let content_length = framing(parts)?;
+        let host = lower(host(parts)?);
+        Ok(Self { parts, target: Target::parse(raw.as_bytes())?, host, content_length })
+    }
+
+    /// Lower case, without its port.
+    pub(super) fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// What the site may know of the request.
+    pub(super) fn facts<'b>(
+        &'b self,
+        client: &Client,
+        server_name: &'b str,
+        request_id: &'b str,
+    ) -> RequestFacts<'b> {
+        RequestFacts {
+            method: &self.parts.method,
+            version: self.parts.version,
+            target: &self.target,
+            host: &self.host,
+            headers: &self.parts.headers,
+            scheme: Scheme::Http,
+            peer: client.peer,
+            local: client.local,
+            server_name,
+            content_length: self.content_length,
+            request_id,
+        }
+    }
+}
+
+fn lower(host: &str) -> Cow<'_, str> {
+    match host.bytes().any(|c| c.is_ascii_uppercase()) {
+        true => Cow::Owned(host.to_ascii_lowercase()),
+        false => Cow::Borrowed(host),
+    }
+}
+
+/// RFC 9112 §6.1: both lengths at once is an attempt to smuggle. hyper has checked each by itself.
+fn framing(head: &Parts) -> Result<Option<u64>, Refusal> {
+    let lengths = head.headers.get_all(CONTENT_LENGTH).iter().count();
+    let coded = head.headers.contains_key(TRANSFER_ENCODING);
+    if lengths > 1 || coded && (lengths > 0 || head.version == Version::HTTP_10) {
+        return Err(Refusal::BadRequest("the length of the body is ambiguous"));
+    }
+    let Some(length) = head.headers.get(CONTENT_LENGTH) else { return Ok(None) };
+    let text = length.to_str().map_err(|_| Refusal::BadRequest("Content-Length is no number"))?;
+    text.parse().map(Some).map_err(|_| Refusal::BadRequest("Content-Length is no number"))
+}
+
+/// The host without its port (RFC 9112 §3.2): exactly one, and one in the target wins over the header.
+fn host(head: &Parts) -> Result<&str, Refusal> {
+    let mut named = head.headers.get_all(HOST).iter();
+    let header = named.next();
+    if named.next().is_some() {
+        return Err(Refusal::BadRequest("two Hosts"));
+    }
+    if header.is_none() && head.version == Version::HTTP_11 {
+        return Err(Refusal::BadRequest("no Host"));
+    }
+    if let Some(authority) = head.uri.authority() {
+        return Ok(authority.host());
+    }
+    let Some(header) = header else { return Ok("") };
+    let text = header.to_str().map_err(|_| Refusal::BadRequest("Host is not ASCII"))?;
+    without_port(text).ok_or(Refusal::BadRequest("Host is no host"))
+}
+
+/// `None` for what cannot be a host, such as one with a slash in it.
+fn without_port(host: &str) -> Option<&str> {
+    let (name, port) = match host.rfind(':') {
+        Some(at) if !host[at..].contains(']') => (&host[..at], &host[at + 1..]),
+        _ => (host, ""),
+    };
+    let allowed = |c: u8| c.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=[]:%".contains(&c);
+    (name.bytes().all(allowed) && port.bytes().all(|c| c.is_ascii_digit())).then_some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(version: Version, headers: &[(&'static str, &'static str)]) -> Parts {
+        let mut request = http::Request::builder().version(version).uri("/");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.body(()).expect("valid").into_parts().0
+    }
+
+    #[test]
+    fn a_host_loses_its_port_and_nothing_else() {
+        for (host, name) in [
+            ("example.com", Some("example.com")),
+            ("example.com:8080", Some("example.com")),
+            ("[::1]:8080", Some("[::1]")),
+            ("[::1]", Some("[::1]")),
+            ("192.0.2.1:80", Some("192.0.2.1")),
+            ("a/b", None),
+            ("a:b", None),
+            ("a b", None),
+            ("user@host", None),
+        ] {
+            assert_eq!(without_port(host), name, "{host}");
+        }
+    }
+
+    #[test]
+    fn one_request_has_one_host() {
+        let read_host = |headers| host(&parts(Version::HTTP_11, headers)).map(str::to_owned);
+        assert_eq!(read_host(&[("host", "a")]).expect("one"), "a");
+        assert!(read_host(&[]).is_err());
+        assert!(read_host(&[("host", "a"), ("host", "a")]).is_err());
+        assert_eq!(host(&parts(Version::HTTP_10, &[])).expect("1.0 needs none"), "");
+    }
+
+    #[test]
+    fn an_ambiguous_length_is_refused() {
+        for headers in [
+            &[("content-length", "3"), ("content-length", "3")][..],
+            &[("content-length", "3"), ("transfer-encoding", "chunked")],
+            &[("content-length", "+3"), ("content-length", "3")],
+            &[("content-length", "99999999999999999999")],
+        ] {
+            assert!(framing(&parts(Version::HTTP_11, headers)).is_err(), "{headers:?}");
+        }
+        assert!(framing(&parts(Version::HTTP_10, &[("transfer-encoding", "chunked")])).is_err());
+    }
+
+    #[test]
+    fn request_ids_are_32_digits_and_differ() {
+        let (one, two) = (RequestId::fresh(), RequestId::fresh());
+        assert_eq!(one.as_str().len(), 32);
+        assert!(one.as_str().bytes().all(|c| c.is_ascii_hexdigit()));
+        assert_ne!(one.as_str(), two.as_str());
+    }
+}

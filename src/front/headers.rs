@@ -1,0 +1,85 @@
+//! Headers that cornac adds to a reply: `headers` and `expires` of a route, and its own name.
+
+use std::time::{Duration, SystemTime};
+
+use http::header::{CACHE_CONTROL, EXPIRES, SERVER};
+use http::{HeaderValue, Response, StatusCode};
+
+use crate::route::{Expires, RequestFacts, Settings, Variables};
+
+/// nginx's `expires max`: ten years, and a date that every client can read.
+const MAX_AGE: HeaderValue = HeaderValue::from_static("max-age=315360000");
+const MAX_EXPIRES: HeaderValue = HeaderValue::from_static("Thu, 31 Dec 2037 23:55:55 GMT");
+const EPOCH: HeaderValue = HeaderValue::from_static("Thu, 01 Jan 1970 00:00:01 GMT");
+const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
+
+/// The name, unless the reply names somebody already.
+pub(super) fn add_server<B>(response: &mut Response<B>) {
+    response.headers_mut().entry(SERVER).or_insert(HeaderValue::from_static("cornac"));
+}
+
+/// The route's own headers, on the statuses on which nginx's `add_header` and `expires` work.
+pub(super) fn add<B>(response: &mut Response<B>, settings: &Settings, facts: &RequestFacts<'_>) {
+    if settings.headers.is_empty() && settings.expires.is_none() || !is_decorated(response.status()) {
+        return;
+    }
+    if let Some(expires) = settings.expires {
+        add_expires(response, expires, SystemTime::now());
+    }
+    let variables = Variables::new(facts, settings);
+    for rule in &settings.headers {
+        // A value that no header can carry (a newline in a client's text) is left out.
+        let Ok(value) = HeaderValue::from_bytes(&rule.value.expand(&variables)) else { continue };
+        match rule.replace {
+            true => drop(response.headers_mut().insert(&rule.name, value)),
+            false => drop(response.headers_mut().append(&rule.name, value)),
+        }
+    }
+}
+
+/// nginx: 200, 201, 204, 206, 301, 302, 303, 304, 307, 308.
+fn is_decorated(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 200 | 201 | 204 | 206 | 301..=304 | 307 | 308)
+}
+
+fn add_expires<B>(response: &mut Response<B>, expires: Expires, now: SystemTime) {
+    let (date, control) = match expires {
+        Expires::Epoch => (EPOCH, NO_CACHE),
+        Expires::Max => (MAX_EXPIRES, MAX_AGE),
+        Expires::Seconds(seconds) if seconds < 0 => {
+            (date(now.checked_sub(Duration::from_secs(seconds.unsigned_abs()))), NO_CACHE)
+        }
+        Expires::Seconds(seconds) => {
+            let control = HeaderValue::try_from(format!("max-age={seconds}")).unwrap_or(NO_CACHE);
+            (date(now.checked_add(Duration::from_secs(seconds.unsigned_abs()))), control)
+        }
+    };
+    response.headers_mut().insert(EXPIRES, date);
+    response.headers_mut().append(CACHE_CONTROL, control);
+}
+
+fn date(time: Option<SystemTime>) -> HeaderValue {
+    let text = time.map(httpdate::fmt_http_date);
+    text.and_then(|text| HeaderValue::try_from(text).ok()).unwrap_or(EPOCH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn expires_says_it_in_both_headers() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+        for (expires, date, control) in [
+            (Expires::Epoch, "Thu, 01 Jan 1970 00:00:01 GMT", "no-cache"),
+            (Expires::Max, "Thu, 31 Dec 2037 23:55:55 GMT", "max-age=315360000"),
+            (Expires::Seconds(60), "Sun, 09 Sep 2001 01:47:40 GMT", "max-age=60"),
+            (Expires::Seconds(-60), "Sun, 09 Sep 2001 01:45:40 GMT", "no-cache"),
+        ] {
+            let mut response = Response::new(());
+            add_expires(&mut response, expires, now);
+            assert_eq!(response.headers()[EXPIRES], date, "{expires:?}");
+            assert_eq!(response.headers()[CACHE_CONTROL], control, "{expires:?}");
+        }
+    }
+}

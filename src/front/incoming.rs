@@ -1,0 +1,147 @@
+//! The request's body on its way in: taken off the client before a worker is taken (fpm-facts 10), in memory while it
+//! is small and in an unlinked temp file when it is not.
+
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body::Body as _;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use tokio::time::timeout;
+
+use super::respond::Refusal;
+use crate::upstream::RequestBody;
+
+/// A body up to this size stays in memory. nginx: `client_body_buffer_size`, 16 KB there.
+const IN_MEMORY: usize = 64 * 1024;
+/// Longest pause between two pieces of a body. nginx: `client_body_timeout`.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How a body may be taken.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Terms<'a> {
+    /// Largest size in bytes; 0: any.
+    pub(super) max: u64,
+    /// Whether it is taken whole before a worker is.
+    pub(super) buffering: bool,
+    /// Where large ones go.
+    pub(super) temp_dir: &'a Path,
+}
+
+/// Takes the body; its length is then known, whatever the client said of it.
+pub(super) async fn take(body: Incoming, terms: Terms<'_>) -> Result<(RequestBody, u64), Refusal> {
+    if body.is_end_stream() {
+        return Ok((RequestBody::None, 0));
+    }
+    let declared = body.size_hint().exact();
+    if terms.max > 0 && declared.is_some_and(|length| length > terms.max) {
+        return Err(Refusal::BodyTooLarge);
+    }
+    match declared {
+        Some(length) if !terms.buffering => Ok((RequestBody::Stream(Box::pin(body.map_err(Into::into)), length), length)),
+        _ => collect(body, declared.unwrap_or(0), terms).await,
+    }
+}
+
+async fn collect(mut body: Incoming, declared: u64, terms: Terms<'_>) -> Result<(RequestBody, u64), Refusal> {
+    let mut store = Store::Nothing;
+    let mut length = 0;
+    while let Some(frame) = timeout(PATIENCE, body.frame()).await.map_err(|_| Refusal::BodyTimeout)? {
+        let Ok(piece) = frame.map_err(Refusal::BodyBroken)?.into_data() else { continue };
+        length += piece.len() as u64;
+        if terms.max > 0 && length > terms.max {
+            return Err(Refusal::BodyTooLarge);
+        }
+        store = store.add(piece, declared, terms.temp_dir).map_err(Refusal::TempFile)?;
+    }
+    Ok((store.into_body(length), length))
+}
+
+/// Where the body lies so far.
+#[derive(Debug)]
+enum Store {
+    Nothing,
+    /// The common small form: one piece, not copied.
+    One(Bytes),
+    Memory(BytesMut),
+    File(std::fs::File),
+}
+
+impl Store {
+    /// Writes go to the page cache from this thread, as nginx's do: they wait for the disk only when the kernel makes them.
+    fn add(self, piece: Bytes, declared: u64, temp_dir: &Path) -> std::io::Result<Self> {
+        let whole = piece.len() as u64 >= declared && piece.len() <= IN_MEMORY;
+        let mut held = match self {
+            Self::File(mut file) => return file.write_all(&piece).map(|()| Self::File(file)),
+            Self::Nothing if whole => return Ok(Self::One(piece)),
+            Self::Nothing => BytesMut::with_capacity(declared.min(IN_MEMORY as u64) as usize),
+            Self::One(first) => BytesMut::from(first),
+            Self::Memory(memory) => memory,
+        };
+        if held.len() + piece.len() <= IN_MEMORY && declared <= IN_MEMORY as u64 {
+            held.extend_from_slice(&piece);
+            return Ok(Self::Memory(held));
+        }
+        let mut file = tempfile::tempfile_in(temp_dir)?;
+        file.write_all(&held)?;
+        file.write_all(&piece)?;
+        Ok(Self::File(file))
+    }
+
+    fn into_body(self, length: u64) -> RequestBody {
+        match self {
+            Self::Nothing => RequestBody::None,
+            Self::One(bytes) => RequestBody::Memory(bytes),
+            Self::Memory(bytes) => RequestBody::Memory(bytes.freeze()),
+            Self::File(file) => RequestBody::File(Arc::new(file), length),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Seek};
+
+    use super::*;
+
+    fn stored(pieces: &[&'static [u8]], declared: u64) -> Store {
+        let folder = std::env::temp_dir();
+        pieces.iter().fold(Store::Nothing, |store, piece| {
+            store.add(Bytes::from_static(piece), declared, &folder).expect("the temp dir can be written")
+        })
+    }
+
+    fn content(store: Store) -> Vec<u8> {
+        match store {
+            Store::Nothing => Vec::new(),
+            Store::One(bytes) => bytes.to_vec(),
+            Store::Memory(bytes) => bytes.to_vec(),
+            Store::File(mut file) => {
+                let mut all = Vec::new();
+                file.rewind().and_then(|()| file.read_to_end(&mut all)).expect("an open file");
+                all
+            }
+        }
+    }
+
+    #[test]
+    fn a_body_is_the_same_wherever_it_lay() {
+        static LARGE: [u8; IN_MEMORY] = [b'x'; IN_MEMORY];
+        for pieces in [&[][..], &[b"ab"], &[b"ab", b"cd"], &[&LARGE], &[b"ab", &LARGE], &[&LARGE, b"ab", &LARGE]] {
+            assert_eq!(content(stored(pieces, 0)), pieces.concat());
+        }
+    }
+
+    #[test]
+    fn one_small_piece_of_the_declared_length_is_not_copied() {
+        assert!(matches!(stored(&[b"abc"], 3), Store::One(_)));
+    }
+
+    #[test]
+    fn a_body_declared_large_goes_to_the_file_at_once() {
+        assert!(matches!(stored(&[b"abc"], 1 << 20), Store::File(_)));
+    }
+}

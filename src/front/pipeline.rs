@@ -1,0 +1,160 @@
+//! The one function that a request goes through. Every step is a room's decision; here is only their order.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use http::request::Parts;
+use http::{HeaderValue, Request, Response, StatusCode};
+use hyper::body::Incoming;
+
+use super::access_log::AccessLog;
+use super::body::{Body, Visited};
+use super::facts::{Client, Head, RequestId};
+use super::incoming;
+use super::respond::{self, Refusal};
+use super::visit::Visit;
+use super::{headers, script};
+use crate::files;
+use crate::route::{Fixed, Plan, Redirect, RequestFacts, ScriptPlan, Settings};
+use crate::site::Generation;
+use crate::upstream::RequestBody;
+
+/// What answers requests besides the generation, which a reload may change in between.
+#[derive(Debug)]
+pub(super) struct Pipeline<'a> {
+    pub(super) generation: &'a Generation,
+    pub(super) access_log: Option<&'a Arc<AccessLog>>,
+    pub(super) temp_dir: &'a Path,
+}
+
+/// nginx's 444: the connection is closed without an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("closed without an answer, as the route says")]
+pub struct Hangup;
+
+/// A reply, and whether it may still get the site's headers.
+type Answer = Result<Response<Body>, Refusal>;
+
+impl Pipeline<'_> {
+    /// Answers one request.
+    ///
+    /// # Errors
+    /// [`Hangup`] where the route asks for it.
+    pub(super) async fn answer(
+        &self,
+        request: Request<Incoming>,
+        client: &Client,
+    ) -> Result<Response<Visited>, Hangup> {
+        let (parts, body) = request.into_parts();
+        let request_id = RequestId::fresh();
+        let head = match Head::read(&parts) {
+            Ok(head) => head,
+            Err(refusal) => return Ok(refused_unread(&refusal, &parts, request_id.as_str())),
+        };
+        let site = self.generation.sites().find(client.listener, head.host());
+        let facts = head.facts(client, site.server_name(), request_id.as_str());
+        let mut visit = Visit::begin(self.access_log, &facts, site.server_name());
+        let plan = site.plan(&facts);
+        let settings = Arc::clone(plan.settings());
+        visit.takes_route(plan.route());
+        let hangup = matches!(&plan, Plan::Fixed(fixed) if fixed.status.as_u16() == 444);
+        let answer = self.carry_out(plan, &facts, body, &mut visit).await;
+        if hangup {
+            return Err(Hangup);
+        }
+        Ok(finish(answer, &settings, &facts, visit))
+    }
+
+    async fn carry_out(
+        &self,
+        plan: Plan,
+        facts: &RequestFacts<'_>,
+        body: Incoming,
+        visit: &mut Visit,
+    ) -> Answer {
+        match plan {
+            Plan::Fixed(fixed) => answer_fixed(fixed),
+            Plan::Redirect(redirect) => Ok(answer_redirect(redirect, facts)),
+            Plan::File(file) => {
+                let request = files::FileRequest {
+                    method: facts.method,
+                    headers: facts.headers,
+                    path: &file.path,
+                    options: &files::FileOptions { charset: charset(&file.settings), ..Default::default() },
+                };
+                files::decide(request).render().map(|found| found.map(Body::File)).map_err(Refusal::File)
+            }
+            Plan::Script(plan) => self.run(plan, facts, body, visit).await,
+        }
+    }
+
+    /// The body first, then the params, then a worker: none is held while a client is slow.
+    async fn run(
+        &self,
+        plan: ScriptPlan,
+        facts: &RequestFacts<'_>,
+        body: Incoming,
+        visit: &mut Visit,
+    ) -> Answer {
+        let terms = incoming::Terms {
+            max: plan.settings.max_body,
+            buffering: plan.settings.buffering,
+            temp_dir: self.temp_dir,
+        };
+        let (body, length) = incoming::take(body, terms).await?;
+        let had_body = !matches!(body, RequestBody::None);
+        let facts = RequestFacts { content_length: (had_body || facts.content_length.is_some()).then_some(length), ..*facts };
+        let cluster = self.generation.cluster(plan.fastcgi.pool);
+        let request = script::request(&plan, &facts, body, cluster, visit)?;
+        let (head, body) = cluster.send(request).await?;
+        Ok(script::response(head, body))
+    }
+}
+
+/// nginx's `charset off` names none.
+fn charset(settings: &Settings) -> Option<&str> {
+    (settings.charset != "off").then_some(&settings.charset)
+}
+
+fn answer_fixed(fixed: Fixed) -> Answer {
+    let Some(text) = fixed.body else { return Err(Refusal::Planned(fixed.status)) };
+    let mut response = Response::new(Body::text(text.into()));
+    *response.status_mut() = fixed.status;
+    response.headers_mut().insert(http::header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    Ok(response)
+}
+
+fn answer_redirect(redirect: Redirect, facts: &RequestFacts<'_>) -> Response<Body> {
+    let mut response = respond::page(redirect.status, facts.headers, facts.request_id);
+    match HeaderValue::from_maybe_shared(bytes::Bytes::from(redirect.location)) {
+        Ok(location) => drop(response.headers_mut().insert(http::header::LOCATION, location)),
+        // The router encodes what a header cannot carry; should it ever fail to, nothing is split.
+        Err(_) => *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR,
+    }
+    response
+}
+
+/// Adds what every reply has, and ties it to its visit.
+fn finish(
+    answer: Answer,
+    settings: &Settings,
+    facts: &RequestFacts<'_>,
+    mut visit: Visit,
+) -> Response<Visited> {
+    let mut response = answer.unwrap_or_else(|refusal| {
+        refusal.log(facts.request_id);
+        refusal.respond(facts.headers, facts.request_id)
+    });
+    headers::add(&mut response, settings, facts);
+    headers::add_server(&mut response);
+    visit.answered(response.status());
+    response.map(|body| Visited::new(body, visit))
+}
+
+/// A request too wrong to belong to any site.
+fn refused_unread(refusal: &Refusal, parts: &Parts, request_id: &str) -> Response<Visited> {
+    refusal.log(request_id);
+    let mut response = refusal.respond(&parts.headers, request_id);
+    headers::add_server(&mut response);
+    response.map(|body| Visited::new(body, Visit::none()))
+}

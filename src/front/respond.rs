@@ -1,0 +1,239 @@
+//! The one table from an error to what the client gets: status, page, headers; and how loud the log is about it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use tracing::Level;
+
+use super::body::Body;
+use crate::fcgi::PairTooLarge;
+use crate::files;
+use crate::route::BadTarget;
+use crate::upstream::{Fault, SendError};
+
+/// Why a request is not answered with what it asked for.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refusal {
+    /// The request itself is wrong (RFC 9112 §3, §6).
+    #[error("{0}")]
+    BadRequest(&'static str),
+    /// The target is no path.
+    #[error(transparent)]
+    BadTarget(#[from] BadTarget),
+    /// The request line is longer than [`MAX_TARGET`](super::facts::MAX_TARGET).
+    #[error("the target is too long")]
+    TargetTooLong,
+    /// One header does not fit into a FastCGI record, or all of them are too many.
+    #[error("header too large: {0}")]
+    HeadTooLarge(#[from] PairTooLarge),
+    /// CONNECT and TRACE.
+    #[error("method not allowed here")]
+    Method,
+    /// Larger than `max_body`.
+    #[error("the body is larger than max_body")]
+    BodyTooLarge,
+    /// The client stopped in the middle of its body.
+    #[error("the client stopped sending its body")]
+    BodyTimeout,
+    /// The client went away, or its chunks are no chunks.
+    #[error("the body broke off: {0}")]
+    BodyBroken(hyper::Error),
+    /// A body could not be put aside.
+    #[error("temp file: {0}")]
+    TempFile(std::io::Error),
+    /// The route says so (`return`, `deny`, no such file).
+    #[error("refused by the route")]
+    Planned(StatusCode),
+    /// A file cannot be sent.
+    #[error("{}", .0.status)]
+    File(files::Refusal),
+    /// The pool gave no reply.
+    #[error(transparent)]
+    Upstream(#[from] SendError),
+}
+
+/// A row of the table.
+struct Row {
+    status: StatusCode,
+    level: Level,
+    header: Option<(HeaderName, HeaderValue)>,
+}
+
+impl Row {
+    fn quiet(status: StatusCode) -> Self {
+        Self { status, level: Level::DEBUG, header: None }
+    }
+
+    fn loud(status: StatusCode, level: Level) -> Self {
+        Self { status, level, header: None }
+    }
+}
+
+impl Refusal {
+    /// The table. What a client did wrong is quiet; what an operator should look at is not.
+    fn row(&self) -> Row {
+        match self {
+            Self::BadRequest(_) | Self::BadTarget(_) | Self::BodyBroken(_) => Row::quiet(StatusCode::BAD_REQUEST),
+            Self::TargetTooLong => Row::quiet(StatusCode::URI_TOO_LONG),
+            Self::HeadTooLarge(_) => Row::quiet(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
+            Self::Method => Row::quiet(StatusCode::METHOD_NOT_ALLOWED),
+            Self::BodyTooLarge => Row::loud(StatusCode::PAYLOAD_TOO_LARGE, Level::INFO),
+            Self::BodyTimeout => Row::quiet(StatusCode::REQUEST_TIMEOUT),
+            Self::TempFile(_) => Row::loud(StatusCode::INTERNAL_SERVER_ERROR, Level::ERROR),
+            Self::Planned(status) => Row::quiet(*status),
+            Self::File(refusal) => Row { header: refusal.header.clone(), ..Row::quiet(refusal.status) },
+            Self::Upstream(error) => upstream_row(error),
+        }
+    }
+
+    /// What the client gets; `accept` decides between a page and JSON.
+    pub(super) fn respond(&self, accept: &HeaderMap, request_id: &str) -> Response<Body> {
+        let row = self.row();
+        let mut response = page(row.status, accept, request_id);
+        if let Some((name, value)) = row.header {
+            response.headers_mut().insert(name, value);
+        }
+        // What is left of a refused body would be read as the next request.
+        if matches!(self, Self::BadRequest(_) | Self::BodyTooLarge | Self::BodyTimeout | Self::BodyBroken(_)) {
+            response.headers_mut().insert(http::header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+
+    /// One line for the operator, at the level of the table.
+    pub(super) fn log(&self, request_id: &str) {
+        let Row { status, level, .. } = self.row();
+        let status = status.as_u16();
+        match level {
+            Level::ERROR => tracing::error!(status, request_id, "{self}"),
+            Level::WARN => tracing::warn!(status, request_id, "{self}"),
+            Level::INFO => tracing::info!(status, request_id, "{self}"),
+            _ => tracing::debug!(status, request_id, "{self}"),
+        }
+    }
+}
+
+fn upstream_row(error: &SendError) -> Row {
+    match error.fault {
+        Fault::QueueFull | Fault::QueueTimeout => {
+            let seconds = error.retry_after.unwrap_or(Duration::from_secs(1)).as_secs().max(1);
+            Row {
+                header: Some((RETRY_AFTER, HeaderValue::from(seconds))),
+                ..Row::loud(StatusCode::SERVICE_UNAVAILABLE, Level::WARN)
+            }
+        }
+        Fault::RequestBody => Row::quiet(StatusCode::BAD_REQUEST),
+        Fault::TempFile => Row::loud(StatusCode::INTERNAL_SERVER_ERROR, Level::ERROR),
+        fault if fault.is_timeout() => Row::loud(StatusCode::GATEWAY_TIMEOUT, Level::ERROR),
+        _ => Row::loud(StatusCode::BAD_GATEWAY, Level::ERROR),
+    }
+}
+
+/// The standard page of a status: HTML, or JSON for a client that prefers it.
+pub(super) fn page(status: StatusCode, accept: &HeaderMap, request_id: &str) -> Response<Body> {
+    let json = prefers_json(accept);
+    let text = if json { json_page(status, request_id) } else { html_page(status, request_id) };
+    let content_type = if json { "application/json" } else { "text/html; charset=utf-8" };
+    let mut response = Response::new(Body::text(Bytes::from(text)));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    if status.is_client_error() || status.is_server_error() {
+        // An error of this moment is not the answer of the next hour.
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    response
+}
+
+/// Whether JSON is named in Accept, and HTML is not or later.
+fn prefers_json(headers: &HeaderMap) -> bool {
+    let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let json = accept.find("application/json").or_else(|| accept.find("+json"));
+    match (json, accept.find("text/html")) {
+        (Some(json), Some(html)) => json < html,
+        (json, _) => json.is_some(),
+    }
+}
+
+fn title(status: StatusCode) -> &'static str {
+    status.canonical_reason().unwrap_or("Error")
+}
+
+fn json_page(status: StatusCode, request_id: &str) -> String {
+    format!("{{\"status\":{},\"error\":\"{}\",\"request_id\":\"{request_id}\"}}\n", status.as_u16(), title(status))
+}
+
+fn html_page(status: StatusCode, request_id: &str) -> String {
+    let (code, title) = (status.as_u16(), title(status));
+    format!(
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{code} {title}</title>\
+         <meta name=\"viewport\" content=\"width=device-width\">\
+         <style>body{{font:16px/1.5 system-ui,sans-serif;margin:15vh auto;max-width:32em;padding:0 1em;color:#333}}\
+         h1{{font-size:1.6em;margin:0}}p{{color:#777}}code{{font-size:.85em}}\
+         @media(prefers-color-scheme:dark){{body{{background:#1a1a1a;color:#ddd}}}}</style></head>\n\
+         <body><h1>{code} {title}</h1><p>Request <code>{request_id}</code></p></body></html>\n"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(fault: Fault) -> Refusal {
+        let retry_after = Some(Duration::from_millis(3_400));
+        Refusal::Upstream(SendError { fault, member: Some("10.0.0.3:9000".into()), retry_after })
+    }
+
+    #[test]
+    fn every_error_has_its_status() {
+        for (refusal, status) in [
+            (Refusal::BadRequest("two Hosts"), 400),
+            (Refusal::Method, 405),
+            (Refusal::BodyTimeout, 408),
+            (Refusal::BodyTooLarge, 413),
+            (Refusal::TargetTooLong, 414),
+            (Refusal::Planned(StatusCode::FORBIDDEN), 403),
+            (failed(Fault::ClosedEarly), 502),
+            (failed(Fault::Garbage), 502),
+            (failed(Fault::Nobody), 502),
+            (failed(Fault::QueueFull), 503),
+            (failed(Fault::QueueTimeout), 503),
+            (failed(Fault::FirstByteTimeout), 504),
+            (failed(Fault::Connect(crate::balance::Failure::ConnectTimeout)), 504),
+            (failed(Fault::Connect(crate::balance::Failure::Refused)), 502),
+        ] {
+            assert_eq!(refusal.row().status.as_u16(), status, "{refusal:?}");
+        }
+    }
+
+    #[test]
+    fn a_full_queue_says_when_to_come_again() {
+        let response = failed(Fault::QueueFull).respond(&HeaderMap::new(), "r1");
+        assert_eq!(response.headers()[RETRY_AFTER], "3");
+    }
+
+    #[test]
+    fn a_refused_body_ends_the_connection() {
+        let response = Refusal::BodyTooLarge.respond(&HeaderMap::new(), "r1");
+        assert_eq!(response.headers()[http::header::CONNECTION], "close");
+    }
+
+    #[test]
+    fn a_program_gets_json_and_a_browser_a_page() {
+        for (accept, json) in [
+            ("application/json", true),
+            ("application/problem+json, */*", true),
+            ("text/html,application/xhtml+xml,*/*;q=0.8", false),
+            ("text/html, application/json", false),
+            ("application/json, text/html", true),
+            ("*/*", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(ACCEPT, HeaderValue::from_static(accept));
+            let content_type = page(StatusCode::NOT_FOUND, &headers, "r1").headers()[CONTENT_TYPE].clone();
+            assert_eq!(content_type == "application/json", json, "{accept}");
+        }
+    }
+}

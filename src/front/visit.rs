@@ -1,0 +1,148 @@
+//! One request from its first line to its last byte, for the access log: written when the visit is dropped, so that a
+//! client who leaves (499) and a reply that breaks off are logged too.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::{HeaderMap, HeaderName, StatusCode};
+use parking_lot::Mutex;
+
+use super::access_log::{AccessLog, Entry, UpstreamEntry, end_word, millis};
+use super::body::BodyError;
+use crate::route::RequestFacts;
+use crate::upstream::{Observer, Outcome};
+
+/// nginx's status for a client that closed the connection before it got an answer.
+const CLIENT_CLOSED_REQUEST: u16 = 499;
+
+/// The visit; costs nothing where no log is kept.
+pub(super) struct Visit(Option<Box<Open>>);
+
+struct Open {
+    log: Arc<AccessLog>,
+    began: Instant,
+    entry: Entry,
+    pool: Option<Arc<str>>,
+    outcome: Arc<Mutex<Option<Outcome>>>,
+    ended: bool,
+}
+
+impl fmt::Debug for Visit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Visit").field(&self.0.as_ref().map(|open| &open.entry)).finish()
+    }
+}
+
+impl Visit {
+    /// Begins with the request's line, before anything is decided about it.
+    pub(super) fn begin(log: Option<&Arc<AccessLog>>, facts: &RequestFacts<'_>, site: &str) -> Self {
+        Self(log.map(|log| {
+            Box::new(Open {
+                began: Instant::now(),
+                entry: entry(log, facts, site),
+                log: Arc::clone(log),
+                pool: None,
+                outcome: Arc::default(),
+                ended: false,
+            })
+        }))
+    }
+
+    /// Of a request that belongs to no site.
+    pub(super) fn none() -> Self {
+        Self(None)
+    }
+
+    /// The route's spelling.
+    pub(super) fn takes_route(&mut self, route: &str) {
+        if let Some(open) = &mut self.0 {
+            open.entry.route = Some(route.to_owned());
+        }
+    }
+
+    /// A pool will answer; what it did arrives through the observer.
+    pub(super) fn goes_to(&mut self, pool: &Arc<str>) -> Option<Observer> {
+        let open = self.0.as_mut()?;
+        open.pool = Some(Arc::clone(pool));
+        let slot = Arc::clone(&open.outcome);
+        Some(Box::new(move |outcome| *slot.lock() = Some(outcome)))
+    }
+
+    /// The head of the answer is decided.
+    pub(super) fn answered(&mut self, status: StatusCode) {
+        if let Some(open) = &mut self.0 {
+            open.entry.status = status.as_u16();
+            open.entry.end = "client left";
+        }
+    }
+
+    /// Bytes of the body handed to the connection.
+    pub(super) fn sent(&mut self, bytes: usize) {
+        if let Some(open) = &mut self.0 {
+            open.entry.bytes += bytes as u64;
+        }
+    }
+
+    /// The body was handed over to its end.
+    pub(super) fn complete(&mut self) {
+        if let Some(open) = &mut self.0 {
+            open.ended = true;
+            open.entry.end = "complete";
+        }
+    }
+
+    /// The body broke off: worth a line in the event log too, because the client has half an answer.
+    pub(super) fn broke_off(&mut self, error: &BodyError) {
+        let request_id = self.0.as_ref().map(|open| open.entry.request_id.as_str());
+        tracing::error!(request_id, "a reply was cut off, and the client's connection with it: {error}");
+        if let Some(open) = &mut self.0 {
+            open.ended = true;
+            open.entry.end = "failed";
+        }
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        let Some(mut open) = self.0.take() else { return };
+        open.entry.total_ms = millis(open.began.elapsed());
+        let outcome = open.outcome.lock().take();
+        if let Some(outcome) = &outcome {
+            open.entry.upstream = Some(UpstreamEntry::new(open.pool.as_deref().unwrap_or_default(), outcome));
+            if !open.ended {
+                open.entry.end = end_word(outcome);
+            }
+        }
+        open.log.write(&open.entry);
+    }
+}
+
+fn entry(log: &AccessLog, facts: &RequestFacts<'_>, site: &str) -> Entry {
+    Entry {
+        time: log.now(),
+        request_id: facts.request_id.to_owned(),
+        remote_addr: facts.peer.map_or_else(|| "unix:".to_owned(), |peer| peer.ip().to_string()),
+        method: facts.method.as_str().to_owned(),
+        target: lossy(facts.target.raw),
+        protocol: facts.protocol(),
+        host: facts.host.to_owned(),
+        status: CLIENT_CLOSED_REQUEST,
+        bytes: 0,
+        referer: header(facts.headers, http::header::REFERER),
+        user_agent: header(facts.headers, http::header::USER_AGENT),
+        site: site.to_owned(),
+        route: None,
+        total_ms: 0.0,
+        upstream: None,
+        end: "client left",
+    }
+}
+
+fn header(headers: &HeaderMap, name: HeaderName) -> String {
+    headers.get(name).map(|value| lossy(value.as_bytes())).unwrap_or_default()
+}
+
+fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

@@ -1,0 +1,137 @@
+//! Listening sockets: binding them with an error that says what to do, and accepting from either kind.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
+
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+
+use crate::config::model::Listen;
+
+/// As much as the kernel grants: a burst waits here rather than being refused.
+const BACKLOG: i32 = 4096;
+
+/// A socket that accepts clients.
+#[derive(Debug)]
+pub enum Listener {
+    /// TCP, v4 or v6.
+    Tcp(TcpListener),
+    /// A unix socket.
+    Unix(UnixListener),
+}
+
+/// A client's connection as it was accepted.
+#[derive(Debug)]
+pub enum Accepted {
+    /// The stream and who is at its other end.
+    Tcp(TcpStream, SocketAddr),
+    /// A unix client has no address.
+    Unix(UnixStream),
+}
+
+/// A socket that could not be bound.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {listen}: {source}{}", remedy(source))]
+pub struct BindError {
+    /// As it is written in the configuration.
+    pub listen: String,
+    /// What the kernel said.
+    pub source: io::Error,
+}
+
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "; another program has it: stop that, or choose another with `listen` (`--listen` for `cornac serve`)"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "; ports below 1024 need root or CAP_NET_BIND_SERVICE: choose one above, such as 8080"
+        }
+        io::ErrorKind::AddrNotAvailable => "; no network interface of this machine has that address",
+        io::ErrorKind::NotFound => "; its folder does not exist",
+        _ => "",
+    }
+}
+
+impl Listener {
+    /// Binds and listens. Needs a tokio runtime.
+    pub fn bind(listen: &Listen) -> Result<Self, BindError> {
+        let bound = match listen {
+            Listen::Tcp(address) => bind_tcp(*address).map(Self::Tcp),
+            Listen::Unix(path) => bind_unix(path).map(Self::Unix),
+        };
+        bound.map_err(|source| BindError { listen: written(listen), source })
+    }
+
+    /// The address it got: with the real port where 0 was asked for. `None` for a unix socket.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(listener) => listener.local_addr().ok(),
+            Self::Unix(_) => None,
+        }
+    }
+
+    /// The next client.
+    pub async fn accept(&self) -> io::Result<Accepted> {
+        match self {
+            Self::Tcp(listener) => listener.accept().await.map(|(stream, peer)| Accepted::Tcp(stream, peer)),
+            Self::Unix(listener) => listener.accept().await.map(|(stream, _)| Accepted::Unix(stream)),
+        }
+    }
+}
+
+/// A listener as an operator writes it.
+pub fn written(listen: &Listen) -> String {
+    match listen {
+        Listen::Tcp(address) => address.to_string(),
+        Listen::Unix(path) => format!("unix:{}", path.display()),
+    }
+}
+
+fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+    use socket2::{Domain, Protocol, Socket, Type};
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        // nginx's default: [::]:80 and 0.0.0.0:80 are two listeners.
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// A socket file that nobody listens on any more is left by a crash, and is replaced.
+fn bind_unix(path: &Path) -> io::Result<UnixListener> {
+    let is_socket = path.metadata().is_ok_and(|found| found.file_type().is_socket());
+    if is_socket && std::os::unix::net::UnixStream::connect(path).is_err() {
+        std::fs::remove_file(path)?;
+    }
+    UnixListener::bind(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_taken_port_says_so_and_offers_another() {
+        let first = Listener::bind(&Listen::Tcp("127.0.0.1:0".parse().expect("a literal"))).expect("port 0");
+        let taken = first.local_addr().expect("tcp");
+        let error = Listener::bind(&Listen::Tcp(taken)).expect_err("it is taken");
+        let text = error.to_string();
+        assert!(text.contains(&taken.to_string()) && text.contains("--listen"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn a_socket_file_left_by_a_crash_is_replaced_but_a_living_one_is_not() {
+        let folder = tempfile::tempdir().expect("a temp dir");
+        let path = folder.path().join("s.sock");
+        drop(std::os::unix::net::UnixListener::bind(&path).expect("fresh"));
+        let _living = Listener::bind(&Listen::Unix(path.clone())).expect("the stale file is replaced");
+        let error = Listener::bind(&Listen::Unix(path)).expect_err("somebody listens");
+        assert_eq!(error.source.kind(), io::ErrorKind::AddrInUse);
+    }
+}

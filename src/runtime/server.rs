@@ -1,0 +1,145 @@
+//! The server's life: sockets bound before anything is promised, clients accepted, and the end in order.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::task::JoinSet;
+use tracing::{error, info, warn};
+
+use super::listen::{Accepted, BindError, Listener, written};
+use super::signals::{Signals, Wish};
+use crate::config::model::{Listen, Model};
+use crate::front::{AccessLog, Client, Front};
+use crate::site::{Generation, ListenerId};
+
+/// After an accept failed for want of descriptors, so that the loop does not spin until one is given back.
+const BREATH: Duration = Duration::from_millis(50);
+
+/// Why the server could not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A socket.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The access log.
+    #[error("cannot open the access log: {0}")]
+    AccessLog(std::io::Error),
+    /// The folder for large bodies.
+    #[error("temp_dir {0} cannot be written: {1}; create it or choose another")]
+    TempDir(std::path::PathBuf, std::io::Error),
+    /// Signal handlers.
+    #[error("cannot listen for signals: {0}")]
+    Signals(std::io::Error),
+}
+
+/// A server whose sockets stand.
+#[derive(Debug)]
+pub struct Server {
+    front: Arc<Front>,
+    generation: Arc<ArcSwap<Generation>>,
+    listeners: Vec<Listener>,
+    signals: Signals,
+    shutdown_timeout: Duration,
+}
+
+impl Server {
+    /// Binds everything, or nothing.
+    ///
+    /// # Errors
+    /// What the operator has to mend first.
+    pub fn start(model: &Model) -> Result<Self, StartError> {
+        let signals = Signals::listen().map_err(StartError::Signals)?;
+        let temp_dir = &model.server.temp_dir;
+        tempfile::tempfile_in(temp_dir).map_err(|error| StartError::TempDir(temp_dir.clone(), error))?;
+        let generation = Generation::build(model, None);
+        let listeners = generation.sites().listeners().iter().map(Listener::bind).collect::<Result<_, _>>()?;
+        let access_log = AccessLog::open(&model.server.access_log).map_err(StartError::AccessLog)?;
+        let generation = Arc::new(ArcSwap::from_pointee(generation));
+        let front = Arc::new(Front::new(Arc::clone(&generation), access_log, temp_dir.clone()));
+        let shutdown_timeout = model.server.shutdown_timeout;
+        Ok(Self { front, generation, listeners, signals, shutdown_timeout })
+    }
+
+    /// The addresses as they were bound, with real ports where 0 was asked for.
+    pub fn addresses(&self) -> Vec<Listen> {
+        let generation = self.generation.load();
+        let asked = generation.sites().listeners().iter();
+        asked
+            .zip(&self.listeners)
+            .map(|(asked, bound)| bound.local_addr().map_or_else(|| asked.clone(), Listen::Tcp))
+            .collect()
+    }
+
+    /// Serves until a signal ends it.
+    pub async fn run(mut self) {
+        let drain = Arc::new(GracefulShutdown::new());
+        let mut accepting = JoinSet::new();
+        for (listener, index) in std::mem::take(&mut self.listeners).into_iter().zip(0..) {
+            accepting.spawn(accept(listener, ListenerId(index), Arc::clone(&self.front), Arc::clone(&drain)));
+        }
+        let wish = self.signals.wish_to_end().await;
+        self.remove_socket_files();
+        accepting.shutdown().await;
+        match wish {
+            Wish::StopNow => info!("stopping"),
+            Wish::Finish => self.finish(drain).await,
+        }
+        for cluster in self.generation.load().clusters() {
+            cluster.drain();
+        }
+    }
+
+    async fn finish(&mut self, drain: Arc<GracefulShutdown>) {
+        info!(timeout = ?self.shutdown_timeout, "finishing what is in flight");
+        // The accept loops are gone, and the connections hold watchers only, so this is the last owner.
+        let Ok(drain) = Arc::try_unwrap(drain) else {
+            return error!("connections are still being accepted; they are cut");
+        };
+        tokio::select! {
+            () = drain.shutdown() => info!("all requests are answered"),
+            () = tokio::time::sleep(self.shutdown_timeout) => warn!("shutdown_timeout has passed; what is left is cut"),
+            _ = self.signals.wish_to_end() => warn!("asked again; what is left is cut"),
+        }
+    }
+
+    fn remove_socket_files(&self) {
+        for listen in self.generation.load().sites().listeners() {
+            let Listen::Unix(path) = listen else { continue };
+            if let Err(error) = std::fs::remove_file(path) {
+                warn!(%error, socket = written(listen), "a socket file is left");
+            }
+        }
+    }
+}
+
+async fn accept(listener: Listener, id: ListenerId, front: Arc<Front>, drain: Arc<GracefulShutdown>) {
+    let local = listener.local_addr();
+    loop {
+        match listener.accept().await {
+            Ok(Accepted::Tcp(stream, peer)) => {
+                // A reply's last segment must not wait for the acknowledgement of the one before.
+                drop(stream.set_nodelay(true));
+                let local = stream.local_addr().ok().or(local);
+                let client = Client { listener: id, peer: Some(peer), local };
+                tokio::spawn(Arc::clone(&front).serve(stream, client, drain.watcher()));
+            }
+            Ok(Accepted::Unix(stream)) => {
+                let client = Client { listener: id, peer: None, local: None };
+                tokio::spawn(Arc::clone(&front).serve(stream, client, drain.watcher()));
+            }
+            Err(error) if is_the_clients_own(&error) => {}
+            Err(error) => {
+                error!(%error, "cannot accept clients; is the limit of open files reached?");
+                tokio::time::sleep(BREATH).await;
+            }
+        }
+    }
+}
+
+/// The client was gone before it was accepted.
+fn is_the_clients_own(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{ConnectionAborted, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionReset)
+}
