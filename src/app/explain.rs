@@ -90,9 +90,7 @@ fn explanation(
 fn answer(plan: Plan, facts: &RequestFacts<'_>, model: &Model) -> Result<Answer, Failure> {
     Ok(match plan {
         Plan::File(file) => Answer::File { path: file.path.display().to_string() },
-        Plan::Redirect(to) => {
-            Answer::Redirect { status: to.status.as_u16(), location: lossy(&to.location) }
-        }
+        Plan::Redirect(to) => Answer::Redirect { status: to.status.as_u16(), location: lossy(&to.location) },
         Plan::Fixed(fixed) => {
             Answer::Fixed { status: fixed.status.as_u16(), body: fixed.body.as_deref().map(lossy) }
         }
@@ -144,10 +142,13 @@ fn routes(model: &Model, site: &Site) -> String {
 fn headers(written: &[String]) -> Result<HeaderMap, Failure> {
     let mut headers = HeaderMap::new();
     for line in written {
-        let (name, value) =
-            line.split_once(':').ok_or_else(|| wrong(format!("`{line}` is no header: `-H 'Name: value'`")))?;
-        let name = HeaderName::try_from(name.trim()).map_err(|_| wrong(format!("`{name}` is no header's name")))?;
-        let value = HeaderValue::try_from(value.trim()).map_err(|_| wrong(format!("bad value in `{line}`")))?;
+        let (name, value) = line
+            .split_once(':')
+            .ok_or_else(|| wrong(format!("`{line}` is no header: `-H 'Name: value'`")))?;
+        let name =
+            HeaderName::try_from(name.trim()).map_err(|_| wrong(format!("`{name}` is no header's name")))?;
+        let value =
+            HeaderValue::try_from(value.trim()).map_err(|_| wrong(format!("bad value in `{line}`")))?;
         headers.append(name, value);
     }
     Ok(headers)
@@ -162,7 +163,8 @@ fn host(url: &Uri, headers: &HeaderMap) -> String {
 
 /// The listener with the URL's port; the first one where no port is named or fits.
 fn listener(sites: &Sites, url: &Uri) -> ListenerId {
-    let fits = |listen: &Listen| matches!(listen, Listen::Tcp(address) if Some(address.port()) == url.port_u16());
+    let fits =
+        |listen: &Listen| matches!(listen, Listen::Tcp(address) if Some(address.port()) == url.port_u16());
     ListenerId(sites.listeners().iter().position(fits).unwrap_or(0))
 }
 

@@ -18,8 +18,12 @@ pub(super) fn serve(args: &Serve) -> Result<(), Failure> {
     let preset = args.preset.as_deref().unwrap_or(found.preset);
     run::start_log("info,php-fpm=warn")?;
     // Mistakes of the command line are said before anything is started.
-    config::parse(&configuration(args, &found.root, preset, &["127.0.0.1:1".to_owned()]), "cornac serve", &project)
-        .map_err(Failure::Config)?;
+    config::parse(
+        &configuration(args, &found.root, preset, &["127.0.0.1:1".to_owned()]),
+        "cornac serve",
+        &project,
+    )
+    .map_err(Failure::Config)?;
     run::runtime(None)?.block_on(async {
         let php = match args.fpm.is_empty() {
             true => Some(Php::start(&found.root, args.workers).await?),
@@ -41,13 +45,18 @@ async fn serve_with(args: &Serve, root: &Path, preset: &str, php: Option<&Php>) 
     let text = configuration(args, root, preset, &servers);
     let model = config::parse(&text, "cornac serve", root).map_err(Failure::Config)?;
     let server = Server::start(&model)?;
-    let urls: Vec<_> = server.addresses().iter().map(|address| format!("http://{}/", written(address))).collect();
+    let urls: Vec<_> =
+        server.addresses().iter().map(|address| format!("http://{}/", written(address))).collect();
     super::out(
         format!(
             "\n  {}\n  serves {} (preset {preset}) with {}\n  Ctrl-C ends it\n\n",
             urls.join("  "),
             root.display(),
-            if php.is_some() { format!("its own php-fpm, {} workers", args.workers) } else { args.fpm.join(", ") },
+            if php.is_some() {
+                format!("its own php-fpm, {} workers", args.workers)
+            } else {
+                args.fpm.join(", ")
+            },
         )
         .as_bytes(),
     )?;
@@ -94,7 +103,8 @@ mod tests {
 
     #[test]
     fn the_written_configuration_is_a_valid_one_whatever_the_folder_is_called() {
-        let folder = tempfile::Builder::new().prefix("it's \"quoted\" \\ 中文").tempdir().expect("a temp dir");
+        let folder =
+            tempfile::Builder::new().prefix("it's \"quoted\" \\ 中文").tempdir().expect("a temp dir");
         for fpm in [&[][..], &["127.0.0.1:9000", "unix:/run/php.sock"]] {
             let args = args(fpm);
             let servers = if fpm.is_empty() { vec!["unix:/x".to_owned()] } else { args.fpm.clone() };

@@ -2,7 +2,8 @@
 
 use crate::route::{Flag, Return, ReturnBody, Rewrite, Rule, Template};
 
-use super::reader::{Node, Table, Text};
+use super::reader::{Node, Table};
+use super::text::Text;
 use super::values;
 
 const EXAMPLE: &str = "rewrite = { from = '^/(.*)$', to = '/index.php/$1', flag = \"last\" }";
@@ -16,7 +17,7 @@ pub(super) fn read(table: &Table<'_>, known: &mut Vec<String>) -> Vec<Rule> {
     }
     let tables = match node.is_table() {
         true => vec![node],
-        false => node.list().unwrap_or_default(),
+        false => node.list("a list of tables").unwrap_or_default(),
     };
     tables.into_iter().filter_map(|entry| read_one(entry.table()?, known)).map(Rule::Rewrite).collect()
 }

@@ -9,7 +9,9 @@ use crate::route::{
 
 use super::diagnostic::line_and_column;
 use super::model::Pool;
-use super::reader::{Node, Table, Text, nearest};
+use super::reader::{Node, Table};
+use super::report::nearest;
+use super::text::Text;
 use super::{rewrites, settings, values};
 
 /// Keys of the contract that no room behind this one can do yet.
@@ -66,10 +68,9 @@ pub(super) struct Routes<'a> {
 pub(super) fn read<'a>(list: Node<'a>, around: &Around<'_>) -> Routes<'a> {
     let mut routes = Routes::default();
     let mut seen: Vec<Text<'_>> = Vec::new();
-    for element in list.list().unwrap_or_default() {
+    for element in list.list("a list of tables").unwrap_or_default() {
         let Some(table) = element.table() else { continue };
-        let Some((written, location)) = read_route(&table, around, &mut routes) else { continue };
-        table.finish(&PLANNED);
+        let Some((written, location)) = read_route(table, around, &mut routes) else { continue };
         match routes.locations.iter().position(|other| same_match(other, &location)) {
             Some(first) => report_duplicate(&written, &seen[first]),
             None => {
@@ -111,34 +112,35 @@ fn report_duplicate(text: &Text<'_>, first: &Text<'_>) {
     text.mistake(message, "this one would never be reached: merge the two");
 }
 
+/// All of a route is read, also when its match is wrong: every mistake counts.
 fn read_route<'a>(
-    table: &Table<'a>,
+    table: Table<'a>,
     around: &Around<'_>,
     routes: &mut Routes<'a>,
 ) -> Option<(Text<'a>, Location)> {
     let hint = "match = \"/path\", \"= /path\", \"^~ /path\", \"~ regex\", \"~* regex\" or \"@name\"";
-    let written = table.required("match", hint).and_then(Node::text);
-    let matched = written.and_then(|text| read_match(&text));
+    let text = table.required("match", hint).and_then(Node::text);
+    let matched = text.and_then(|text| read_match(&text));
+    let matches = matched.as_ref().map(|(_, matches)| matches);
     let mut known = around.known.to_vec();
-    known.extend(matched.iter().flat_map(|(_, matches)| group_names(matches)));
+    known.extend(matches.into_iter().flat_map(group_names));
 
-    let mut rules = rewrites::read(table, &mut known);
-    let answer = rewrites::read_return(table, &known);
-    let settings = read_settings(table, around, matched.as_ref().map(|(_, matches)| matches), &known);
-    let try_files = read_try_files(table, &known, routes);
-    let handler = read_handler(table, around, &known);
-    if answer.is_some() {
-        refuse_unreachable(table);
+    let mut rules = rewrites::read(&table, &mut known);
+    let answer = rewrites::read_return(&table, &known);
+    let settings = read_settings(&table, around, matches, &known);
+    let try_files = read_try_files(&table, &known, routes);
+    let handler = read_handler(&table, around, &known);
+    if table.get("return").is_some() {
+        refuse_unreachable(&table);
+    } else {
+        routes.need_root |= table.get("root").is_none() && table.get("alias").is_none();
     }
-    let own_root = table.get("root").is_some() || table.get("alias").is_some();
-    routes.need_root |= answer.is_none() && !own_root;
+    table.finish(&PLANNED);
+
     rules.extend(answer.map(Rule::Return));
-    let Some((written_as, matches)) = matched else {
-        // The rest of the route was read for its mistakes.
-        return None;
-    };
+    let (written, matches) = matched?;
     let location = Location {
-        written: written_as,
+        written,
         matches,
         rules,
         try_files,
@@ -146,7 +148,7 @@ fn read_route<'a>(
         settings: Arc::new(settings),
         nested: Vec::new(),
     };
-    Some((written?, location))
+    Some((text?, location))
 }
 
 /// nginx runs `return` before it looks for a file or a backend.

@@ -9,8 +9,9 @@ use crate::route::{Location, PoolId, Settings, Template};
 use super::model::{Listen, Pool, Site, SiteName};
 use super::names::{self, Claim};
 use super::presets::Preset;
-use super::reader::{Node, Table, Text};
+use super::reader::{Node, Table};
 use super::routes::{self, Around, SitePool};
+use super::text::Text;
 use super::{endpoints, settings, values};
 
 /// Keys of the contract that no room behind this one can do yet.
@@ -40,7 +41,7 @@ pub(super) fn read(root: &Table<'_>, pools: &[Pool], base: &Path) -> Vec<Site> {
             list.mistake_at_key("expected [[sites]], found [sites]", "sites are a list: write [[sites]]");
             Vec::new()
         }
-        false => list.list().unwrap_or_default(),
+        false => list.list("a list of tables").unwrap_or_default(),
     };
     if elements.is_empty() && list.is_list() {
         list.mistake("the list is empty", hint);
@@ -111,7 +112,7 @@ fn read_locations(table: &Table<'_>, preset: Option<Preset>, around: &Around<'_>
 fn read_listen(table: &Table<'_>, base: &Path) -> Vec<(Listen, Range<usize>)> {
     let hint = "listen = [\"0.0.0.0:8080\"]";
     let Some(list) = table.required("listen", hint) else { return Vec::new() };
-    let elements = list.list().unwrap_or_default();
+    let elements = list.list("a list of addresses").unwrap_or_default();
     if elements.is_empty() && list.is_list() {
         list.mistake("the list is empty", hint);
     }

@@ -8,8 +8,9 @@ use regex::bytes::Regex;
 
 use crate::route::{AccessRule, HeaderRule, Template, Who};
 
-use super::reader::{Node, Table, Text};
+use super::reader::{Node, Table};
 use super::regexes::{self, BadPattern};
+use super::text::Text;
 
 /// Text with `$variables`; `known` are the names that regexes around it capture.
 pub(super) fn template(text: &Text<'_>, known: &[String]) -> Option<Template> {

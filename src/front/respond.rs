@@ -75,7 +75,9 @@ impl Refusal {
     /// The table. What a client did wrong is quiet; what an operator should look at is not.
     fn row(&self) -> Row {
         match self {
-            Self::BadRequest(_) | Self::BadTarget(_) | Self::BodyBroken(_) => Row::quiet(StatusCode::BAD_REQUEST),
+            Self::BadRequest(_) | Self::BadTarget(_) | Self::BodyBroken(_) => {
+                Row::quiet(StatusCode::BAD_REQUEST)
+            }
             Self::TargetTooLong => Row::quiet(StatusCode::URI_TOO_LONG),
             Self::HeadTooLarge(_) => Row::quiet(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
             Self::Method => Row::quiet(StatusCode::METHOD_NOT_ALLOWED),
@@ -96,7 +98,8 @@ impl Refusal {
             response.headers_mut().insert(name, value);
         }
         // What is left of a refused body would be read as the next request.
-        if matches!(self, Self::BadRequest(_) | Self::BodyTooLarge | Self::BodyTimeout | Self::BodyBroken(_)) {
+        if matches!(self, Self::BadRequest(_) | Self::BodyTooLarge | Self::BodyTimeout | Self::BodyBroken(_))
+        {
             response.headers_mut().insert(http::header::CONNECTION, HeaderValue::from_static("close"));
         }
         response
@@ -162,7 +165,11 @@ fn title(status: StatusCode) -> &'static str {
 }
 
 fn json_page(status: StatusCode, request_id: &str) -> String {
-    format!("{{\"status\":{},\"error\":\"{}\",\"request_id\":\"{request_id}\"}}\n", status.as_u16(), title(status))
+    format!(
+        "{{\"status\":{},\"error\":\"{}\",\"request_id\":\"{request_id}\"}}\n",
+        status.as_u16(),
+        title(status)
+    )
 }
 
 fn html_page(status: StatusCode, request_id: &str) -> String {

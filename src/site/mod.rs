@@ -95,8 +95,7 @@ impl Sites {
 
 impl Site {
     fn build(model: &model::Site) -> Self {
-        let router =
-            Router::new(model.rules.clone(), model.locations.clone(), Arc::clone(&model.settings));
+        let router = Router::new(model.rules.clone(), model.locations.clone(), Arc::clone(&model.settings));
         Self { router, server_name: model.server_name.clone() }
     }
 
