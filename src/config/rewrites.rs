@@ -117,3 +117,65 @@ fn read_status(status: Node<'_>, url: Option<Node<'_>>, whole: Node<'_>) -> Opti
     }
     Some(code)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::testing::site;
+
+    fn rules(lines: &str) -> Vec<Rule> {
+        site(&format!("[[sites.routes]]\nmatch = \"/\"\n{lines}")).locations[0].rules.clone()
+    }
+
+    #[test]
+    fn rewrites_stand_in_order_and_a_single_one_needs_no_list() {
+        let flags = |lines: &str| {
+            let flag = |rule: &Rule| match rule {
+                Rule::Rewrite(rewrite) => (rewrite.flag, rewrite.unless_file),
+                other => panic!("{other:?}"),
+            };
+            rules(lines).iter().map(flag).collect::<Vec<_>>()
+        };
+        let list = r#"rewrite = [
+            { from = '^/a', to = "/b" },
+            { from = '^/(?<n>b)', to = "/c?n=$n", flag = "last", unless_file = true },
+            { from = '^/c', to = "/d", flag = "break" },
+            { from = '^/d', to = "/e", flag = "redirect" },
+            { from = '^/e', to = "/f", flag = "permanent" },
+            { from = '^/(.*)$', to = "https://$host/$1" },
+        ]"#;
+        let expected = [
+            (Flag::Next, false),
+            (Flag::Last, true),
+            (Flag::Break, false),
+            (Flag::Redirect, false),
+            (Flag::Permanent, false),
+            (Flag::Redirect, false),
+        ];
+        assert_eq!(flags(list), expected);
+        assert_eq!(flags(r#"rewrite = { from = '^/a', to = "/b" }"#), [(Flag::Next, false)]);
+    }
+
+    #[test]
+    fn a_return_comes_last_and_carries_a_url_or_a_text_or_nothing() {
+        let answer = |table: &str| match rules(&format!("return = {table}")).pop() {
+            Some(Rule::Return(answer)) => answer,
+            other => panic!("{other:?}"),
+        };
+        for (table, status) in [
+            ("{ status = 404 }", 404),
+            ("{ status = 444 }", 444),
+            ("{ url = \"/new\" }", 302),
+            ("{ status = 301, url = \"https://$host$request_uri\" }", 301),
+            ("{ status = 200, body = \"ok\" }", 200),
+        ] {
+            let answer = answer(table);
+            assert_eq!(answer.status, status, "{table}");
+            match answer.body {
+                ReturnBody::None => assert!(!table.contains("url") && !table.contains("body")),
+                ReturnBody::Url(_) => assert!(table.contains("url")),
+                ReturnBody::Text(_) => assert!(table.contains("body")),
+            }
+        }
+    }
+}

@@ -383,3 +383,114 @@ fn read_split(text: &Text<'_>) -> Option<regex::bytes::Regex> {
     }
     Some(regex)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::testing::{model, site};
+
+    fn route(lines: &str) -> Location {
+        site(&format!("[[sites.routes]]\n{lines}")).locations.remove(0)
+    }
+
+    fn fastcgi(location: &Location) -> &FastCgi {
+        let Handler::FastCgi(fastcgi) = &location.handler else { panic!("{location:?}") };
+        fastcgi
+    }
+
+    #[test]
+    fn every_kind_of_match_and_how_it_is_written() {
+        for (written, shown) in [
+            ("= /a", "= /a"),
+            ("=/a", "= /a"),
+            ("/a b", "/a b"),
+            ("^~  /a/", "^~ /a/"),
+            (r"~ \.php$", r"~ \.php$"),
+            (r"~*\.PHP$", r"~* \.PHP$"),
+            ("@name", "@name"),
+        ] {
+            let location = route(&format!("match = '{written}'"));
+            assert_eq!(location.written, shown);
+            let fits = match &location.matches {
+                Match::Exact(path) => path == b"/a",
+                Match::Prefix { path, stops_regex: true } => path == b"/a/",
+                Match::Prefix { path, stops_regex: false } => path == b"/a b",
+                Match::Regex(regex) => {
+                    regex.is_match(b"/x.php") == !shown.contains('*') || regex.is_match(b"/x.pHP")
+                }
+                Match::Named(name) => name == "@name",
+            };
+            assert!(fits, "{location:?}");
+        }
+    }
+
+    #[test]
+    fn try_files_ends_in_a_uri_a_status_or_a_name() {
+        let last = |list: &str| {
+            let text = format!("match = \"/\"\ntry_files = {list}\n[[sites.routes]]\nmatch = \"@app\"");
+            let try_files = route(&text).try_files.unwrap();
+            (try_files.steps.len(), try_files.last)
+        };
+        assert!(matches!(last(r#"["$uri", "$uri/", "/index.php$is_args$args"]"#), (2, TryLast::Uri(_))));
+        assert!(matches!(last(r#"["$uri", "=404"]"#), (1, TryLast::Code(404))));
+        assert!(matches!(last(r#"["$uri", "@app"]"#), (1, TryLast::Named(name)) if name == "@app"));
+    }
+
+    #[test]
+    fn a_script_is_found_on_disk_or_as_the_route_says() {
+        let source =
+            |lines: &str| fastcgi(&route(&format!("match = \"/\"\nfastcgi = true\n{lines}"))).script.clone();
+        assert!(matches!(source(""), ScriptSource::OnDisk));
+        assert!(matches!(source("script = \"/index.php\""), ScriptSource::Named(_)));
+        assert!(matches!(source(r"split_path_info = '^(.+?\.php)(/.*)?$'"), ScriptSource::Split(_)));
+    }
+
+    #[test]
+    fn fastcgi_names_a_pool_or_takes_the_site_s() {
+        let text = |fastcgi: &str| {
+            format!(
+                "[pools.b]\nservers = [\"b:1\"]\n[pools.a]\nservers = [\"a:1\"]\n[[sites]]\nlisten = [\":80\"]\n\
+                 root = \"public\"\npool = \"b\"\n[[sites.routes]]\nmatch = \"/\"\nfastcgi = {fastcgi}\n"
+            )
+        };
+        let pool = |written: &str| fastcgi(&model(&text(written)).sites[0].locations[0]).pool;
+        assert_eq!(pool("true"), PoolId(0));
+        assert_eq!(pool("\"a\""), PoolId(1));
+    }
+
+    #[test]
+    fn params_of_a_route_are_over_its_site_s_and_those_over_its_pool_s() {
+        let text = "[pools.php]\nservers = [\"a:1\"]\nparams = { A = \"pool\", B = \"pool\", C = \"pool\" }\n\
+                    [[sites]]\nlisten = [\":80\"]\nroot = \"public\"\nparams = { B = \"site\", C = \"site\" }\n\
+                    [[sites.routes]]\nmatch = \"/\"\nfastcgi = true\nparams = { C = \"$uri\", Z = \"route\" }\n";
+        let model = model(text);
+        let params: Vec<_> = fastcgi(&model.sites[0].locations[0])
+            .params
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        assert_eq!(params, [("A", "pool"), ("B", "site"), ("C", "$uri"), ("Z", "route")]);
+    }
+
+    #[test]
+    fn a_route_s_own_settings_and_an_alias_that_keeps_its_slash() {
+        let location = route(
+            "match = \"/a/\"\ninternal = true\nalias = \"public/\"\n\
+             timeouts = { first_byte = \"5m\", between_reads = \"1s\" }",
+        );
+        let settings = &location.settings;
+        assert!(settings.internal);
+        assert!(settings.alias.as_ref().unwrap().to_str().unwrap().ends_with("/public/"));
+        assert_eq!(settings.first_byte_timeout.unwrap().as_secs(), 300);
+        assert_eq!(settings.between_reads_timeout.unwrap().as_secs(), 1);
+    }
+
+    #[test]
+    fn a_group_s_name_is_a_variable_of_its_route() {
+        let location = route(
+            "match = '~ ^/(?<lang>de|fr)/'\nheaders = { Content-Language = \"$lang\" }\nfastcgi = true\nparams = { L = \"$lang\" }",
+        );
+        assert_eq!(location.settings.headers[0].value.as_str(), "$lang");
+        assert_eq!(fastcgi(&location).params[0].1.as_str(), "$lang");
+    }
+}

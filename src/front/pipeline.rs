@@ -30,7 +30,7 @@ pub(super) struct Pipeline<'a> {
 /// nginx's 444: the connection is closed without an answer.
 #[derive(Debug, thiserror::Error)]
 #[error("closed without an answer, as the route says")]
-pub struct Hangup;
+pub(super) struct Hangup;
 
 /// A reply, and whether it may still get the site's headers.
 type Answer = Result<Response<Body>, Refusal>;

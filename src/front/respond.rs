@@ -187,6 +187,7 @@ fn html_page(status: StatusCode, request_id: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fcgi::Violation;
 
     fn failed(fault: Fault) -> Refusal {
         let retry_after = Some(Duration::from_millis(3_400));
@@ -203,7 +204,7 @@ mod tests {
             (Refusal::TargetTooLong, 414),
             (Refusal::Planned(StatusCode::FORBIDDEN), 403),
             (failed(Fault::ClosedEarly), 502),
-            (failed(Fault::Garbage), 502),
+            (failed(Fault::Garbage(Violation::Version(2))), 502),
             (failed(Fault::Nobody), 502),
             (failed(Fault::QueueFull), 503),
             (failed(Fault::QueueTimeout), 503),

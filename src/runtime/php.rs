@@ -144,9 +144,9 @@ async fn end(mut child: Child) {
 
 fn signal(child: &Child, signal: Signal) {
     let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-    if let Some(pid) = pid {
+    if let Some(Err(error)) = pid.map(|pid| kill_process(pid, signal)) {
         // It may have ended in this moment, which is what was wanted.
-        drop(kill_process(pid, signal));
+        debug!(%error, ?signal, "php-fpm could not be told");
     }
 }
 
