@@ -62,11 +62,12 @@ fn explanation(
     let method = Method::from_bytes(args.method.as_bytes())
         .map_err(|_| wrong(format!("`{}` is no method", args.method)))?;
     let target = url.path_and_query().map_or("/", |target| target.as_str());
+    let target = Target::parse(target.as_bytes())
+        .map_err(|error| wrong(format!("`{target}` gets 400 before any site is asked: {error}")))?;
     let facts = RequestFacts {
         method: &method,
         version: http::Version::HTTP_11,
-        target: Target::parse(target.as_bytes())
-            .map_err(|error| wrong(format!("`{target}` gets 400 before any site is asked: {error}")))?,
+        target: &target,
         host,
         headers,
         scheme: Scheme::Http,
@@ -79,7 +80,7 @@ fn explanation(
     let mut steps = Steps::default();
     let plan = site.router().plan(&facts, &Disk, &mut steps);
     Ok(Explanation {
-        request: format!("{method} {target}"),
+        request: format!("{method} {}", lossy(target.raw)),
         site: name(site),
         steps: steps.0,
         answer: answer(plan, &facts, model)?,
