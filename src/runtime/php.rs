@@ -137,9 +137,9 @@ async fn watch(recipe: Recipe, mut child: Child, mut stopped: tokio::sync::watch
 /// SIGTERM ends workers in the middle of a script; a development server that is told to stop should stop.
 async fn end(mut child: Child) {
     let group = pid(&child);
-    if let Some(master) = group {
+    if let Some(Err(error)) = group.map(|master| kill_process(master, Signal::TERM)) {
         // It may have ended in this moment, which is what was wanted.
-        drop(kill_process(master, Signal::TERM));
+        debug!(%error, "php-fpm could not be told");
     }
     if tokio::time::timeout(STOP, child.wait()).await.is_err() {
         end_orphans(group);
@@ -152,9 +152,8 @@ async fn end(mut child: Child) {
 /// Workers outlive a master that was killed: they go on accepting, and the next master would find its socket in use.
 /// They are in the group that the master was started with.
 fn end_orphans(group: Option<Pid>) {
-    if let Some(group) = group {
-        // Mostly nobody is left.
-        drop(kill_process_group(group, Signal::KILL));
+    if let Some(Ok(())) = group.map(|group| kill_process_group(group, Signal::KILL)) {
+        debug!("php-fpm's workers had outlived it");
     }
 }
 
@@ -168,7 +167,8 @@ impl Recipe {
         let folder = tempfile::Builder::new().prefix("cornac-php-").tempdir()?;
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o700))?;
         let recipe = Self { program, folder, as_root: rustix::process::geteuid().is_root() };
-        let owner = recipe.as_root.then(|| root.metadata().map(|found| (found.uid(), found.gid()))).transpose()?;
+        let owner =
+            recipe.as_root.then(|| root.metadata().map(|found| (found.uid(), found.gid()))).transpose()?;
         std::fs::write(recipe.config(), configuration(&recipe.socket(), workers, owner))?;
         Ok(recipe)
     }
@@ -263,11 +263,13 @@ fn find() -> Option<PathBuf> {
 
 /// `php-fpm` itself before `php-fpm8.3` (Debian) and `php-fpm83` (Alpine), and of those the highest.
 fn find_in(folders: impl Iterator<Item = PathBuf>) -> Option<PathBuf> {
-    let programs = folders.filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().filter_map(Result::ok);
+    let programs =
+        folders.filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().filter_map(Result::ok);
     programs
         .filter_map(|entry| {
             let version = version_of(entry.file_name().to_str()?)?;
-            let runs = entry.path().metadata().is_ok_and(|found| found.is_file() && found.mode() & 0o111 != 0);
+            let runs =
+                entry.path().metadata().is_ok_and(|found| found.is_file() && found.mode() & 0o111 != 0);
             runs.then(|| (version, entry.path()))
         })
         .max_by_key(|(version, _)| *version)
