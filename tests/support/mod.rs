@@ -10,11 +10,13 @@
 )]
 
 mod child;
+pub mod compare;
 mod cornac;
 mod fpm;
 pub mod http;
 mod nginx;
 mod ports;
+mod root;
 mod scratch;
 
 pub use child::{Listen, Signal, signal, wait_until, worker_pids};
@@ -22,4 +24,5 @@ pub use cornac::{Cornac, Finished};
 pub use fpm::{Fpm, FpmBuilder, Pm};
 pub use nginx::Nginx;
 pub use ports::{Port, free_port};
+pub use root::{Root, script};
 pub use scratch::{Scratch, big_bytes, config_example, fixtures};
