@@ -400,7 +400,8 @@ fn requests() -> Vec<Asked> {
     };
     let with_body = |name, kind: &str, body: &str| {
         let length = body.len();
-        let head = format!("Host: {HOST}\r\nConnection: close\r\nContent-Length: {length}\r\n{kind}\r\n{body}");
+        let head =
+            format!("Host: {HOST}\r\nConnection: close\r\nContent-Length: {length}\r\n{kind}\r\n{body}");
         Asked::raw(name, format!("POST /info.php?a HTTP/1.1\r\n{head}"))
     };
     let hosts = [
@@ -413,11 +414,19 @@ fn requests() -> Vec<Asked> {
         to("1.0", "GET /info.php HTTP/1.0", "Host: shop.example\r\n"),
         to("1.0 without Host", "GET /info.php HTTP/1.0", ""),
         to("absolute", "GET http://shop.example/info.php/p?q=1 HTTP/1.1", "Host: shop.example\r\n"),
-        to("absolute with port", "GET http://shop.example:8080/info.php HTTP/1.1", "Host: shop.example:8080\r\n"),
+        to(
+            "absolute with port",
+            "GET http://shop.example:8080/info.php HTTP/1.1",
+            "Host: shop.example:8080\r\n",
+        ),
         to("absolute without path", "GET http://shop.example HTTP/1.1", "Host: shop.example\r\n"),
         to("absolute with only a query", "GET http://shop.example?q=1 HTTP/1.1", "Host: shop.example\r\n"),
         to("absolute, https", "GET https://shop.example/info.php HTTP/1.1", "Host: shop.example\r\n"),
-        to("absolute of another host", "GET http://other.example/info.php HTTP/1.1", "Host: shop.example\r\n"),
+        to(
+            "absolute of another host",
+            "GET http://other.example/info.php HTTP/1.1",
+            "Host: shop.example\r\n",
+        ),
         with_body("a form", "Content-Type: application/x-www-form-urlencoded\r\n", "a=1&b=2"),
         with_body("a body without a type", "", "abc"),
     ];

@@ -62,7 +62,11 @@ pub fn compare(nginx: SocketAddr, cornac: SocketAddr, asked: &[Asked], meant: &[
         for (what, nginx, cornac) in theirs.differences(&ours) {
             match meant.iter().position(|row| row.allows(&request.name, what, nginx, cornac)) {
                 Some(row) => unseen[row] = false,
-                None => drop(writeln!(report, "{}\n  {what}\n    nginx  {nginx}\n    cornac {cornac}", request.name)),
+                None => drop(writeln!(
+                    report,
+                    "{}\n  {what}\n    nginx  {nginx}\n    cornac {cornac}",
+                    request.name
+                )),
             }
         }
     }
@@ -127,7 +131,8 @@ impl Seen {
         if self.answer != other.answer {
             return vec![("answer", &self.answer, &other.answer)];
         }
-        let mut names: Vec<&str> = self.params.keys().chain(other.params.keys()).map(String::as_str).collect();
+        let mut names: Vec<&str> =
+            self.params.keys().chain(other.params.keys()).map(String::as_str).collect();
         names.sort_unstable();
         names.dedup();
         let value = |seen: &'a Self, name| seen.params.get(name).map_or("-", String::as_str);

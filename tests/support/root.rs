@@ -1,6 +1,6 @@
 //! A document root of a test's own, whose scripts print what php received and count that they ran.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::{Scratch, fixtures};
 
@@ -38,23 +38,22 @@ impl Root {
 
     /// Prints everything that it received, with its own name as `entry`; each run is counted as `runs`.
     pub fn script(self, name: &str) -> Self {
-        let text = script(name);
+        self.counted(name, "runs")
+    }
+
+    /// The same with a counter of its own.
+    pub fn counted(self, name: &str, counter: &str) -> Self {
+        let text = script(name, counter);
         self.file(name, text)
     }
 }
 
 /// The text of a script that prints and counts; where it lies does not matter.
-pub fn script(name: &str) -> String {
+pub fn script(name: &str, counter: &str) -> String {
     let mirror = fixtures("shared/mirror.php");
     format!(
-        "<?php // SOURCE of {name}\nrequire '{}';\nfixture\\count_run('runs');\n\
+        "<?php // SOURCE of {name}\nrequire '{}';\nfixture\\count_run('{counter}');\n\
          fixture\\send_json(fixture\\mirror(['entry' => '{name}']));\n",
         mirror.display()
     )
-}
-
-impl AsRef<Path> for Root {
-    fn as_ref(&self) -> &Path {
-        self.0.path()
-    }
 }
