@@ -16,6 +16,7 @@ mod fpm;
 pub mod http;
 mod nginx;
 mod ports;
+pub mod responder;
 mod root;
 mod scratch;
 
