@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 
 use super::visit::Visit;
 use crate::files::FileBody;
@@ -57,8 +57,8 @@ impl Body {
         match self {
             Self::Empty => true,
             Self::Text(_) => false,
-            Self::File(file) => http_body::Body::is_end_stream(file),
-            Self::Script(reply) => http_body::Body::is_end_stream(reply),
+            Self::File(file) => file.is_end_stream(),
+            Self::Script(reply) => reply.is_end_stream(),
         }
     }
 }

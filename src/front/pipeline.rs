@@ -9,14 +9,14 @@ use hyper::body::Incoming;
 
 use super::access_log::AccessLog;
 use super::body::{Body, Visited};
-use super::facts::{self, Client};
+use super::facts::{Client, Head, RequestId};
 use super::incoming;
 use super::respond::{self, Refusal};
 use super::visit::Visit;
 use super::{headers, script};
 use crate::files;
 use crate::route::{Fixed, Plan, Redirect, RequestFacts, ScriptPlan, Settings};
-use crate::site::{Generation, Site};
+use crate::site::Generation;
 use crate::upstream::RequestBody;
 
 /// What answers requests besides the generation, which a reload may change in between.
@@ -45,23 +45,24 @@ impl Pipeline<'_> {
         request: Request<Incoming>,
         client: &Client,
     ) -> Result<Response<Visited>, Hangup> {
-        let (head, body) = request.into_parts();
-        let request_id = facts::RequestId::fresh();
-        let facts = match facts::read(&head, client, request_id.as_str()) {
-            Ok(facts) => facts,
-            Err(refusal) => return Ok(refused_unread(&refusal, &head, request_id.as_str())),
+        let (parts, body) = request.into_parts();
+        let request_id = RequestId::fresh();
+        let head = match Head::read(&parts) {
+            Ok(head) => head,
+            Err(refusal) => return Ok(refused_unread(&refusal, &parts, request_id.as_str())),
         };
-        let site = self.generation.sites().find(client.listener, facts.host);
-        let facts = RequestFacts { server_name: site.server_name(), ..facts };
+        let site = self.generation.sites().find(client.listener, head.host());
+        let facts = head.facts(client, site.server_name(), request_id.as_str());
         let mut visit = Visit::begin(self.access_log, &facts, site.server_name());
         let plan = site.plan(&facts);
-        let settings = plan.settings().cloned();
+        let settings = Arc::clone(plan.settings());
+        visit.takes_route(plan.route());
         let hangup = matches!(&plan, Plan::Fixed(fixed) if fixed.status.as_u16() == 444);
-        let answer = self.carry_out(plan, &facts, body, site, &mut visit).await;
+        let answer = self.carry_out(plan, &facts, body, &mut visit).await;
         if hangup {
             return Err(Hangup);
         }
-        Ok(finish(answer, settings.as_deref(), &facts, visit))
+        Ok(finish(answer, &settings, &facts, visit))
     }
 
     async fn carry_out(
@@ -69,7 +70,6 @@ impl Pipeline<'_> {
         plan: Plan,
         facts: &RequestFacts<'_>,
         body: Incoming,
-        site: &Site,
         visit: &mut Visit,
     ) -> Answer {
         match plan {
@@ -80,11 +80,11 @@ impl Pipeline<'_> {
                     method: facts.method,
                     headers: facts.headers,
                     path: &file.path,
-                    options: &file.settings.files,
+                    options: &files::FileOptions { charset: charset(&file.settings), ..Default::default() },
                 };
                 files::decide(request).render().map(|found| found.map(Body::File)).map_err(Refusal::File)
             }
-            Plan::Script(plan) => self.run(plan, facts, body, site, visit).await,
+            Plan::Script(plan) => self.run(plan, facts, body, visit).await,
         }
     }
 
@@ -94,10 +94,8 @@ impl Pipeline<'_> {
         plan: ScriptPlan,
         facts: &RequestFacts<'_>,
         body: Incoming,
-        site: &Site,
         visit: &mut Visit,
     ) -> Answer {
-        visit.takes_route(&plan.route);
         let terms = incoming::Terms {
             max: plan.settings.max_body,
             buffering: plan.settings.buffering,
@@ -105,12 +103,17 @@ impl Pipeline<'_> {
         };
         let (body, length) = incoming::take(body, terms).await?;
         let had_body = !matches!(body, RequestBody::None);
-        let facts = RequestFacts { content_length: (had_body || facts.content_length.is_some()).then_some(length), ..facts.clone() };
+        let facts = RequestFacts { content_length: (had_body || facts.content_length.is_some()).then_some(length), ..*facts };
         let cluster = self.generation.cluster(plan.fastcgi.pool);
-        let request = script::request(&plan, &facts, body, cluster, site, visit)?;
+        let request = script::request(&plan, &facts, body, cluster, visit)?;
         let (head, body) = cluster.send(request).await?;
         Ok(script::response(head, body))
     }
+}
+
+/// nginx's `charset off` names none.
+fn charset(settings: &Settings) -> Option<&str> {
+    (settings.charset != "off").then_some(&settings.charset)
 }
 
 fn answer_fixed(fixed: Fixed) -> Answer {
@@ -134,7 +137,7 @@ fn answer_redirect(redirect: Redirect, facts: &RequestFacts<'_>) -> Response<Bod
 /// Adds what every reply has, and ties it to its visit.
 fn finish(
     answer: Answer,
-    settings: Option<&Settings>,
+    settings: &Settings,
     facts: &RequestFacts<'_>,
     mut visit: Visit,
 ) -> Response<Visited> {
@@ -142,18 +145,16 @@ fn finish(
         refusal.log(facts.request_id);
         refusal.respond(facts.headers, facts.request_id)
     });
-    if let Some(settings) = settings {
-        headers::add(&mut response, settings, facts);
-    }
+    headers::add(&mut response, settings, facts);
     headers::add_server(&mut response);
     visit.answered(response.status());
     response.map(|body| Visited::new(body, visit))
 }
 
 /// A request too wrong to belong to any site.
-fn refused_unread(refusal: &Refusal, head: &Parts, request_id: &str) -> Response<Visited> {
+fn refused_unread(refusal: &Refusal, parts: &Parts, request_id: &str) -> Response<Visited> {
     refusal.log(request_id);
-    let mut response = refusal.respond(&head.headers, request_id);
+    let mut response = refusal.respond(&parts.headers, request_id);
     headers::add_server(&mut response);
     response.map(|body| Visited::new(body, Visit::none()))
 }
