@@ -30,7 +30,7 @@ pub(super) struct Pipeline<'a> {
 /// nginx's 444: the connection is closed without an answer.
 #[derive(Debug, thiserror::Error)]
 #[error("closed without an answer, as the route says")]
-pub struct Hangup;
+pub(super) struct Hangup;
 
 /// A reply, and whether it may still get the site's headers.
 type Answer = Result<Response<Body>, Refusal>;
@@ -103,7 +103,10 @@ impl Pipeline<'_> {
         };
         let (body, length) = incoming::take(body, terms).await?;
         let had_body = !matches!(body, RequestBody::None);
-        let facts = RequestFacts { content_length: (had_body || facts.content_length.is_some()).then_some(length), ..*facts };
+        let facts = RequestFacts {
+            content_length: (had_body || facts.content_length.is_some()).then_some(length),
+            ..*facts
+        };
         let cluster = self.generation.cluster(plan.fastcgi.pool);
         let request = script::request(&plan, &facts, body, cluster, visit)?;
         let (head, body) = cluster.send(request).await?;
@@ -120,7 +123,9 @@ fn answer_fixed(fixed: Fixed) -> Answer {
     let Some(text) = fixed.body else { return Err(Refusal::Planned(fixed.status)) };
     let mut response = Response::new(Body::text(text.into()));
     *response.status_mut() = fixed.status;
-    response.headers_mut().insert(http::header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+        .headers_mut()
+        .insert(http::header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     Ok(response)
 }
 

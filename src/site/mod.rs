@@ -88,15 +88,18 @@ impl Sites {
 
     /// The site that a listener has for a host.
     pub fn find(&self, listener: ListenerId, host: &str) -> &Site {
-        let site = self.names.get(listener.0).and_then(|names| names.find(host));
-        &self.sites[site.unwrap_or(0)]
+        &self.sites[self.place(listener, host)]
+    }
+
+    /// The same as a place in the model's list of sites.
+    pub fn place(&self, listener: ListenerId, host: &str) -> usize {
+        self.names.get(listener.0).and_then(|names| names.find(host)).unwrap_or(0)
     }
 }
 
 impl Site {
     fn build(model: &model::Site) -> Self {
-        let router =
-            Router::new(model.rules.clone(), model.locations.clone(), Arc::clone(&model.settings));
+        let router = Router::new(model.rules.clone(), model.locations.clone(), Arc::clone(&model.settings));
         Self { router, server_name: model.server_name.clone() }
     }
 
