@@ -365,3 +365,13 @@ pub fn try_request(
     let _ = connection.try_send(body);
     connection.try_response(method)
 }
+
+/// A reply that broke must not look whole: an honest error page, or a stream that ends in the middle.
+#[track_caller]
+pub fn assert_never_a_clean_end(reply: Result<Response, Broken>) {
+    match reply {
+        Ok(response) => assert_eq!(response.status, 502, "a broken reply came as a whole one: {response:?}"),
+        Err(Broken::Truncated { .. } | Broken::Closed) => {}
+        Err(other) => panic!("{other:?}"),
+    }
+}
