@@ -104,7 +104,7 @@ impl Pipeline<'_> {
         let (body, length) = incoming::take(body, terms).await?;
         let had_body = !matches!(body, RequestBody::None);
         let facts = RequestFacts {
-            content_length: (had_body || facts.content_length.is_some()).then_some(length),
+            content_length: (had_body || facts.content_length.is_some() || is_chunked(facts)).then_some(length),
             ..*facts
         };
         let cluster = self.generation.cluster(plan.fastcgi.pool);
@@ -112,6 +112,11 @@ impl Pipeline<'_> {
         let (head, body) = cluster.send(request).await?;
         Ok(script::response(head, body))
     }
+}
+
+/// hyper has refused every coding but `chunked`.
+fn is_chunked(facts: &RequestFacts<'_>) -> bool {
+    facts.headers.contains_key(TRANSFER_ENCODING)
 }
 
 /// nginx's `charset off` names none.
