@@ -157,6 +157,11 @@ fn finish(
     });
     headers::add(&mut response, settings, facts);
     headers::add_server(&mut response);
+    // hyper drops a Content-Length that stands beside Transfer-Encoding before we see it: who believes the other of the two
+    // takes what follows for a request of its own, so nothing may follow (RFC 9112 §6.1).
+    if is_chunked(facts) {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     visit.answered(response.status());
     response.map(|body| Visited::new(body, visit))
 }
