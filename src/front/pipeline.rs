@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use http::header::{CONNECTION, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -104,7 +105,8 @@ impl Pipeline<'_> {
         let (body, length) = incoming::take(body, terms).await?;
         let had_body = !matches!(body, RequestBody::None);
         let facts = RequestFacts {
-            content_length: (had_body || facts.content_length.is_some() || is_chunked(facts)).then_some(length),
+            content_length: (had_body || facts.content_length.is_some() || is_chunked(facts))
+                .then_some(length),
             ..*facts
         };
         let cluster = self.generation.cluster(plan.fastcgi.pool);
