@@ -102,11 +102,11 @@ fn head_is_get_without_the_body() {
 fn a_chunked_upload_reaches_php_with_its_length() {
     let fpm = Fpm::start("a");
     let cornac = thinkphp(&fpm);
-    let mut connection = Connection::open(cornac.address());
     // Below and above what is held in memory.
     for size in [0, 1, 1_000, 65_536, 300_000] {
         let bytes = big_bytes(size);
-        let expected = connection.get(&format!("/big/digest/bytes/{size}")).json();
+        let expected = cornac.get(&format!("/big/digest/bytes/{size}")).json();
+        let mut connection = Connection::open(cornac.address());
         connection.send("PUT /index.php/upload HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
         for (n, piece) in bytes.chunks(7_001).enumerate() {
             let extension = if n == 0 { ";name=\"value\"" } else { "" };

@@ -36,6 +36,9 @@ const OWN: &[&str] = &[
 /// The params of one request, in order.
 type Params = Vec<(Vec<u8>, Vec<u8>)>;
 
+/// The rig's responder keeps the body of BEGIN_REQUEST in front of the params.
+const BEGIN_REQUEST: usize = 8;
+
 /// A backend that runs nothing and keeps what it was sent.
 struct Wire {
     responder: Responder,
@@ -47,7 +50,7 @@ impl Wire {
         let seen = Arc::new(Mutex::new(vec![]));
         let theirs = Arc::clone(&seen);
         let responder = Responder::start(move |call| {
-            theirs.lock().unwrap().push(decode(&call.params));
+            theirs.lock().unwrap().push(decode(&call.params[BEGIN_REQUEST..]));
             call.reply("Content-Type: text/plain\r\n\r\n");
             true
         });

@@ -101,8 +101,14 @@ impl Refusal {
             response.headers_mut().insert(name, value);
         }
         // What is left of a refused body would be read as the next request.
-        if matches!(self, Self::BadRequest(_) | Self::BodyTooLarge | Self::BodyTimeout | Self::BodyBroken(_))
-        {
+        if matches!(
+            self,
+            Self::BadRequest(_)
+                | Self::BadTarget(_)
+                | Self::BodyTooLarge
+                | Self::BodyTimeout
+                | Self::BodyBroken(_)
+        ) {
             response.headers_mut().insert(http::header::CONNECTION, HeaderValue::from_static("close"));
         }
         response
