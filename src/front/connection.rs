@@ -78,6 +78,7 @@ fn builder() -> http1::Builder {
         .header_read_timeout(HEAD_PATIENCE)
         .max_buf_size(BUFFER)
         .max_headers(MAX_HEADERS);
+    // Not pipeline_flush: with it hyper buffers replies without bound for a reader that has stopped.
     builder
 }
 
