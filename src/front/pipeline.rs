@@ -17,7 +17,6 @@ use super::{headers, script};
 use crate::files;
 use crate::route::{Fixed, Plan, Redirect, RequestFacts, ScriptPlan, Settings};
 use crate::site::Generation;
-use crate::upstream::RequestBody;
 
 /// What answers requests besides the generation, which a reload may change in between.
 #[derive(Debug)]
@@ -102,11 +101,7 @@ impl Pipeline<'_> {
             temp_dir: self.temp_dir,
         };
         let (body, length) = incoming::take(body, terms).await?;
-        let had_body = !matches!(body, RequestBody::None);
-        let facts = RequestFacts {
-            content_length: (had_body || facts.content_length.is_some()).then_some(length),
-            ..*facts
-        };
+        let facts = RequestFacts { content_length: length.or(facts.content_length), ..*facts };
         let cluster = self.generation.cluster(plan.fastcgi.pool);
         let request = script::request(&plan, &facts, body, cluster, visit)?;
         let (head, body) = cluster.send(request).await?;
