@@ -21,7 +21,7 @@ fn with_addresses(example: &str, addresses: &[(&str, &str)]) -> String {
 fn checks(text: &str) {
     let scratch = Scratch::new();
     let file = scratch.write("cornac.toml", text);
-    let checked = Cornac::command(&["check", "-c", file.to_str().unwrap()]);
+    let checked = Cornac::command(&["check", "-c", file.to_str().expect("a UTF-8 path")]);
     assert!(checked.status.success(), "{text}\n{}", checked.text);
 }
 

@@ -192,37 +192,47 @@ fn paths() -> Vec<Asked> {
     PATHS.iter().copied().map(Asked::get).chain([long]).collect()
 }
 
-/// What is the same in every layout.
+const fn answer(
+    on: &'static str,
+    nginx: &'static str,
+    cornac: &'static str,
+    why: &'static str,
+) -> Difference {
+    Difference { on, what: "answer", nginx, cornac, why }
+}
+
+const NAME: Difference = Difference {
+    on: "*",
+    what: "SERVER_SOFTWARE",
+    nginx: "nginx/…",
+    cornac: "cornac/…",
+    why: "each says its own name",
+};
+const RELATIVE: &str = "redirects are relative: a Host header never gets into a Location";
+const SOURCE: &str = "the source of a script never leaves, under any spelling";
+const DOTFILE: &str = "presets refuse dotfiles";
+const NEWLINE: &str = "a decoded newline neither shifts the script nor gets lost from PATH_INFO";
+
+/// In every layout.
 const EVERYWHERE: &[Difference] = &[
-    Difference {
-        on: "*",
-        what: "SERVER_SOFTWARE",
-        nginx: "nginx/…",
-        cornac: "cornac/…",
-        why: "each says its own name",
-    },
-    Difference {
-        on: "/dir?x=1",
-        what: "answer",
-        nginx: "301 to http://shop.example:<port>/dir/?x=1",
-        cornac: "301 to /dir/?x=1",
-        why: "redirects are relative: a Host header never gets into a Location",
-    },
-    Difference {
-        on: "/dir",
-        what: "answer",
-        nginx: "301 to http://shop.example:<port>/dir/",
-        cornac: "301 to /dir/",
-        why: "redirects are relative",
-    },
-    Difference {
-        on: "/empty",
-        what: "answer",
-        nginx: "301 to http://shop.example:<port>/empty/",
-        cornac: "301 to /empty/",
-        why: "redirects are relative",
-    },
+    NAME,
+    answer("/dir", "301 to http://shop.example:<port>/dir/", "301 to /dir/", RELATIVE),
+    answer("/dir?x=1", "301 to http://shop.example:<port>/dir/?x=1", "301 to /dir/?x=1", RELATIVE),
+    answer("/empty", "301 to http://shop.example:<port>/empty/", "301 to /empty/", RELATIVE),
+    answer("/old.inc", "200 text of …", "404", SOURCE),
+    answer("/SHOUT.PHP", "200 text of …", "404", SOURCE),
+    answer("/index.php/a%0Ab", "40…", "200 by index.php", NEWLINE),
 ];
+
+/// With every preset.
+const PRESETS: &[Difference] = &[
+    answer("/info.php~", "200 text of …", "404", SOURCE),
+    answer("/.env", "200 text of …", "403", DOTFILE),
+    answer("/.git/config", "200 text of …", "403", DOTFILE),
+];
+
+/// Where a rewrite sends everything to the front controller.
+const REWRITTEN: Difference = answer("/a%0Ab", "404", "200 by index.php", NEWLINE);
 
 /// php-fpm shows what was sent: with cgi.fix_pathinfo it would search for a script of its own.
 fn php() -> Fpm {
@@ -262,6 +272,10 @@ fn meant(rows: &[Difference]) -> Vec<Difference> {
     [EVERYWHERE, rows].concat()
 }
 
+fn meant_with_preset(rows: &[Difference]) -> Vec<Difference> {
+    [EVERYWHERE, PRESETS, rows].concat()
+}
+
 #[test]
 fn thinkphp_route_by_route_in_nginx_words() {
     let (root, fpm) = (root(), php());
@@ -287,7 +301,7 @@ fn thinkphp_route_by_route_in_nginx_words() {
         split_path_info = '^(.+\.php)(.*)$'
         "#,
     );
-    compare(nginx.address(), cornac.address(), &paths(), &meant(&[]));
+    compare(nginx.address(), cornac.address(), &paths(), &meant(&[REWRITTEN]));
 }
 
 #[test]
@@ -302,7 +316,7 @@ fn thinkphp_by_its_preset() {
         ),
     );
     let cornac = cornac(&root, &fpm, "preset = \"thinkphp\"");
-    compare(nginx.address(), cornac.address(), &paths(), &meant(&[]));
+    compare(nginx.address(), cornac.address(), &paths(), &meant_with_preset(&[REWRITTEN]));
 }
 
 #[test]
@@ -317,7 +331,7 @@ fn thinkphp_by_query() {
         ),
     );
     let cornac = cornac(&root, &fpm, "preset = \"thinkphp-query\"");
-    compare(nginx.address(), cornac.address(), &paths(), &meant(&[]));
+    compare(nginx.address(), cornac.address(), &paths(), &meant_with_preset(&[REWRITTEN]));
 }
 
 #[test]
@@ -325,7 +339,7 @@ fn plain_scripts_in_folders() {
     let (root, fpm) = (root(), php());
     let nginx = nginx(&root, &plain(&fpm));
     let cornac = cornac(&root, &fpm, "preset = \"plain\"");
-    compare(nginx.address(), cornac.address(), &paths(), &meant(&[]));
+    compare(nginx.address(), cornac.address(), &paths(), &meant_with_preset(&[]));
 }
 
 /// As nginx's own wiki has it.
@@ -353,7 +367,7 @@ fn laravel_by_try_files() {
         ),
     );
     let cornac = cornac(&root, &fpm, "preset = \"laravel\"");
-    compare(nginx.address(), cornac.address(), &paths(), &meant(&[]));
+    compare(nginx.address(), cornac.address(), &paths(), &meant_with_preset(&[]));
 }
 
 #[test]
@@ -368,7 +382,17 @@ fn wordpress_by_try_files() {
         ),
     );
     let cornac = cornac(&root, &fpm, "preset = \"wordpress\"");
-    compare(nginx.address(), cornac.address(), &paths(), &meant(&[]));
+    compare(
+        nginx.address(),
+        cornac.address(),
+        &paths(),
+        &meant_with_preset(&[answer(
+            "/uploads/photo.jpg/x.php",
+            "404",
+            "403",
+            "nothing runs among the uploads",
+        )]),
+    );
 }
 
 /// Methods, versions and header lines: all to one script.
@@ -433,10 +457,51 @@ fn requests() -> Vec<Asked> {
     with_lines.chain(methods).chain(hosts).collect()
 }
 
+const fn param(
+    on: &'static str,
+    what: &'static str,
+    nginx: &'static str,
+    cornac: &'static str,
+    why: &'static str,
+) -> Difference {
+    Difference { on, what, nginx, cornac, why }
+}
+
+const JOINED: &str =
+    "repeated headers are one list (RFC 9110 §5.3): php would keep the last that nginx sends";
+
+const HEADERS: &[Difference] = &[
+    NAME,
+    param("/info.php/p?q=1 [X-Twice: a | X-Twice: b]", "HTTP_X_TWICE", "b", "a, b", JOINED),
+    param("/info.php/p?q=1 [Accept: a | X-Between: x | Accept: b]", "HTTP_ACCEPT", "b", "a, b", JOINED),
+    param(
+        "/info.php/p?q=1 [Cookie: a=1 | Cookie: b=2; c=3]",
+        "HTTP_COOKIE",
+        "b=2; c=3",
+        "a=1; b=2; c=3",
+        JOINED,
+    ),
+    param(
+        "/info.php/p?q=1 [X-Forwarded-For: 192.0.2.1 | X-Forwarded-For: 192.0.2.2]",
+        "HTTP_X_FORWARDED_FOR",
+        "192.0.2.2",
+        "192.0.2.1, 192.0.2.2",
+        JOINED,
+    ),
+    param(
+        "/info.php/p?q=1 [X-Empty: | X-Blank:    | X-Tab:\ta\tb\t]",
+        "HTTP_X_TAB",
+        "\ta\tb\t",
+        "a\tb",
+        "white space around a value is none of it (RFC 9110 §5.5)",
+    ),
+    answer("get /info.php", "400", "200 by info.php", "a method is any token (RFC 9110 §9.1): php decides"),
+];
+
 #[test]
 fn methods_headers_and_hosts() {
     let (root, fpm) = (root(), php());
     let nginx = nginx(&root, &plain(&fpm));
     let cornac = cornac(&root, &fpm, "preset = \"plain\"");
-    compare(nginx.address(), cornac.address(), &requests(), &EVERYWHERE[..1]);
+    compare(nginx.address(), cornac.address(), &requests(), HEADERS);
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use http::header::{CONNECTION, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -17,6 +18,7 @@ use super::{headers, script};
 use crate::files;
 use crate::route::{Fixed, Plan, Redirect, RequestFacts, ScriptPlan, Settings};
 use crate::site::Generation;
+use crate::upstream::RequestBody;
 
 /// What answers requests besides the generation, which a reload may change in between.
 #[derive(Debug)]
@@ -101,12 +103,22 @@ impl Pipeline<'_> {
             temp_dir: self.temp_dir,
         };
         let (body, length) = incoming::take(body, terms).await?;
-        let facts = RequestFacts { content_length: length.or(facts.content_length), ..*facts };
+        let had_body = !matches!(body, RequestBody::None);
+        let facts = RequestFacts {
+            content_length: (had_body || facts.content_length.is_some() || is_chunked(facts))
+                .then_some(length),
+            ..*facts
+        };
         let cluster = self.generation.cluster(plan.fastcgi.pool);
         let request = script::request(&plan, &facts, body, cluster, visit)?;
         let (head, body) = cluster.send(request).await?;
         Ok(script::response(head, body))
     }
+}
+
+/// hyper has refused every coding but `chunked`.
+fn is_chunked(facts: &RequestFacts<'_>) -> bool {
+    facts.headers.contains_key(TRANSFER_ENCODING)
 }
 
 /// nginx's `charset off` names none.
@@ -147,6 +159,11 @@ fn finish(
     });
     headers::add(&mut response, settings, facts);
     headers::add_server(&mut response);
+    // hyper drops a Content-Length that stands beside Transfer-Encoding before we see it: who believes the other of the two
+    // takes what follows for a request of its own, so nothing may follow (RFC 9112 §6.1).
+    if is_chunked(facts) {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     visit.answered(response.status());
     response.map(|body| Visited::new(body, visit))
 }

@@ -17,7 +17,6 @@ pub mod http;
 mod load;
 mod nginx;
 mod ports;
-pub mod recorder;
 mod responder;
 mod root;
 mod scratch;
