@@ -226,15 +226,14 @@ fn a_port_in_use_is_a_3_that_says_what_to_do() {
 }
 
 #[test]
-fn folders_that_are_not_there_are_a_3_with_their_path() {
-    let port = free_port();
-    for line in ["access_log = \"/nonexistent/log\"", "pid_file = \"/nonexistent/pid\""] {
-        let toml = fine()
-            .replace("[server]", &format!("[server]\n{line}"))
-            .replace("127.0.0.1:8080", &port.to_string());
-        let refused = command("run", &toml);
-        assert_eq!(refused.status.code(), Some(3), "{line}: {}", refused.text);
-        assert!(refused.text.contains("/nonexistent/"), "{line}: {}", refused.text);
+fn folders_that_are_not_there_are_told_before_anything_is_started() {
+    for line in [
+        "temp_dir = \"/nonexistent/tmp\"",
+        "access_log = \"/nonexistent/log\"",
+        "pid_file = \"/nonexistent/pid\"",
+    ] {
+        let toml = fine().replace("[server]", &format!("[server]\n{line}"));
+        assert_refused(&toml, "2:", &["/nonexistent/", "does not exist"]);
     }
 }
 
