@@ -338,3 +338,17 @@ fn a_script_may_ask_its_own_site() {
         assert_eq!((reply.status, reply.text()), (200, "inner says: hello"));
     }
 }
+
+/// Where few requests come, every member that is out is due for a probe by the time of the next one.
+#[test]
+fn a_request_that_finds_members_dead_does_not_spend_all_its_tries_on_probes() {
+    let mut members = ["a", "b", "c", "d"].map(|name| Fpm::builder(name).workers(1).tcp().start());
+    let short = "max_fails = 1, fail_timeout = \"1ms\"";
+    let servers = members.each_ref().map(|fpm| server(fpm, short)).to_vec();
+    let cornac = Tp::with_servers(servers).pool("policy = \"round_robin\"").start();
+    assert_eq!(shares(&cornac, 4).len(), 4);
+    members[..3].iter_mut().for_each(Fpm::kill);
+    // Three attempts on three dead members: the first request is lost, and nobody else.
+    let lost = (0..400).filter(|_| cornac.get("/json").status != 200).count();
+    assert!(lost <= 1, "{lost} of 400 requests failed though a member is well");
+}
