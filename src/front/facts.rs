@@ -7,6 +7,7 @@ use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{Method, Version};
 
+use super::linger::BrokeOff;
 use super::respond::Refusal;
 use crate::route::{RequestFacts, Scheme, Target};
 use crate::site::ListenerId;
@@ -15,7 +16,7 @@ use crate::site::ListenerId;
 pub(super) const MAX_TARGET: usize = 8 * 1024;
 
 /// Who is at the other end of a connection.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Client {
     /// Where it was accepted.
     pub listener: ListenerId,
@@ -23,6 +24,8 @@ pub struct Client {
     pub peer: Option<SocketAddr>,
     /// The address it came to; none over a unix socket.
     pub local: Option<SocketAddr>,
+    /// Told when a reply to it breaks off.
+    pub broke_off: BrokeOff,
 }
 
 /// nginx's `$request_id`: 32 hexadecimal digits, unique over processes and machines.
@@ -208,7 +211,7 @@ mod tests {
 
     #[test]
     fn chunked_once_is_the_only_transfer_coding() {
-        let coded = |headers| framing(&parts(Version::HTTP_11, headers));
+        let coded = |headers: &[(&'static str, &'static str)]| framing(&parts(Version::HTTP_11, headers));
         assert!(coded(&[("transfer-encoding", "Chunked")]).is_ok());
         for coding in ["gzip, chunked", "chunked, chunked", "identity", "chunked;q=1", ""] {
             assert!(coded(&[("transfer-encoding", coding)]).is_err(), "{coding}");

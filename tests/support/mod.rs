@@ -16,6 +16,7 @@ mod fpm;
 pub mod http;
 mod load;
 mod nginx;
+pub mod paths;
 mod ports;
 mod responder;
 mod root;
