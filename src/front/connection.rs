@@ -14,6 +14,7 @@ use tokio_io_timeout::TimeoutStream;
 
 use super::access_log::AccessLog;
 use super::facts::Client;
+use super::linger::Lingering;
 use super::pipeline::{Hangup, Pipeline};
 use crate::site::Generation;
 
@@ -48,9 +49,9 @@ impl Front {
     /// Serves a client until it leaves, or until `drain` asks and its request in flight is answered.
     pub async fn serve<S>(self: Arc<Self>, stream: S, client: Client, drain: Watcher)
     where
-        S: AsyncRead + AsyncWrite + Send + 'static,
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let mut stream = TimeoutStream::new(stream);
+        let mut stream = TimeoutStream::new(Lingering::new(stream));
         stream.set_write_timeout(Some(WRITE_PATIENCE));
         let service = service_fn(|request| {
             let front = Arc::clone(&self);

@@ -208,7 +208,7 @@ mod tests {
 
     #[test]
     fn chunked_once_is_the_only_transfer_coding() {
-        let coded = |headers: &[_]| framing(&parts(Version::HTTP_11, headers));
+        let coded = |headers: &[(&'static str, &'static str)]| framing(&parts(Version::HTTP_11, headers));
         assert!(coded(&[("transfer-encoding", "Chunked")]).is_ok());
         for coding in ["gzip, chunked", "chunked, chunked", "identity", "chunked;q=1", ""] {
             assert!(coded(&[("transfer-encoding", coding)]).is_err(), "{coding}");
