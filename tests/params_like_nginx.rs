@@ -5,13 +5,14 @@
 mod support;
 
 use support::compare::{Asked, Difference, HOST, compare};
-use support::paths::{PATHS, root};
+use support::paths::{PATHS, made_up, root};
 use support::{Cornac, Fpm, Nginx, Root};
 
 fn paths() -> Vec<Asked> {
     let target = format!("/index.php/{}?{}", "p/".repeat(1_000), "q=1&".repeat(1_000));
     let long = Asked { name: "a long target".to_owned(), ..Asked::get(&target) };
-    PATHS.iter().copied().map(Asked::get).chain([long]).collect()
+    let made_up = made_up(400).map(|target| Asked::get(&target));
+    PATHS.iter().copied().map(Asked::get).chain([long]).chain(made_up).collect()
 }
 
 const fn row(
