@@ -1,0 +1,22 @@
+# What one does with this repository. `make` alone tells.
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-check test bench
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
+
+demo: ## a ThinkPHP-style application over three php-fpm pools, on http://127.0.0.1:8080/, until Ctrl-C
+	@scripts/demo.sh
+
+demo-check: ## the same without a terminal: sends the tour's requests itself and fails if anything is wrong
+	@scripts/demo.sh --check
+
+test: ## formatting, lints, unit tests, black-box tests on real php-fpm and nginx, doc tests
+	@scripts/install-deps.sh build php nginx
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+	@if cargo nextest --version >/dev/null 2>&1; then set -x; cargo nextest run && cargo test --doc; else set -x; cargo test; fi
+
+bench: ## side by side with nginx, same php-fpm pools; prints ratios
+	@scripts/install-deps.sh build php nginx bench
+	@benches/run.sh

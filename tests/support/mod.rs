@@ -1,0 +1,25 @@
+//! The rig of the black-box tests: real php-fpm, real nginx, the built cornac, and a client that sends exactly the bytes it is told.
+//!
+//! Everything here is blocking and bounded in time, so that a test that goes wrong fails with a log instead of hanging.
+//! What a test starts is gone when its value is dropped. Use it by `mod support;`.
+#![allow(
+    dead_code,
+    unused_imports,
+    unreachable_pub,
+    reason = "each test file is a crate of its own and uses its part of the rig; `pub` is what the rig offers"
+)]
+
+mod child;
+mod cornac;
+mod fpm;
+pub mod http;
+mod nginx;
+mod ports;
+mod scratch;
+
+pub use child::{Listen, Signal, signal, wait_until, worker_pids};
+pub use cornac::{Cornac, Finished};
+pub use fpm::{Fpm, FpmBuilder, Pm};
+pub use nginx::Nginx;
+pub use ports::{Port, free_port};
+pub use scratch::{Scratch, big_bytes, config_example, fixtures};
