@@ -53,7 +53,7 @@ pub(super) enum RecordType {
     Stderr = 7,
 }
 
-/// A record header as it stands on the wire. The padding of what we send is always 0.
+/// The header of a record that php-fpm sent, once version and id are found right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ReplyHeader {
     pub(super) record: RecordType,
@@ -61,7 +61,7 @@ pub(super) struct ReplyHeader {
     pub(super) padding: u8,
 }
 
-/// A header of ours.
+/// A header of ours: never padded.
 pub(super) const fn encode(record: RecordType, id: RequestId, content: u16) -> [u8; HEADER] {
     let [id_high, id_low] = id.get().to_be_bytes();
     let [length_high, length_low] = content.to_be_bytes();
@@ -94,29 +94,14 @@ impl ReplyHeader {
 }
 
 /// BEGIN_REQUEST for a responder: header and body (§5.1).
-pub(super) const fn begin_request(id: RequestId, keep: Keep) -> [u8; 2 * HEADER] {
+pub(super) fn begin_request(id: RequestId, keep: Keep) -> [u8; 2 * HEADER] {
     const ROLE_RESPONDER: u8 = 1;
-    let [version, kind, id_high, id_low, length_high, length_low, padding, reserved] =
-        encode(RecordType::BeginRequest, id, HEADER as u16);
-    let flags = matches!(keep, Keep::Connection) as u8;
-    [
-        version,
-        kind,
-        id_high,
-        id_low,
-        length_high,
-        length_low,
-        padding,
-        reserved,
-        0,
-        ROLE_RESPONDER,
-        flags,
-        0,
-        0,
-        0,
-        0,
-        0,
-    ]
+    const KEEP_CONN: u8 = 1;
+    let mut record = [0; 2 * HEADER];
+    record[..HEADER].copy_from_slice(&encode(RecordType::BeginRequest, id, HEADER as u16));
+    record[HEADER + 1] = ROLE_RESPONDER;
+    record[HEADER + 2] = if keep == Keep::Connection { KEEP_CONN } else { 0 };
+    record
 }
 
 /// The header of one STDIN record of `len` body bytes, which follow it without padding. 0 ends the stream.
