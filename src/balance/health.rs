@@ -1,6 +1,6 @@
 //! A member's health: a state machine in the operator's words, driven by what happened to real requests.
 //!
-//! It owns the states, their order and how they print. What counts as a failure is decided where it is seen
+//! It owns the states and their order; how they print is `standing`'s. What counts as a failure is decided where it is seen
 //! (`upstream`); active probes will be just another source of the same events. Panic mode (every member is out, so all are
 //! used) belongs to whoever sees all members at once.
 
@@ -226,65 +226,9 @@ impl Health {
     }
 }
 
-/// A member's health together with its present work: what an operator reads, in the log as on the dashboard.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Standing {
-    /// The state.
-    pub health: Health,
-    /// Requests that it is answering.
-    pub in_flight: u32,
-    /// How long the oldest of its requests has waited for a worker, when it is reachable but all of them are busy.
-    pub busy_for: Option<Duration>,
-}
-
-impl Standing {
-    /// The state as one word, for programs (`state` in the API).
-    pub fn word(&self) -> &'static str {
-        match self.health {
-            Health::Ready if self.busy_for.is_some() => "busy",
-            Health::Ready => "ready",
-            Health::Suspect { .. } => "suspect",
-            Health::Ejected { .. } => "ejected",
-            Health::Probing { .. } => "probing",
-            Health::Draining => "draining",
-            Health::Down => "down",
-        }
-    }
-}
-
-impl fmt::Display for Standing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let word = self.word();
-        match (self.health, self.busy_for) {
-            (Health::Ready, Some(wait)) => write!(f, "{word} (no free worker for {})", Seconds(wait)),
-            (Health::Ready | Health::Probing { .. }, _) => f.write_str(word),
-            (Health::Suspect { failures, of, last, .. }, _) => {
-                write!(f, "{word} ({failures} of {of} failures: {last})")
-            }
-            (Health::Ejected { since, until, reason, .. }, _) => {
-                write!(f, "{word} for {} ({reason})", Seconds(until.saturating_duration_since(since)))
-            }
-            (Health::Draining, _) => write!(f, "{word} ({} in flight)", self.in_flight),
-            (Health::Down, _) => write!(f, "{word} (by hand)"),
-        }
-    }
-}
-
-/// A duration in seconds with at most one decimal: `10 s`, `1.2 s`.
-struct Seconds(Duration);
-
-impl fmt::Display for Seconds {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let tenths = (self.0.as_millis() + 50) / 100;
-        match tenths % 10 {
-            0 => write!(f, "{} s", tenths / 10),
-            tenth => write!(f, "{}.{tenth} s", tenths / 10),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::Standing;
     use super::*;
 
     const REFUSED: Event = Event::Failed(Failure::Refused);
@@ -413,13 +357,5 @@ mod tests {
         assert_eq!(member.on(Event::TakenDown).on(REFUSED).says(), "down (by hand)");
         assert!(!member.takes() && !member.health.is_out_by_failure());
         assert_eq!(member.on(Event::PutBack).says(), "ready");
-    }
-
-    #[test]
-    fn a_reachable_member_without_a_free_worker_is_busy_and_not_down() {
-        let busy_for = Some(Duration::from_millis(1_234));
-        let standing = Standing { health: Health::Ready, in_flight: 4, busy_for };
-        assert_eq!(standing.to_string(), "busy (no free worker for 1.2 s)");
-        assert_eq!(standing.word(), "busy");
     }
 }

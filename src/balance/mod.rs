@@ -8,9 +8,11 @@ mod keepalive;
 mod limit;
 mod policy;
 mod retry;
+mod standing;
 
-pub use health::{Backoff, Event, Failure, Health, Rules, Standing};
+pub use health::{Backoff, Event, Failure, Health, Rules};
 pub use keepalive::{CloseReason, Keep, Keepalive, Used, may_keep};
 pub use limit::Limit;
 pub use policy::{Members, Policy, PolicyKind};
 pub use retry::{Again, Connection, Repeatable, Seen, Tries, decide};
+pub use standing::Standing;

@@ -1,1 +1,39 @@
-//! Floor 4: members, connections, permits, the queue: from a request head and body to a reply.
+//! Floor 4: choices turned into connections. A [`Cluster`] is a pool at work.
+//!
+//! - `cluster`: the order of things for one request; `request` what it takes, `reply` and `outcome` what it gives.
+//! - `admission`: who gets a slot, and when; `queue` who waits; `member` health and connections; `lease` a slot and its
+//!   connection as one value.
+//! - `talk`: one exchange over one lease; `connection` its socket; `complaints` what php writes to STDERR.
+//! - `pump` and `spool`: a reply taken from php-fpm faster than its reader reads.
+//! - `resolve`: names to members; `status` the pool as an operator sees it.
+//!
+//! Which member, whether to try again, how long to keep: `balance`. What bytes mean: `fcgi`.
+
+mod admission;
+mod cluster;
+mod complaints;
+mod connection;
+mod endpoint;
+mod lease;
+mod member;
+mod outcome;
+mod pump;
+mod queue;
+mod reply;
+mod request;
+mod resolve;
+mod spool;
+mod status;
+mod talk;
+
+#[cfg(test)]
+mod promises;
+#[cfg(test)]
+mod responder;
+
+pub use cluster::Cluster;
+pub use endpoint::Endpoint;
+pub use outcome::{Ending, Fault, Observer, Outcome, ReplyError, SendError};
+pub use reply::ReplyBody;
+pub use request::{ClientBody, RequestBody, UpstreamRequest};
+pub use status::{MemberStatus, PoolStatus};

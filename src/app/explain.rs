@@ -1,0 +1,182 @@
+//! `cornac explain`: how a request would be served. It asks the same router that the pipeline asks and prints the same
+//! plan; nothing is sent.
+
+use std::fmt::Write as _;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use serde::Serialize;
+
+use super::Failure;
+use super::cli::Explain;
+use crate::config::model::{Listen, Model};
+use crate::config::presets;
+use crate::files::Disk;
+use crate::route::{Plan, RequestFacts, Scheme, Step, Steps, Target, env};
+use crate::site::{ListenerId, Site, Sites};
+
+pub(super) fn explain(args: &Explain) -> Result<(), Failure> {
+    let model = super::load(&args.config)?;
+    let sites = Sites::build(&model);
+    let url: Uri = args.url.parse().map_err(|error| wrong(format!("`{}` is no URL: {error}", args.url)))?;
+    let headers = headers(&args.headers)?;
+    let host = host(&url, &headers);
+    let site = sites.find(listener(&sites, &url), &host);
+    if args.routes {
+        return super::out(routes(&model, site).as_bytes());
+    }
+    let explanation = explanation(args, &model, site, &url, &host, &headers)?;
+    let text = match args.json {
+        true => serde_json::to_string_pretty(&explanation).map_err(|error| wrong(error.to_string()))? + "\n",
+        false => explanation.to_text(),
+    };
+    super::out(text.as_bytes())
+}
+
+/// How a request would be served, step by step.
+#[derive(Debug, Serialize)]
+struct Explanation {
+    request: String,
+    site: String,
+    steps: Vec<Step>,
+    answer: Answer,
+}
+
+/// What the client, or php, would get.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+enum Answer {
+    File { path: String },
+    Script { pool: String, params: Vec<(String, String)> },
+    Redirect { status: u16, location: String },
+    Fixed { status: u16, body: Option<String> },
+}
+
+fn explanation(
+    args: &Explain,
+    model: &Model,
+    site: &Site,
+    url: &Uri,
+    host: &str,
+    headers: &HeaderMap,
+) -> Result<Explanation, Failure> {
+    let method = Method::from_bytes(args.method.as_bytes())
+        .map_err(|_| wrong(format!("`{}` is no method", args.method)))?;
+    let target = url.path_and_query().map_or("/", |target| target.as_str());
+    let facts = RequestFacts {
+        method: &method,
+        version: http::Version::HTTP_11,
+        target: Target::parse(target.as_bytes())
+            .map_err(|error| wrong(format!("`{target}` gets 400 before any site is asked: {error}")))?,
+        host,
+        headers,
+        scheme: Scheme::Http,
+        peer: Some(([127, 0, 0, 1], 0).into()),
+        local: None,
+        server_name: site.server_name(),
+        content_length: None,
+        request_id: "00000000000000000000000000000000",
+    };
+    let mut steps = Steps::default();
+    let plan = site.router().plan(&facts, &Disk, &mut steps);
+    Ok(Explanation {
+        request: format!("{method} {target}"),
+        site: name(site),
+        steps: steps.0,
+        answer: answer(plan, &facts, model)?,
+    })
+}
+
+fn answer(plan: Plan, facts: &RequestFacts<'_>, model: &Model) -> Result<Answer, Failure> {
+    Ok(match plan {
+        Plan::File(file) => Answer::File { path: file.path.display().to_string() },
+        Plan::Redirect(to) => {
+            Answer::Redirect { status: to.status.as_u16(), location: lossy(&to.location) }
+        }
+        Plan::Fixed(fixed) => {
+            Answer::Fixed { status: fixed.status.as_u16(), body: fixed.body.as_deref().map(lossy) }
+        }
+        Plan::Script(script) => {
+            let mut params = Vec::new();
+            let collected = env::params(&script, facts, &mut |name, parts| {
+                params.push((lossy(name), lossy(&parts.concat())));
+                Ok::<(), std::convert::Infallible>(())
+            });
+            match collected {
+                Ok(()) => Answer::Script { pool: model.pools[script.fastcgi.pool.0].name.clone(), params },
+            }
+        }
+    })
+}
+
+impl Explanation {
+    fn to_text(&self) -> String {
+        let mut text = format!("{}\n  site {}\n", self.request, self.site);
+        for step in &self.steps {
+            put(&mut text, format_args!("  {step}\n"));
+        }
+        match &self.answer {
+            Answer::File { path } => put(&mut text, format_args!("sends the file {path}\n")),
+            Answer::Redirect { status, location } => {
+                put(&mut text, format_args!("redirects with {status} to {location}\n"));
+            }
+            Answer::Fixed { status, body } => {
+                let body = body.as_deref().unwrap_or("the standard page");
+                put(&mut text, format_args!("answers {status}: {body}\n"));
+            }
+            Answer::Script { pool, params } => {
+                put(&mut text, format_args!("runs a script in pool {pool}, with the parameters\n"));
+                let width = params.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+                for (name, value) in params {
+                    put(&mut text, format_args!("  {name:width$}  {}\n", value.escape_debug()));
+                }
+            }
+        }
+        text
+    }
+}
+
+/// The routes of a site's preset, as they would be written by hand.
+fn routes(model: &Model, site: &Site) -> String {
+    String::new()
+}
+
+fn headers(written: &[String]) -> Result<HeaderMap, Failure> {
+    let mut headers = HeaderMap::new();
+    for line in written {
+        let (name, value) =
+            line.split_once(':').ok_or_else(|| wrong(format!("`{line}` is no header: `-H 'Name: value'`")))?;
+        let name = HeaderName::try_from(name.trim()).map_err(|_| wrong(format!("`{name}` is no header's name")))?;
+        let value = HeaderValue::try_from(value.trim()).map_err(|_| wrong(format!("bad value in `{line}`")))?;
+        headers.append(name, value);
+    }
+    Ok(headers)
+}
+
+/// The host that the URL names, or else the Host header, without its port.
+fn host(url: &Uri, headers: &HeaderMap) -> String {
+    let header = headers.get(http::header::HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let host = url.host().unwrap_or_else(|| header.rsplit_once(':').map_or(header, |(host, _)| host));
+    host.to_ascii_lowercase()
+}
+
+/// The listener with the URL's port; the first one where no port is named or fits.
+fn listener(sites: &Sites, url: &Uri) -> ListenerId {
+    let fits = |listen: &Listen| matches!(listen, Listen::Tcp(address) if Some(address.port()) == url.port_u16());
+    ListenerId(sites.listeners().iter().position(fits).unwrap_or(0))
+}
+
+fn name(site: &Site) -> String {
+    if site.server_name().is_empty() { "(any host)".to_owned() } else { site.server_name().to_owned() }
+}
+
+fn wrong(what: String) -> Failure {
+    Failure::Request(what)
+}
+
+fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn put(text: &mut String, what: std::fmt::Arguments<'_>) {
+    text.write_fmt(what).expect("a String takes everything");
+}

@@ -1,0 +1,330 @@
+//! A pool at work: takes a request, finds it a worker, and brings back the reply, trying again where that is safe.
+//!
+//! The order of things is here; each thing is elsewhere: slots and waiting in `admission`, one attempt's bytes in `talk`,
+//! the table of retries in `balance`, the reply's body in `reply`.
+
+use super::admission::{Admission, Refusal};
+use super::complaints::Complaints;
+use super::connection::Connection;
+use super::lease::Permit;
+use super::outcome::{Fault, Ledger, SendError};
+use super::queue::Wish;
+use super::reply::ReplyBody;
+use super::request::{RequestBody, Upload, UpstreamRequest};
+use super::resolve::{self, Lookup, Servers};
+use super::status::{self, PoolStatus};
+use super::talk::{Said, Talk};
+use crate::balance::{self, Again, Repeatable, Seen, Tries};
+use crate::config::model::{Pool, Timeouts};
+use crate::fcgi::{BodyRule, Exchange, Keep, ReplyHead, RequestId};
+use bytes::Bytes;
+use parking_lot::Mutex;
+use std::future::poll_fn;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, sleep};
+
+/// A pool at work. Dropping it ends its background tasks; requests on their way finish.
+#[derive(Debug)]
+pub struct Cluster {
+    admission: Arc<Admission>,
+    servers: Arc<Mutex<Servers>>,
+    pool: Pool,
+    temp_dir: PathBuf,
+    ids: Arc<AtomicU32>,
+    tasks: Vec<AbortHandle>,
+}
+
+impl Cluster {
+    /// A pool as it is configured; members that `old` has already are taken over with their connections and their health.
+    /// Replies that a slow reader leaves behind go to unlinked files in `temp_dir`.
+    ///
+    /// Must be called within a tokio runtime.
+    pub fn new(pool: &Pool, temp_dir: &Path, old: Option<&Self>) -> Self {
+        Self::with_lookup(pool, temp_dir, old, resolve::system())
+    }
+
+    pub(crate) fn with_lookup(pool: &Pool, temp_dir: &Path, old: Option<&Self>, lookup: Lookup) -> Self {
+        let before = old.map(|old| old.servers.lock().clone());
+        let servers = Servers::new(&pool.servers, before.as_ref());
+        let present: Vec<_> =
+            old.into_iter().flat_map(|old| old.admission.seats()).map(|seat| seat.member).collect();
+        let admission = Admission::new(
+            pool.name.as_str().into(),
+            pool.policy,
+            pool.keepalive,
+            (pool.queue.size, pool.queue.timeout),
+        );
+        admission.seat(servers.seats(&present), servers.has_pending());
+        let has_names = !servers.names().is_empty();
+        let servers = Arc::new(Mutex::new(servers));
+        let mut tasks = vec![tokio::spawn(keep_house(Arc::clone(&admission))).abort_handle()];
+        if has_names {
+            let following =
+                resolve::follow(Arc::clone(&admission), Arc::clone(&servers), lookup, pool.resolve);
+            tasks.push(tokio::spawn(following).abort_handle());
+        }
+        let ids = old.map_or_else(Arc::default, |old| Arc::clone(&old.ids));
+        Self { admission, servers, pool: pool.clone(), temp_dir: temp_dir.to_owned(), ids, tasks }
+    }
+
+    /// The id for the next request: never 0, and another one than the latest of any connection (fpm-facts 4).
+    pub fn next_request_id(&self) -> RequestId {
+        let number = self.ids.fetch_add(1, Ordering::Relaxed) % u32::from(u16::MAX);
+        // 0–65,534, and one more.
+        RequestId::new(number as u16 + 1).expect("one more than an unsigned number is not zero")
+    }
+
+    /// Who is to close the connection after the reply: goes into the request's head.
+    pub fn keep(&self) -> Keep {
+        match self.pool.keepalive.asks_to_keep() {
+            true => Keep::Connection,
+            false => Keep::Close,
+        }
+    }
+
+    /// The pool's name.
+    pub fn name(&self) -> &Arc<str> {
+        self.admission.pool()
+    }
+
+    /// The pool as it is configured.
+    pub fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// Sends a request and waits for the head of its reply.
+    ///
+    /// Dropping the future at any point is safe: it leaves the queue, or closes the connection, which cancels the
+    /// script as far as php-fpm can be cancelled (fpm-facts 7).
+    ///
+    /// # Errors
+    /// When there will be no reply: the queue refused it, or every attempt that was safe to make failed.
+    pub async fn send(&self, request: UpstreamRequest) -> Result<(ReplyHead, ReplyBody), SendError> {
+        let mut journey = Journey::new(self, request);
+        let mut slot = self.find_slot(&mut journey, None).await?;
+        loop {
+            let failed = match self.attempt(slot, &mut journey).await {
+                Ok((head, talk)) => match self.hand_on(&head, talk, journey).await {
+                    Ok(body) => return Ok((head, body)),
+                    Err(error) => return Err(error),
+                },
+                Err(failed) => failed,
+            };
+            slot = match journey.again(&failed) {
+                Again::No => return Err(journey.ledger.fails(failed.fault, None)),
+                Again::SameMemberFresh => (failed.permit, None),
+                Again::NextMember => {
+                    journey.wish.tried.push(Arc::clone(failed.permit.member()));
+                    drop(failed.permit);
+                    self.find_slot(&mut journey, Some(failed.fault)).await?
+                }
+            };
+        }
+    }
+
+    /// Closes the idle connections and keeps none from now on; what is in flight finishes (fpm-facts 18). For a cluster
+    /// that a newer one has replaced, or that is to end.
+    pub fn drain(&self) {
+        self.admission.retire();
+    }
+
+    /// The pool as an operator sees it.
+    pub fn status(&self) -> PoolStatus {
+        status::of(&self.admission)
+    }
+
+    /// A slot, and a connection that may be used again if there is one. `failed` is what ended the attempt before.
+    async fn find_slot(
+        &self,
+        journey: &mut Journey,
+        failed: Option<Fault>,
+    ) -> Result<(Permit, Option<Connection>), SendError> {
+        let asked = if failed.is_some() { Instant::now() } else { journey.ledger.began() };
+        let granted = self.admission.admit(&journey.wish, asked).await;
+        match granted {
+            Ok(grant) => {
+                journey.ledger.waited(grant.at().duration_since(asked));
+                let slot = grant.settle(journey.id);
+                journey.ledger.attempt(slot.0.member().name());
+                Ok(slot)
+            }
+            Err(refusal) => {
+                journey.ledger.waited(asked.elapsed());
+                let (fault, retry_after) = match refusal {
+                    Refusal::QueueFull { retry_after } => (Fault::QueueFull, Some(retry_after)),
+                    Refusal::QueueTimeout { retry_after } => (Fault::QueueTimeout, Some(retry_after)),
+                    Refusal::Nobody => (Fault::Nobody, None),
+                };
+                // Why the attempt failed says more than that nobody is left for another.
+                Err(match failed {
+                    Some(fault) => journey.ledger.fails(fault, None),
+                    None => journey.ledger.fails(fault, retry_after),
+                })
+            }
+        }
+    }
+
+    /// One attempt, up to the head of the reply.
+    async fn attempt(
+        &self,
+        (mut permit, kept): (Permit, Option<Connection>),
+        journey: &mut Journey,
+    ) -> Result<(ReplyHead, Talk), Failed> {
+        let connection = match kept {
+            Some(kept) => kept,
+            None => match journey.connect(&permit).await {
+                Ok(connection) => connection,
+                Err(failure) => {
+                    permit.failed(failure);
+                    return Err(Failed { fault: Fault::Connect(failure), seen: Seen::NotConnected, permit });
+                }
+            },
+        };
+        journey.ledger.sends_on(connection.requests > 0);
+        let mut talk = journey.talk(permit.with(connection));
+        match poll_fn(|cx| talk.poll_next(cx)).await {
+            Ok(Said::Head(head)) => {
+                journey.ledger.head_seen(talk.heard_at());
+                Ok((head, talk))
+            }
+            Ok(Said::Body(_) | Said::End) => unreachable!("an exchange says the head first"),
+            Err(fault) => {
+                let seen = talk.seen(fault);
+                let (permit, body) = talk.fail(fault);
+                journey.body = body;
+                Err(Failed { fault, seen, permit })
+            }
+        }
+    }
+
+    async fn hand_on(&self, head: &ReplyHead, talk: Talk, journey: Journey) -> Result<ReplyBody, SendError> {
+        let buffering = head.accel.buffering.unwrap_or(journey.buffering);
+        let bodiless = journey.body_rule == BodyRule::Discard || matches!(head.status.as_u16(), 204 | 304);
+        let length = if bodiless { Some(0) } else { head.content_length };
+        match ReplyBody::begin(talk, journey.ledger, length, buffering, &self.temp_dir).await {
+            Ok(body) => Ok(body),
+            Err((talk, mut ledger, fault)) => {
+                drop(talk.fail(fault));
+                Err(ledger.fails(fault, None))
+            }
+        }
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+        self.admission.retire();
+    }
+}
+
+/// A request on its way through its attempts.
+struct Journey {
+    id: RequestId,
+    head: Bytes,
+    /// `None` once it was sent in a way that cannot begin again.
+    body: Option<RequestBody>,
+    body_rule: BodyRule,
+    idempotent: bool,
+    buffering: bool,
+    timeouts: Timeouts,
+    label: Arc<str>,
+    script: Arc<str>,
+    wish: Wish,
+    tries_allowed: u32,
+    retry_until: Option<Instant>,
+    last_moment: Option<Instant>,
+    stale_replaced: bool,
+    ledger: Ledger,
+}
+
+/// An attempt without a reply.
+struct Failed {
+    fault: Fault,
+    seen: Seen,
+    permit: Permit,
+}
+
+impl Journey {
+    fn new(cluster: &Cluster, request: UpstreamRequest) -> Self {
+        let now = Instant::now();
+        let pool = &cluster.pool;
+        let timeouts = request.timeouts.unwrap_or(pool.timeouts);
+        let idempotent = request.idempotent || pool.retry.non_idempotent;
+        Self {
+            id: request.id,
+            head: request.head,
+            body: Some(request.body),
+            body_rule: request.body_rule,
+            idempotent,
+            buffering: request.buffering,
+            timeouts,
+            label: request.label,
+            script: request.script,
+            // What cannot be repeated must not meet a stale connection.
+            wish: Wish { key: request.key, fresh: !idempotent, ..Wish::default() },
+            tries_allowed: pool.retry.tries,
+            retry_until: pool.retry.timeout.map(|timeout| now + timeout),
+            last_moment: timeouts.total.map(|total| now + total),
+            stale_replaced: false,
+            ledger: Ledger::new(request.observer, now),
+        }
+    }
+
+    async fn connect(&mut self, permit: &Permit) -> Result<Connection, balance::Failure> {
+        let began = Instant::now();
+        let connection = permit.connect(self.timeouts.connect).await;
+        self.ledger.connected(began.elapsed());
+        connection
+    }
+
+    fn talk(&mut self, lease: super::lease::Lease) -> Talk {
+        // Each attempt gives the body back or ends the journey; a head without its body would be another request.
+        let body = self.body.take().unwrap_or(RequestBody::None);
+        let upload = Upload::new(self.id, self.head.clone(), body);
+        let exchange = Exchange::new(self.id, self.body_rule);
+        let complaints = Complaints::new(Arc::clone(&self.label), Arc::clone(&self.script));
+        Talk::new(lease, exchange, upload, complaints, self.timeouts, self.last_moment)
+    }
+
+    fn again(&mut self, failed: &Failed) -> Again {
+        let request = Repeatable { idempotent: self.idempotent, whole: self.body.is_some() };
+        let tries = Tries {
+            made: self.ledger.tries(),
+            allowed: self.tries_allowed,
+            stale_replaced: self.stale_replaced,
+            expired: self.retry_until.is_some_and(|until| until <= Instant::now()),
+        };
+        let again = balance::decide(failed.seen, &request, tries);
+        self.stale_replaced |= again == Again::SameMemberFresh;
+        let (request, pool_member) = (&*self.label, &**failed.permit.member().name());
+        tracing::debug!(request, member = pool_member, fault = %failed.fault, ?again, "attempt failed");
+        again
+    }
+}
+
+/// Closes what lies idle, for all members of a cluster in one task that sleeps while there is nothing to look after.
+async fn keep_house(admission: Arc<Admission>) {
+    let round =
+        (admission.keepalive().hold() / 2).clamp(Duration::from_millis(10), Duration::from_millis(250));
+    loop {
+        admission.something_to_keep.notified().await;
+        loop {
+            sleep(round).await;
+            if admission.keep_house() {
+                continue;
+            }
+            admission.housekeeper_rests();
+            // Something may have come between the look and the rest, and found the housekeeper awake.
+            if !admission.keep_house() {
+                break;
+            }
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! The permission to use a worker: a slot of a member, and the connection that fills it.
+//!
+//! They are one value, so that neither is lost without the other, and dropping it in any state is right: the socket is
+//! closed first (which is how php-fpm is cancelled: fpm-facts 7), then the slot gets free and the next in the queue has it.
+
+use super::admission::Admission;
+use super::connection::Connection;
+use super::member::{Member, Seat, Taken, Waiting};
+use crate::balance::{Connection as Origin, Event, Failure, Rules};
+use crate::fcgi::RequestId;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// A slot of a member.
+#[derive(Debug)]
+pub(crate) struct Permit {
+    member: Arc<Member>,
+    rules: Rules,
+    admission: Arc<Admission>,
+    began: Instant,
+    /// This request finds out whether an ejected member is back, and has not said so yet.
+    probe: bool,
+    /// The slot was given back together with a kept connection.
+    returned: bool,
+}
+
+/// A slot as it comes out of the queue: what came with it is settled by [`Grant::settle`], outside every lock.
+#[derive(Debug)]
+pub(crate) struct Grant {
+    taken: Taken,
+    permit: Permit,
+}
+
+/// A slot and its open connection. The order of the fields is the order of their ends.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    pub(crate) connection: Connection,
+    waiting: Option<Waiting>,
+    permit: Permit,
+}
+
+impl Grant {
+    pub(crate) fn new(
+        admission: &Arc<Admission>,
+        seat: &Seat,
+        taken: Taken,
+        probe: bool,
+        now: Instant,
+    ) -> Self {
+        let permit = Permit {
+            member: Arc::clone(&seat.member),
+            rules: seat.rules,
+            admission: Arc::clone(admission),
+            began: now,
+            probe,
+            returned: false,
+        };
+        Self { taken, permit }
+    }
+
+    /// When the slot was given.
+    pub(crate) fn at(&self) -> Instant {
+        self.permit.began
+    }
+
+    /// The permit, and a connection that may be used again for `id`, if there is one that still lives.
+    pub(crate) fn settle(self, id: RequestId) -> (Permit, Option<Connection>) {
+        let Self { taken, permit } = self;
+        drop(taken.surplus);
+        let mut idle = taken.idle;
+        while let Some(connection) = idle {
+            if connection.last_id != Some(id) && connection.is_quiet() {
+                return (permit, Some(connection));
+            }
+            drop(connection);
+            idle = permit.member.pop_idle();
+        }
+        (permit, None)
+    }
+}
+
+impl Permit {
+    pub(crate) fn member(&self) -> &Arc<Member> {
+        &self.member
+    }
+
+    pub(crate) async fn connect(&self, patience: Duration) -> Result<Connection, Failure> {
+        Connection::open(self.member.endpoint(), patience).await
+    }
+
+    pub(crate) fn with(self, connection: Connection) -> Lease {
+        let fresh = connection.requests == 0;
+        let waiting = fresh.then(|| self.member.starts_waiting(Instant::now()));
+        Lease { connection, waiting, permit: self }
+    }
+
+    pub(crate) fn succeeded(&mut self) {
+        self.report(Event::Succeeded { began: self.began.into_std() });
+    }
+
+    pub(crate) fn failed(&mut self, failure: Failure) {
+        self.report(Event::Failed(failure));
+    }
+
+    fn report(&mut self, event: Event) {
+        self.probe = false;
+        self.member.on(event, Instant::now(), &self.rules, self.admission.pool());
+    }
+}
+
+impl Lease {
+    pub(crate) fn origin(&self) -> Origin {
+        if self.connection.requests > 0 { Origin::Reused } else { Origin::Fresh }
+    }
+
+    pub(crate) fn permit(&mut self) -> &mut Permit {
+        &mut self.permit
+    }
+
+    pub(crate) fn member(&self) -> &Arc<Member> {
+        self.permit.member()
+    }
+
+    /// When the slot was given.
+    pub(crate) fn began(&self) -> Instant {
+        self.permit.began
+    }
+
+    pub(crate) fn pool(&self) -> &str {
+        self.permit.admission.pool()
+    }
+
+    /// php-fpm has a worker at this connection.
+    pub(crate) fn first_byte_seen(&mut self) {
+        self.waiting = None;
+    }
+
+    /// Ends after a reply that ended cleanly: the connection may serve the next request.
+    pub(crate) fn finish(self, id: RequestId) {
+        let Self { mut connection, waiting, mut permit } = self;
+        drop(waiting);
+        connection.requests += 1;
+        connection.last_id = Some(id);
+        let refused = permit.admission.keep(&permit.member, connection);
+        permit.returned = refused.is_none();
+        drop(refused);
+    }
+
+    /// Closes the connection and keeps the slot, for another connection to the same member.
+    pub(crate) fn into_permit(self) -> Permit {
+        self.permit
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if self.probe {
+            self.report(Event::ProbeLost);
+        }
+        if !self.returned {
+            self.member.release();
+        }
+        self.admission.freed(&self.member);
+    }
+}

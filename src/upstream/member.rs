@@ -1,0 +1,286 @@
+//! A member: one php-fpm that listens somewhere, its health, and its connections in use and idle.
+//!
+//! A member outlives the generation that made it: after a reload the same address is the same member. What a pool thinks
+//! of it (weight, limit, backup) is the [`Seat`]'s, so that a reload may change that.
+
+use super::admission::Admission;
+use super::connection::Connection;
+use super::endpoint::Endpoint;
+use crate::balance::{Event, Health, Keep, Keepalive, Limit, Rules, Standing, Used, may_keep};
+use parking_lot::Mutex;
+use smallvec::SmallVec;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Reachable but without a first byte for this long: an operator reads *busy*.
+const BUSY_AFTER: Duration = Duration::from_secs(1);
+
+/// A member as one pool seats it.
+#[derive(Debug, Clone)]
+pub(crate) struct Seat {
+    pub(crate) member: Arc<Member>,
+    pub(crate) weight: u32,
+    pub(crate) limit: Limit,
+    pub(crate) rules: Rules,
+    pub(crate) backup: bool,
+    /// Taken out by the operator.
+    pub(crate) down: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Member {
+    endpoint: Endpoint,
+    name: Arc<str>,
+    key: u64,
+    health: Mutex<Health>,
+    /// Anything but ready: only then is the health looked at on the way of a request.
+    troubled: AtomicBool,
+    slots: Mutex<Slots>,
+    /// Mirrors `slots.in_use`, for the policies to read.
+    in_flight: AtomicU32,
+    /// Not seated any more: what it still has in use is not kept.
+    unseated: AtomicBool,
+    /// Whoever may wait for a slot here: one, or two while a reload drains the older.
+    desks: Mutex<SmallVec<[Weak<Admission>; 2]>>,
+}
+
+/// The connections. To php-fpm an idle one is a busy worker too (fpm-facts 13): `in_use + idle` is what the limit bounds.
+#[derive(Debug, Default)]
+struct Slots {
+    in_use: u32,
+    /// Oldest first: the newest is used again, the oldest is closed.
+    idle: VecDeque<Connection>,
+    /// Fresh connections without a first byte, oldest first.
+    waiting: VecDeque<(u64, Instant)>,
+    tickets: u64,
+}
+
+/// What came with a slot.
+#[derive(Debug, Default)]
+pub(crate) struct Taken {
+    /// A connection to use again.
+    pub(crate) idle: Option<Connection>,
+    /// One to close before another is opened in its place.
+    pub(crate) surplus: Option<Connection>,
+}
+
+impl Member {
+    pub(crate) fn new(endpoint: Endpoint) -> Arc<Self> {
+        Arc::new(Self {
+            name: endpoint.to_string().into(),
+            key: endpoint.key(),
+            endpoint,
+            health: Mutex::default(),
+            troubled: AtomicBool::new(false),
+            slots: Mutex::default(),
+            in_flight: AtomicU32::new(0),
+            unseated: AtomicBool::new(false),
+            desks: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// The address, as logs and status pages show it.
+    pub(crate) fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    pub(crate) fn key(&self) -> u64 {
+        self.key
+    }
+
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn idle(&self) -> usize {
+        self.slots.lock().idle.len()
+    }
+
+    pub(crate) fn takes_requests(&self, now: Instant) -> bool {
+        !self.troubled.load(Ordering::Relaxed) || self.health.lock().takes_requests(now.into_std())
+    }
+
+    pub(crate) fn is_out_by_failure(&self) -> bool {
+        self.troubled.load(Ordering::Relaxed) && self.health.lock().is_out_by_failure()
+    }
+
+    /// Takes a slot below the limit, with an idle connection unless a fresh one is wanted.
+    pub(crate) fn take(&self, limit: Limit, fresh: bool, keepalive: &Keepalive) -> Option<Taken> {
+        let mut slots = self.slots.lock();
+        if !limit.has_room(slots.in_use) {
+            return None;
+        }
+        slots.in_use += 1;
+        self.in_flight.store(slots.in_use, Ordering::Relaxed);
+        if !fresh && let Some(idle) = slots.idle.pop_back() {
+            return Some(Taken { idle: Some(idle), surplus: None });
+        }
+        let beyond =
+            limit.most().is_some_and(|most| slots.in_use as usize + slots.idle.len() > most as usize);
+        let surplus = if beyond || keepalive.swaps_idle_for_fresh() { slots.idle.pop_front() } else { None };
+        Some(Taken { idle: None, surplus })
+    }
+
+    pub(crate) fn pop_idle(&self) -> Option<Connection> {
+        self.slots.lock().idle.pop_back()
+    }
+
+    /// Turns a connection in use into an idle one, if it is worth keeping; gives it back to be closed if not, and the
+    /// slot stays taken until [`Member::release`].
+    pub(crate) fn keep(
+        &self,
+        mut connection: Connection,
+        mode: &Keepalive,
+        now: Instant,
+    ) -> Option<Connection> {
+        let mut slots = self.slots.lock();
+        let used = Used {
+            opened: connection.opened.into_std(),
+            requests: connection.requests,
+            idle: slots.idle.len().try_into().unwrap_or(u32::MAX),
+            oldest_waiting: slots.oldest_waiting(now),
+        };
+        match may_keep(used, now.into_std(), mode) {
+            Keep::Close(_) => Some(connection),
+            Keep::Keep if self.unseated.load(Ordering::Relaxed) => Some(connection),
+            Keep::Keep => {
+                connection.idle_since = now;
+                slots.idle.push_back(connection);
+                self.release_in(&mut slots);
+                None
+            }
+        }
+    }
+
+    /// Frees a slot whose connection is closed already, or never was.
+    pub(crate) fn release(&self) {
+        self.release_in(&mut self.slots.lock());
+    }
+
+    fn release_in(&self, slots: &mut Slots) {
+        slots.in_use -= 1;
+        self.in_flight.store(slots.in_use, Ordering::Relaxed);
+    }
+
+    /// Notes that a fresh connection waits for its first byte, until [`Waiting`] is dropped.
+    pub(crate) fn starts_waiting(self: &Arc<Self>, now: Instant) -> Waiting {
+        let mut slots = self.slots.lock();
+        slots.tickets += 1;
+        let ticket = slots.tickets;
+        slots.waiting.push_back((ticket, now));
+        Waiting { member: Arc::clone(self), ticket }
+    }
+
+    /// Closes the idle connections that have lain too long or were closed by php-fpm. Returns how many are left.
+    pub(crate) fn reap(&self, hold: Duration, now: Instant) -> usize {
+        let mut closing = SmallVec::<[Connection; 4]>::new();
+        let mut slots = self.slots.lock();
+        while slots.idle.front().is_some_and(|oldest| now.duration_since(oldest.idle_since) >= hold) {
+            closing.extend(slots.idle.pop_front());
+        }
+        let mut index = 0;
+        while index < slots.idle.len() {
+            if slots.idle[index].is_quiet() {
+                index += 1;
+            } else {
+                closing.extend(slots.idle.remove(index));
+            }
+        }
+        let left = slots.idle.len();
+        drop(slots);
+        left
+    }
+
+    /// Closes every idle connection: php-fpm's graceful stop does not wake a worker that waits on one (fpm-facts 18).
+    pub(crate) fn close_idle(&self) {
+        let closing = std::mem::take(&mut self.slots.lock().idle);
+        drop(closing);
+    }
+
+    /// Takes in what happened to a request. Each change of state is one log line.
+    pub(crate) fn on(&self, event: Event, now: Instant, rules: &Rules, pool: &str) {
+        if matches!(event, Event::Succeeded { .. }) && !self.troubled.load(Ordering::Relaxed) {
+            return;
+        }
+        let (before, after) = {
+            let mut health = self.health.lock();
+            let before = *health;
+            *health = before.on(event, now.into_std(), rules);
+            self.troubled.store(*health != Health::Ready, Ordering::Relaxed);
+            (before, *health)
+        };
+        if before == after {
+            return;
+        }
+        let member = &*self.name;
+        let standing = Standing { health: after, in_flight: self.in_flight(), busy_for: None };
+        match after {
+            Health::Ejected { .. } | Health::Down => tracing::warn!(pool, member, "member is {standing}"),
+            _ => tracing::info!(pool, member, "member is {standing}"),
+        }
+    }
+
+    /// What an operator reads.
+    pub(crate) fn standing(&self, now: Instant) -> Standing {
+        let busy_for = self.slots.lock().oldest_waiting(now).filter(|&wait| wait >= BUSY_AFTER);
+        Standing { health: *self.health.lock(), in_flight: self.in_flight(), busy_for }
+    }
+
+    /// A pool's generation seats it, and may wait for its slots.
+    pub(crate) fn seated_by(&self, desk: Weak<Admission>) {
+        let mut desks = self.desks.lock();
+        desks.retain(|known| known.strong_count() > 0 && !known.ptr_eq(&desk));
+        desks.push(desk);
+        self.unseated.store(false, Ordering::Relaxed);
+    }
+
+    /// It does not any more. When none is left, nothing is kept.
+    pub(crate) fn unseated_by(&self, desk: &Weak<Admission>) {
+        let mut desks = self.desks.lock();
+        desks.retain(|known| known.strong_count() > 0 && !known.ptr_eq(desk));
+        let alone = desks.is_empty();
+        self.unseated.store(alone, Ordering::Relaxed);
+        drop(desks);
+        if alone {
+            self.close_idle();
+        }
+    }
+
+    /// The other pools' generations that may wait for a slot here.
+    pub(crate) fn other_desks(&self, own: &Arc<Admission>) -> SmallVec<[Arc<Admission>; 1]> {
+        let desks = self.desks.lock();
+        if desks.len() < 2 {
+            return SmallVec::new();
+        }
+        desks.iter().filter_map(Weak::upgrade).filter(|desk| !Arc::ptr_eq(desk, own)).collect()
+    }
+}
+
+impl Slots {
+    fn oldest_waiting(&self, now: Instant) -> Option<Duration> {
+        self.waiting.front().map(|&(_, since)| now.duration_since(since))
+    }
+}
+
+/// A fresh connection without a first byte yet.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    member: Arc<Member>,
+    ticket: u64,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let mut slots = self.member.slots.lock();
+        if let Ok(index) = slots.waiting.binary_search_by_key(&self.ticket, |&(ticket, _)| ticket) {
+            slots.waiting.remove(index);
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! What became of one request: the one value that the access log, the metrics and whoever else wants to know read.
+//!
+//! The ledger travels with the request through queue, attempts and reply, and hands the outcome over exactly once, at its
+//! own end: also when the client leaves, because that drops it.
+
+use crate::balance::Failure;
+use crate::fcgi::Violation;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+use thiserror::Error;
+use tokio::time::Instant;
+
+/// What went wrong, in the order of a request's way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Fault {
+    /// The queue has its length.
+    #[error("the queue is full")]
+    QueueFull,
+    /// No worker got free within `queue.timeout`.
+    #[error("no worker got free in time")]
+    QueueTimeout,
+    /// Every member is down, draining or tried in vain.
+    #[error("no member is left that could answer")]
+    Nobody,
+    /// No connection came about.
+    #[error("{0}")]
+    Connect(Failure),
+    /// The connection closed before one byte of a reply.
+    #[error("closed without an answer (the worker died, or listen.allowed_clients refuses us)")]
+    ClosedEarly,
+    /// `timeouts.first_byte` passed.
+    #[error("no answer in time")]
+    FirstByteTimeout,
+    /// `timeouts.between_reads` passed within the request's body or the reply.
+    #[error("stopped in the middle")]
+    Stalled,
+    /// `timeouts.total` passed.
+    #[error("took longer than it may in total")]
+    TotalTimeout,
+    /// The connection closed before END_REQUEST.
+    #[error("reply cut short")]
+    Truncated,
+    /// The reply ended before its own Content-Length.
+    #[error("reply shorter than its Content-Length")]
+    TooShort,
+    /// The bytes are not FastCGI, or not a CGI reply.
+    #[error("{0}")]
+    Garbage(Violation),
+    /// The client's body failed or ended too early.
+    #[error("the request's body failed")]
+    RequestBody,
+    /// A temp file could not be written or read.
+    #[error("temp file failed")]
+    TempFile,
+}
+
+impl Fault {
+    /// The part of the way on which it happened, for the log.
+    pub fn phase(self) -> &'static str {
+        match self {
+            Self::QueueFull | Self::QueueTimeout | Self::Nobody => "queue",
+            Self::Connect(_) => "connect",
+            Self::RequestBody => "request",
+            Self::ClosedEarly | Self::FirstByteTimeout => "first byte",
+            Self::Stalled | Self::TotalTimeout | Self::Truncated => "reply",
+            Self::TooShort | Self::Garbage(_) | Self::TempFile => "reply",
+        }
+    }
+
+    /// Whether waiting longer might have helped: what a gateway answers with 504 instead of 502.
+    pub fn is_timeout(self) -> bool {
+        match self {
+            Self::Connect(failure) => failure == Failure::ConnectTimeout,
+            Self::FirstByteTimeout | Self::Stalled | Self::TotalTimeout => true,
+            _ => false,
+        }
+    }
+}
+
+/// No reply: nothing has gone to the client yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SendError {
+    /// What went wrong, at the last attempt.
+    pub fault: Fault,
+    /// The member of the last attempt, if one was made.
+    pub member: Option<Arc<str>>,
+    /// When it makes sense to come again, where the queue refused.
+    pub retry_after: Option<Duration>,
+}
+
+/// A reply that broke off after its head had gone out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplyError {
+    /// What went wrong.
+    pub fault: Fault,
+    /// Whose reply it was.
+    pub member: Option<Arc<str>>,
+}
+
+/// `10.0.0.3:9000: reply: reply cut short`.
+fn write_fault(f: &mut fmt::Formatter<'_>, member: Option<&str>, fault: Fault) -> fmt::Result {
+    if let Some(member) = member {
+        write!(f, "{member}: ")?;
+    }
+    write!(f, "{}: {fault}", fault.phase())
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_fault(f, self.member.as_deref(), self.fault)
+    }
+}
+
+impl fmt::Display for ReplyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_fault(f, self.member.as_deref(), self.fault)
+    }
+}
+
+impl std::error::Error for SendError {}
+impl std::error::Error for ReplyError {}
+
+/// How a request ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// The whole reply was handed on.
+    Complete,
+    /// The client went away first.
+    ClientLeft,
+    /// It failed.
+    Failed(Fault),
+}
+
+/// What became of one request. Times are measured from when it was handed to the cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// The member of the last attempt.
+    pub member: Option<Arc<str>>,
+    /// Whether that went over a connection that had served before.
+    pub reused: bool,
+    /// Attempts made; 0: it never got a slot.
+    pub tries: u32,
+    /// Time spent waiting for a slot, over all attempts.
+    pub queued: Duration,
+    /// Time spent connecting, over all attempts.
+    pub connecting: Duration,
+    /// Until the head of the reply was there.
+    pub first_byte: Option<Duration>,
+    /// Until the worker was free again, if it answered.
+    pub worker: Option<Duration>,
+    /// Until the reply was handed on, or whatever else ended it.
+    pub total: Duration,
+    /// Bytes of the reply's body handed on.
+    pub body_bytes: u64,
+    /// How it ended.
+    pub ending: Ending,
+}
+
+/// Hears of the outcome, exactly once.
+pub type Observer = Box<dyn FnOnce(Outcome) + Send>;
+
+/// The outcome while it comes about.
+pub(crate) struct Ledger {
+    began: Instant,
+    outcome: Outcome,
+    observer: Option<Observer>,
+}
+
+impl Ledger {
+    pub(crate) fn new(observer: Option<Observer>, now: Instant) -> Self {
+        let outcome = Outcome {
+            member: None,
+            reused: false,
+            tries: 0,
+            queued: Duration::ZERO,
+            connecting: Duration::ZERO,
+            first_byte: None,
+            worker: None,
+            total: Duration::ZERO,
+            body_bytes: 0,
+            ending: Ending::ClientLeft,
+        };
+        Self { began: now, outcome, observer }
+    }
+
+    pub(crate) fn began(&self) -> Instant {
+        self.began
+    }
+
+    pub(crate) fn tries(&self) -> u32 {
+        self.outcome.tries
+    }
+
+    pub(crate) fn waited(&mut self, queued: Duration) {
+        self.outcome.queued += queued;
+    }
+
+    pub(crate) fn connected(&mut self, connecting: Duration) {
+        self.outcome.connecting += connecting;
+    }
+
+    pub(crate) fn attempt(&mut self, member: &Arc<str>) {
+        self.outcome.tries += 1;
+        self.outcome.member = Some(Arc::clone(member));
+    }
+
+    pub(crate) fn sends_on(&mut self, reused: bool) {
+        self.outcome.reused = reused;
+    }
+
+    pub(crate) fn head_seen(&mut self, at: Instant) {
+        self.outcome.first_byte = Some(at.duration_since(self.began));
+    }
+
+    pub(crate) fn worker_free(&mut self, at: Instant) {
+        self.outcome.worker = Some(at.duration_since(self.began));
+    }
+
+    pub(crate) fn handed_on(&mut self, bytes: usize) {
+        self.outcome.body_bytes += bytes as u64;
+    }
+
+    pub(crate) fn ends(&mut self, ending: Ending) {
+        self.outcome.ending = ending;
+        self.deliver();
+    }
+
+    pub(crate) fn fails(&mut self, fault: Fault, retry_after: Option<Duration>) -> SendError {
+        self.ends(Ending::Failed(fault));
+        SendError { fault, member: self.outcome.member.clone(), retry_after }
+    }
+
+    pub(crate) fn breaks_off(&mut self, fault: Fault) -> ReplyError {
+        self.ends(Ending::Failed(fault));
+        ReplyError { fault, member: self.outcome.member.clone() }
+    }
+
+    fn deliver(&mut self) {
+        let Some(observer) = self.observer.take() else { return };
+        self.outcome.total = self.began.elapsed();
+        observer(self.outcome.clone());
+    }
+}
+
+impl Drop for Ledger {
+    fn drop(&mut self) {
+        self.deliver();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    fn ledger() -> (Ledger, mpsc::Receiver<Outcome>) {
+        let (tell, told) = mpsc::channel();
+        let observer: Observer = Box::new(move |outcome| tell.send(outcome).unwrap());
+        (Ledger::new(Some(observer), Instant::now()), told)
+    }
+
+    #[test]
+    fn a_client_that_leaves_has_an_outcome_too() {
+        let (ledger, told) = ledger();
+        drop(ledger);
+        let outcome = told.recv().unwrap();
+        assert_eq!((outcome.ending, outcome.tries, outcome.member), (Ending::ClientLeft, 0, None));
+    }
+
+    #[test]
+    fn the_outcome_is_told_once() {
+        let (mut ledger, told) = ledger();
+        ledger.attempt(&"10.0.0.3:9000".into());
+        let error = ledger.fails(Fault::Truncated, None);
+        drop(ledger);
+        assert_eq!(error.to_string(), "10.0.0.3:9000: reply: reply cut short");
+        assert_eq!(
+            told.iter().map(|outcome| outcome.ending).collect::<Vec<_>>(),
+            [Ending::Failed(Fault::Truncated)]
+        );
+    }
+
+    #[test]
+    fn what_a_gateway_answers_504_to() {
+        assert!(Fault::FirstByteTimeout.is_timeout() && Fault::Connect(Failure::ConnectTimeout).is_timeout());
+        assert!(!Fault::Connect(Failure::Refused).is_timeout() && !Fault::Truncated.is_timeout());
+    }
+}

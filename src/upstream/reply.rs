@@ -1,0 +1,215 @@
+//! The body of a reply, as it is handed on to the client.
+//!
+//! Three ways, by what is there when the head is: a whole reply needs nobody any more; a buffered one is taken from php-fpm
+//! by a pump of its own, so that a slow reader holds no worker (fpm-facts 10); a streaming one is read as the reader reads. A
+//! reply that broke off ends with an error, never as if it were complete (fpm-facts 3).
+
+use super::outcome::{Ending, Fault, Ledger, ReplyError};
+use super::pump::Pump;
+use super::talk::{Said, Talk};
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use smallvec::SmallVec;
+use std::fmt;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+/// What is gathered before a body is handed on in another way than whole.
+const GATHERED: usize = 256 * 1024;
+
+/// The body of a reply. Its end, or its drop, delivers the request's [`Outcome`](super::Outcome).
+pub struct ReplyBody {
+    /// What was there when the head was.
+    first: SmallVec<[Bytes; 2]>,
+    rest: Rest,
+    /// What is missing of the declared Content-Length.
+    missing: Option<u64>,
+    ledger: Ledger,
+}
+
+/// Where the rest comes from.
+enum Rest {
+    /// END_REQUEST was seen.
+    Nothing,
+    Streaming(Box<Talk>),
+    Buffered(Arc<Pump>),
+}
+
+impl ReplyBody {
+    /// Takes over after the head. `length` is the declared one, 0 where no body is to be delivered.
+    pub(crate) async fn begin(
+        mut talk: Talk,
+        mut ledger: Ledger,
+        length: Option<u64>,
+        buffering: bool,
+        temp_dir: &Path,
+    ) -> Result<Self, (Talk, Ledger, Fault)> {
+        let mut first = SmallVec::new();
+        let ended = match std::future::poll_fn(|cx| Poll::Ready(gather(&mut talk, &mut first, cx))).await {
+            Ok(ended) => ended,
+            Err(fault) => return Err((talk, ledger, fault)),
+        };
+        let rest = match ended {
+            true => {
+                ledger.worker_free(talk.heard_at());
+                talk.finish();
+                Rest::Nothing
+            }
+            // Nobody will read, but the script may still be at work.
+            false if length == Some(0) => {
+                Pump::drain(talk);
+                Rest::Nothing
+            }
+            false if buffering => Rest::Buffered(Pump::start(talk, temp_dir.to_owned())),
+            false => Rest::Streaming(Box::new(talk)),
+        };
+        first.reverse();
+        Ok(Self { first, rest, missing: length, ledger })
+    }
+
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Fault>> {
+        if let Some(chunk) = self.first.pop() {
+            return Poll::Ready(Ok(Some(chunk)));
+        }
+        match &mut self.rest {
+            Rest::Nothing => Poll::Ready(Ok(None)),
+            Rest::Buffered(pump) => {
+                let chunk = ready!(pump.poll_chunk(cx));
+                if let Ok(None) = chunk {
+                    self.worker_was_freed();
+                }
+                Poll::Ready(chunk)
+            }
+            Rest::Streaming(talk) => match ready!(talk.poll_next(cx))? {
+                Said::Body(bytes) => Poll::Ready(Ok(Some(bytes))),
+                Said::Head(_) | Said::End => {
+                    self.finish_streaming();
+                    Poll::Ready(Ok(None))
+                }
+            },
+        }
+    }
+
+    fn finish_streaming(&mut self) {
+        if let Rest::Streaming(talk) = std::mem::replace(&mut self.rest, Rest::Nothing) {
+            self.ledger.worker_free(talk.heard_at());
+            talk.finish();
+        }
+    }
+
+    fn worker_was_freed(&mut self) {
+        if let Rest::Buffered(pump) = &self.rest
+            && let Some(at) = pump.ended_at()
+        {
+            self.ledger.worker_free(at);
+        }
+    }
+
+    /// Cuts what exceeds the declared length, and ends with its last byte: whoever sends the body to a client counts as
+    /// well, and does not ask again.
+    fn count(&mut self, mut chunk: Bytes) -> Bytes {
+        if let Some(missing) = &mut self.missing {
+            chunk.truncate(usize::try_from(*missing).unwrap_or(usize::MAX));
+            *missing -= chunk.len() as u64;
+        }
+        self.ledger.handed_on(chunk.len());
+        if self.missing == Some(0) {
+            self.worker_was_freed();
+            self.ledger.ends(Ending::Complete);
+        }
+        chunk
+    }
+
+    fn fail(&mut self, fault: Fault) -> ReplyError {
+        self.rest = Rest::Nothing;
+        self.first.clear();
+        self.missing = None;
+        self.ledger.breaks_off(fault)
+    }
+}
+
+/// Everything that is there already. Whether that was all.
+fn gather(talk: &mut Talk, gathered: &mut SmallVec<[Bytes; 2]>, cx: &mut Context<'_>) -> Result<bool, Fault> {
+    let mut size = 0;
+    while size < GATHERED {
+        match talk.poll_next(cx)? {
+            Poll::Pending => return Ok(false),
+            Poll::Ready(Said::Body(bytes)) => {
+                size += bytes.len();
+                gathered.push(bytes);
+            }
+            Poll::Ready(Said::Head(_) | Said::End) => return Ok(true),
+        }
+    }
+    Ok(false)
+}
+
+impl Body for ReplyBody {
+    type Data = Bytes;
+    type Error = ReplyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, ReplyError>>> {
+        let this = self.get_mut();
+        if this.missing == Some(0) {
+            return Poll::Ready(None);
+        }
+        match ready!(this.poll_chunk(cx)) {
+            Ok(Some(chunk)) => Poll::Ready(Some(Ok(Frame::data(this.count(chunk))))),
+            Ok(None) if this.missing.is_some() => Poll::Ready(Some(Err(this.fail(Fault::TooShort)))),
+            Ok(None) => {
+                this.ledger.ends(Ending::Complete);
+                Poll::Ready(None)
+            }
+            Err(fault) => Poll::Ready(Some(Err(this.fail(fault)))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.missing == Some(0)
+            || (self.first.is_empty() && matches!(self.rest, Rest::Nothing) && self.missing.is_none())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match (self.missing, &self.rest) {
+            (Some(missing), _) => SizeHint::with_exact(missing),
+            (None, Rest::Nothing) => {
+                SizeHint::with_exact(self.first.iter().map(|chunk| chunk.len() as u64).sum())
+            }
+            (None, _) => SizeHint::default(),
+        }
+    }
+}
+
+impl Drop for ReplyBody {
+    fn drop(&mut self) {
+        let complete = self.missing == Some(0) || self.is_end_stream();
+        if complete {
+            self.ledger.ends(Ending::Complete);
+        }
+        match std::mem::replace(&mut self.rest, Rest::Nothing) {
+            // The client has all it was promised; the script may still be at its end.
+            Rest::Streaming(talk) if complete => Pump::drain(*talk),
+            Rest::Buffered(pump) if !complete => pump.reader_left(),
+            Rest::Nothing | Rest::Streaming(_) | Rest::Buffered(_) => {}
+        }
+    }
+}
+
+impl fmt::Debug for ReplyBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rest = match self.rest {
+            Rest::Nothing => "whole",
+            Rest::Streaming(_) => "streaming",
+            Rest::Buffered(_) => "buffered",
+        };
+        f.debug_struct("ReplyBody")
+            .field("rest", &rest)
+            .field("missing", &self.missing)
+            .finish_non_exhaustive()
+    }
+}

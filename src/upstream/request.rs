@@ -1,0 +1,268 @@
+//! A request as the cluster takes it, and the sending of its body in STDIN records, from memory, from a file or from
+//! the client.
+
+use super::outcome::Observer;
+use crate::config::model::Timeouts;
+use crate::fcgi::{BodyRule, RequestId, stdin_header};
+use bytes::{Buf, Bytes};
+use http_body::Body;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, IoSlice};
+use std::os::unix::fs::FileExt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+/// The content of a STDIN record: large enough for few system calls, small enough for a record (65,535).
+const RECORD_SIZE: usize = 0xfff8;
+
+/// A request, encoded as far as that can be done before a worker is taken.
+pub struct UpstreamRequest {
+    /// From [`Cluster::next_request_id`](super::Cluster::next_request_id).
+    pub id: RequestId,
+    /// BEGIN_REQUEST and PARAMS, and the empty STDIN where there is no body.
+    pub head: Bytes,
+    /// What follows it.
+    pub body: RequestBody,
+    /// Whether a reply to it has a body (not for HEAD).
+    pub body_rule: BodyRule,
+    /// Whether it may be sent twice: GET HEAD OPTIONS PUT DELETE TRACE (RFC 9110 §9.2.2).
+    pub idempotent: bool,
+    /// What the hash policies hash.
+    pub key: u64,
+    /// Whether the reply is taken from php-fpm as fast as it comes, for a reader who may be slow.
+    pub buffering: bool,
+    /// The route's own timeouts.
+    pub timeouts: Option<Timeouts>,
+    /// How log lines name the request.
+    pub label: Arc<str>,
+    /// The SCRIPT_FILENAME sent: part of the advice when php-fpm cannot find it.
+    pub script: Arc<str>,
+    /// Hears of the outcome.
+    pub observer: Option<Observer>,
+}
+
+/// A body whose length is known (CONTENT_LENGTH is sent before it: fpm-facts 10).
+pub enum RequestBody {
+    /// None: the head ends the request.
+    None,
+    /// In memory.
+    Memory(Bytes),
+    /// In a file, from its beginning.
+    File(Arc<File>, u64),
+    /// Straight from the client, who may fail or be slow; it can be sent once.
+    Stream(ClientBody, u64),
+}
+
+/// A body that arrives from a client.
+pub type ClientBody =
+    Pin<Box<dyn Body<Data = Bytes, Error = Box<dyn std::error::Error + Send + Sync>> + Send>>;
+
+impl fmt::Debug for RequestBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("None"),
+            Self::Memory(bytes) => write!(f, "Memory({})", bytes.len()),
+            Self::File(_, length) => write!(f, "File({length})"),
+            Self::Stream(_, length) => write!(f, "Stream({length})"),
+        }
+    }
+}
+
+/// What is left to send.
+#[derive(Debug)]
+pub(crate) struct Upload {
+    id: RequestId,
+    /// The encoded head, first.
+    head: Bytes,
+    /// The record on its way: its header, its content and, after the last one, the empty record that ends STDIN.
+    header: Octets,
+    content: Bytes,
+    terminator: Octets,
+    body: RequestBody,
+    /// What is left of the client's latest piece.
+    piece: Bytes,
+    /// Bytes of the body not yet put into a record.
+    unread: u64,
+    /// Bytes given to the socket.
+    sent: u64,
+    /// A stream was read from and cannot begin again.
+    begun: bool,
+}
+
+/// Why sending stopped.
+#[derive(Debug)]
+pub(crate) enum UploadError {
+    /// The socket: php-fpm closed it, perhaps after an answer.
+    Socket,
+    /// The client's body failed, or a temp file could not be read.
+    Body,
+}
+
+impl Upload {
+    pub(crate) fn new(id: RequestId, head: Bytes, body: RequestBody) -> Self {
+        let unread = match &body {
+            RequestBody::None => 0,
+            RequestBody::Memory(bytes) => bytes.len() as u64,
+            RequestBody::File(_, length) | RequestBody::Stream(_, length) => *length,
+        };
+        let ends_now = unread == 0 && !matches!(body, RequestBody::None);
+        let terminator = if ends_now { Octets::from(stdin_header(id, 0)) } else { Octets::default() };
+        Self {
+            id,
+            head,
+            header: Octets::default(),
+            content: Bytes::new(),
+            terminator,
+            body,
+            piece: Bytes::new(),
+            unread,
+            sent: 0,
+            begun: false,
+        }
+    }
+
+    pub(crate) fn id(&self) -> RequestId {
+        self.id
+    }
+
+    /// Bytes that the socket has taken.
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// Whether the socket has all that the client has given so far.
+    pub(crate) fn waits_for_client(&self) -> bool {
+        self.in_hand() == 0 && self.unread > 0
+    }
+
+    /// Whether no byte has reached the socket.
+    pub(crate) fn nothing_sent(&self) -> bool {
+        self.sent == 0
+    }
+
+    /// The body, if it can still be sent from its first byte.
+    pub(crate) fn reclaim(self) -> Option<RequestBody> {
+        (!self.begun).then_some(self.body)
+    }
+
+    /// Sends as much as the socket takes; ready when all is sent.
+    pub(crate) fn poll_send(
+        &mut self,
+        mut write: impl FnMut(&[IoSlice<'_>], &mut Context<'_>) -> Poll<io::Result<usize>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), UploadError>> {
+        loop {
+            if self.content.is_empty() && self.unread > 0 {
+                let next = self.poll_next_record(cx);
+                if next.is_pending() && self.head.is_empty() {
+                    return Poll::Pending;
+                }
+                if let Poll::Ready(Err(error)) = next {
+                    return Poll::Ready(Err(error));
+                }
+            }
+            if self.in_hand() == 0 {
+                return Poll::Ready(Ok(()));
+            }
+            let slices = [
+                IoSlice::new(&self.head),
+                IoSlice::new(self.header.rest()),
+                IoSlice::new(&self.content),
+                IoSlice::new(self.terminator.rest()),
+            ];
+            let slices = if self.head.is_empty() { &slices[1..] } else { &slices[..] };
+            match ready!(write(slices, cx)) {
+                Ok(0) | Err(_) => return Poll::Ready(Err(UploadError::Socket)),
+                Ok(written) => self.advance(written),
+            }
+        }
+    }
+
+    fn in_hand(&self) -> usize {
+        self.head.len() + self.header.rest().len() + self.content.len() + self.terminator.rest().len()
+    }
+
+    fn advance(&mut self, written: usize) {
+        self.sent += written as u64;
+        let mut left = written;
+        let mut take = |available: usize| {
+            let taken = available.min(left);
+            left -= taken;
+            taken
+        };
+        self.head.advance(take(self.head.len()));
+        self.header.advance(take(self.header.rest().len()));
+        self.content.advance(take(self.content.len()));
+        self.terminator.advance(take(self.terminator.rest().len()));
+    }
+
+    fn poll_next_record(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), UploadError>> {
+        let content = ready!(self.poll_content(cx))?;
+        self.unread -= content.len() as u64;
+        // The size is bounded by RECORD_SIZE, which a record's length field holds.
+        self.header = Octets::from(stdin_header(self.id, content.len() as u16));
+        if self.unread == 0 {
+            self.terminator = Octets::from(stdin_header(self.id, 0));
+        }
+        self.content = content;
+        Poll::Ready(Ok(()))
+    }
+
+    /// The next piece of the body, of at most a record's size, and never empty.
+    fn poll_content(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, UploadError>> {
+        let size = self.unread.min(RECORD_SIZE as u64) as usize;
+        match &mut self.body {
+            RequestBody::None => Poll::Ready(Err(UploadError::Body)),
+            RequestBody::Memory(bytes) => {
+                let from = bytes.len() - self.unread as usize;
+                Poll::Ready(Ok(bytes.slice(from..from + size)))
+            }
+            RequestBody::File(file, length) => {
+                // Read in place: a spooled body was written a moment ago and lies in the page cache.
+                let mut content = vec![0; size];
+                let read = file.read_exact_at(&mut content, *length - self.unread);
+                Poll::Ready(read.map(|()| content.into()).map_err(|_| UploadError::Body))
+            }
+            RequestBody::Stream(body, _) => {
+                self.begun = true;
+                while self.piece.is_empty() {
+                    self.piece = ready!(poll_piece(body, cx))?;
+                }
+                Poll::Ready(Ok(self.piece.split_to(size.min(self.piece.len()))))
+            }
+        }
+    }
+}
+
+/// The next piece of a client's body, perhaps empty.
+fn poll_piece(body: &mut ClientBody, cx: &mut Context<'_>) -> Poll<Result<Bytes, UploadError>> {
+    match ready!(body.as_mut().poll_frame(cx)) {
+        Some(Ok(frame)) => Poll::Ready(Ok(frame.into_data().unwrap_or_default())),
+        Some(Err(_)) | None => Poll::Ready(Err(UploadError::Body)),
+    }
+}
+
+/// A record header on its way out.
+#[derive(Debug, Default)]
+struct Octets {
+    bytes: [u8; 8],
+    left: usize,
+}
+
+impl From<[u8; 8]> for Octets {
+    fn from(bytes: [u8; 8]) -> Self {
+        Self { bytes, left: bytes.len() }
+    }
+}
+
+impl Octets {
+    fn rest(&self) -> &[u8] {
+        &self.bytes[self.bytes.len() - self.left..]
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.left -= count;
+    }
+}

@@ -1,0 +1,62 @@
+//! A pool as an operator sees it: plain values, taken at one moment. Printing them is for whoever asks.
+
+use super::admission::Admission;
+use super::member::Seat;
+use crate::balance::{Health, Limit, Standing};
+use std::sync::Arc;
+use tokio::time::Instant;
+
+/// A pool at one moment.
+#[derive(Debug, Clone)]
+pub struct PoolStatus {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Requests that wait for a worker.
+    pub queued: usize,
+    /// As many may.
+    pub queue_size: usize,
+    /// Its members, in the order of the configuration.
+    pub members: Vec<MemberStatus>,
+}
+
+/// A member at one moment.
+#[derive(Debug, Clone)]
+pub struct MemberStatus {
+    /// Where it listens.
+    pub address: Arc<str>,
+    /// Its state; prints as the operator's words.
+    pub standing: Standing,
+    /// Its share relative to the others.
+    pub weight: u32,
+    /// Whether it serves only while no primary does.
+    pub backup: bool,
+    /// Requests that it is answering.
+    pub in_flight: u32,
+    /// How many connections it may have.
+    pub limit: Limit,
+    /// Connections that wait for their next request.
+    pub idle: usize,
+}
+
+pub(super) fn of(admission: &Admission) -> PoolStatus {
+    let now = Instant::now();
+    let (queued, queue_size) = admission.queue();
+    let members = admission.seats().iter().map(|seat| member(seat, now)).collect();
+    PoolStatus { name: Arc::clone(admission.pool()), queued, queue_size, members }
+}
+
+fn member(seat: &Seat, now: Instant) -> MemberStatus {
+    let mut standing = seat.member.standing(now);
+    if seat.down {
+        standing.health = Health::Down;
+    }
+    MemberStatus {
+        address: Arc::clone(seat.member.name()),
+        standing,
+        weight: seat.weight,
+        backup: seat.backup,
+        in_flight: seat.member.in_flight(),
+        limit: seat.limit,
+        idle: seat.member.idle(),
+    }
+}
