@@ -17,7 +17,7 @@ mod nginx;
 mod ports;
 mod scratch;
 
-pub use child::{Listen, Signal, signal, wait_until, worker_pids};
+pub use child::{Listen, Process, Signal, find_program, signal, wait_until, worker_pids};
 pub use cornac::{Cornac, Finished};
 pub use fpm::{Fpm, FpmBuilder, Pm};
 pub use nginx::Nginx;
