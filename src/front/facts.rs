@@ -1,13 +1,14 @@
 //! What a request says, read and checked once: everything behind this file believes it.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::request::Parts;
-use http::{HeaderMap, Method, Version};
+use http::{Method, Version};
 
 use super::respond::Refusal;
-use crate::route::{BadTarget, RequestFacts, Scheme, Target};
+use crate::route::{RequestFacts, Scheme, Target};
 use crate::site::ListenerId;
 
 /// A longer target is 414. nginx: one of `large_client_header_buffers`, 8 KB.
@@ -45,42 +46,66 @@ impl RequestId {
     }
 }
 
-/// As a log or a script names it.
-pub(super) fn protocol(version: Version) -> &'static str {
-    match version {
-        Version::HTTP_10 => "HTTP/1.0",
-        Version::HTTP_2 => "HTTP/2.0",
-        _ => "HTTP/1.1",
+/// A request's head, checked.
+#[derive(Debug)]
+pub(super) struct Head<'a> {
+    parts: &'a Parts,
+    target: Target<'a>,
+    host: Cow<'a, str>,
+    content_length: Option<u64>,
+}
+
+impl<'a> Head<'a> {
+    /// Reads and checks.
+    ///
+    /// # Errors
+    /// 400, 405 or 414: such a request never reaches a site.
+    pub(super) fn read(parts: &'a Parts) -> Result<Self, Refusal> {
+        if matches!(parts.method, Method::CONNECT | Method::TRACE) {
+            return Err(Refusal::Method);
+        }
+        let raw = parts.uri.path_and_query().map_or("*", |target| target.as_str());
+        if raw.len() > MAX_TARGET {
+            return Err(Refusal::TargetTooLong);
+        }
+        let content_length = framing(parts)?;
+        let host = lower(host(parts)?);
+        Ok(Self { parts, target: Target::parse(raw.as_bytes())?, host, content_length })
+    }
+
+    /// Lower case, without its port.
+    pub(super) fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// What the site may know of the request.
+    pub(super) fn facts<'b>(
+        &'b self,
+        client: &Client,
+        server_name: &'b str,
+        request_id: &'b str,
+    ) -> RequestFacts<'b> {
+        RequestFacts {
+            method: &self.parts.method,
+            version: self.parts.version,
+            target: &self.target,
+            host: &self.host,
+            headers: &self.parts.headers,
+            scheme: Scheme::Http,
+            peer: client.peer,
+            local: client.local,
+            server_name,
+            content_length: self.content_length,
+            request_id,
+        }
     }
 }
 
-/// Reads a request's head. The site's name is filled in by whoever finds the site.
-pub(super) fn read<'a>(
-    head: &'a Parts,
-    client: &Client,
-    request_id: &'a str,
-) -> Result<RequestFacts<'a>, Refusal> {
-    if matches!(head.method, Method::CONNECT | Method::TRACE) {
-        return Err(Refusal::Method);
+fn lower(host: &str) -> Cow<'_, str> {
+    match host.bytes().any(|c| c.is_ascii_uppercase()) {
+        true => Cow::Owned(host.to_ascii_lowercase()),
+        false => Cow::Borrowed(host),
     }
-    let raw = head.uri.path_and_query().map_or("*", |target| target.as_str());
-    if raw.len() > MAX_TARGET {
-        return Err(Refusal::TargetTooLong);
-    }
-    let content_length = framing(head)?;
-    Ok(RequestFacts {
-        method: &head.method,
-        version: head.version,
-        target: Target::parse(raw.as_bytes()).map_err(|BadTarget { .. }| Refusal::BadRequest("bad target"))?,
-        host: host(head)?,
-        headers: &head.headers,
-        scheme: Scheme::Http,
-        peer: client.peer,
-        local: client.local,
-        server_name: "",
-        content_length,
-        request_id,
-    })
 }
 
 /// RFC 9112 §6.1: both lengths at once is an attempt to smuggle. hyper has checked each by itself.
@@ -121,16 +146,6 @@ fn without_port(host: &str) -> Option<&str> {
     };
     let allowed = |c: u8| c.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=[]:%".contains(&c);
     (name.bytes().all(allowed) && port.bytes().all(|c| c.is_ascii_digit())).then_some(name)
-}
-
-/// Whether a request may be sent twice (RFC 9110 §9.2.2).
-pub(super) fn is_idempotent(method: &Method) -> bool {
-    method.is_idempotent()
-}
-
-/// The header, for the page of a refusal.
-pub(super) fn accept(head: &Parts) -> &HeaderMap {
-    &head.headers
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use http::header::{CACHE_CONTROL, EXPIRES, SERVER};
 use http::{HeaderValue, Response, StatusCode};
 
-use crate::route::{Expires, RequestFacts, Settings};
+use crate::route::{Expires, RequestFacts, Settings, Variables};
 
 /// nginx's `expires max`: ten years, and a date that every client can read.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("max-age=315360000");
@@ -26,9 +26,10 @@ pub(super) fn add<B>(response: &mut Response<B>, settings: &Settings, facts: &Re
     if let Some(expires) = settings.expires {
         add_expires(response, expires, SystemTime::now());
     }
+    let variables = Variables::new(facts, settings);
     for rule in &settings.headers {
         // A value that no header can carry (a newline in a client's text) is left out.
-        let Ok(value) = HeaderValue::from_maybe_shared(bytes::Bytes::from(rule.value.expand_facts(facts))) else { continue };
+        let Ok(value) = HeaderValue::from_bytes(&rule.value.expand(&variables)) else { continue };
         match rule.replace {
             true => drop(response.headers_mut().insert(&rule.name, value)),
             false => drop(response.headers_mut().append(&rule.name, value)),

@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 
 use super::access_log::AccessLog;
 use super::body::{Body, Visited};
-use super::facts::{self, Client};
+use super::facts::{Client, Head, RequestId};
 use super::incoming;
 use super::respond::{self, Refusal};
 use super::visit::Visit;
@@ -45,14 +45,14 @@ impl Pipeline<'_> {
         request: Request<Incoming>,
         client: &Client,
     ) -> Result<Response<Visited>, Hangup> {
-        let (head, body) = request.into_parts();
-        let request_id = facts::RequestId::fresh();
-        let facts = match facts::read(&head, client, request_id.as_str()) {
-            Ok(facts) => facts,
-            Err(refusal) => return Ok(refused_unread(&refusal, &head, request_id.as_str())),
+        let (parts, body) = request.into_parts();
+        let request_id = RequestId::fresh();
+        let head = match Head::read(&parts) {
+            Ok(head) => head,
+            Err(refusal) => return Ok(refused_unread(&refusal, &parts, request_id.as_str())),
         };
-        let site = self.generation.sites().find(client.listener, facts.host);
-        let facts = RequestFacts { server_name: site.server_name(), ..facts };
+        let site = self.generation.sites().find(client.listener, head.host());
+        let facts = head.facts(client, site.server_name(), request_id.as_str());
         let mut visit = Visit::begin(self.access_log, &facts, site.server_name());
         let plan = site.plan(&facts);
         let settings = plan.settings().cloned();
@@ -80,7 +80,7 @@ impl Pipeline<'_> {
                     method: facts.method,
                     headers: facts.headers,
                     path: &file.path,
-                    options: &file.settings.files,
+                    options: &files::FileOptions { charset: charset(&file.settings), ..Default::default() },
                 };
                 files::decide(request).render().map(|found| found.map(Body::File)).map_err(Refusal::File)
             }
@@ -105,12 +105,17 @@ impl Pipeline<'_> {
         };
         let (body, length) = incoming::take(body, terms).await?;
         let had_body = !matches!(body, RequestBody::None);
-        let facts = RequestFacts { content_length: (had_body || facts.content_length.is_some()).then_some(length), ..facts.clone() };
+        let facts = RequestFacts { content_length: (had_body || facts.content_length.is_some()).then_some(length), ..*facts };
         let cluster = self.generation.cluster(plan.fastcgi.pool);
         let request = script::request(&plan, &facts, body, cluster, site, visit)?;
         let (head, body) = cluster.send(request).await?;
         Ok(script::response(head, body))
     }
+}
+
+/// nginx's `charset off` names none.
+fn charset(settings: &Settings) -> Option<&str> {
+    (settings.charset != "off").then_some(&settings.charset)
 }
 
 fn answer_fixed(fixed: Fixed) -> Answer {
@@ -151,9 +156,9 @@ fn finish(
 }
 
 /// A request too wrong to belong to any site.
-fn refused_unread(refusal: &Refusal, head: &Parts, request_id: &str) -> Response<Visited> {
+fn refused_unread(refusal: &Refusal, parts: &Parts, request_id: &str) -> Response<Visited> {
     refusal.log(request_id);
-    let mut response = refusal.respond(&head.headers, request_id);
+    let mut response = refusal.respond(&parts.headers, request_id);
     headers::add_server(&mut response);
     response.map(|body| Visited::new(body, Visit::none()))
 }

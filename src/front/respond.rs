@@ -10,6 +10,7 @@ use tracing::Level;
 use super::body::Body;
 use crate::fcgi::PairTooLarge;
 use crate::files;
+use crate::route::BadTarget;
 use crate::upstream::{Fault, SendError};
 
 /// Why a request is not answered with what it asked for.
@@ -18,6 +19,9 @@ pub(crate) enum Refusal {
     /// The request itself is wrong (RFC 9112 §3, §6).
     #[error("{0}")]
     BadRequest(&'static str),
+    /// The target is no path.
+    #[error(transparent)]
+    BadTarget(#[from] BadTarget),
     /// The request line is longer than [`MAX_TARGET`](super::facts::MAX_TARGET).
     #[error("the target is too long")]
     TargetTooLong,
@@ -71,7 +75,7 @@ impl Refusal {
     /// The table. What a client did wrong is quiet; what an operator should look at is not.
     fn row(&self) -> Row {
         match self {
-            Self::BadRequest(_) | Self::BodyBroken(_) => Row::quiet(StatusCode::BAD_REQUEST),
+            Self::BadRequest(_) | Self::BadTarget(_) | Self::BodyBroken(_) => Row::quiet(StatusCode::BAD_REQUEST),
             Self::TargetTooLong => Row::quiet(StatusCode::URI_TOO_LONG),
             Self::HeadTooLarge(_) => Row::quiet(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
             Self::Method => Row::quiet(StatusCode::METHOD_NOT_ALLOWED),

@@ -1,13 +1,15 @@
 //! A script's plan as a FastCGI request, and php's reply as a response.
 
+use std::net::IpAddr;
+
 use http::Response;
 
 use super::body::Body;
 use super::respond::Refusal;
 use super::visit::Visit;
-use crate::balance::PolicyKind;
+use crate::balance::{self, PolicyKind};
 use crate::fcgi::{BodyRule, ReplyHead, RequestEncoder};
-use crate::route::{RequestFacts, ScriptPlan, env};
+use crate::route::{RequestFacts, ScriptPlan, Variables, env};
 use crate::site::Site;
 use crate::upstream::{Cluster, ReplyBody, RequestBody, UpstreamRequest};
 
@@ -33,7 +35,7 @@ pub(super) fn request(
         body,
         body_rule: if facts.method == http::Method::HEAD { BodyRule::Discard } else { BodyRule::Deliver },
         idempotent: facts.method.is_idempotent(),
-        key: key(cluster, facts),
+        key: key(cluster, plan, facts),
         buffering: plan.settings.buffering,
         timeouts: None,
         label: facts.request_id.into(),
@@ -43,8 +45,24 @@ pub(super) fn request(
 }
 
 /// What the hash policies hash; the others do not look at it.
-fn key(cluster: &Cluster, facts: &RequestFacts<'_>) -> u64 {
-    0
+fn key(cluster: &Cluster, plan: &ScriptPlan, facts: &RequestFacts<'_>) -> u64 {
+    match (cluster.pool().policy, &cluster.pool().hash_key) {
+        (PolicyKind::IpHash, _) => client_network(facts.peer.map(|peer| peer.ip())),
+        (PolicyKind::Hash, Some(template)) => {
+            let variables = Variables::new(facts, &plan.settings);
+            balance::hash(&template.expand(&variables))
+        }
+        _ => 0,
+    }
+}
+
+/// nginx's `ip_hash` looks at the first three octets of an IPv4 address, and at all of an IPv6 one.
+fn client_network(address: Option<IpAddr>) -> u64 {
+    match address {
+        Some(IpAddr::V4(address)) => balance::hash(&address.octets()[..3]),
+        Some(IpAddr::V6(address)) => balance::hash(&address.octets()),
+        None => 0,
+    }
 }
 
 /// php's reply: its head as it is, its body as it comes.

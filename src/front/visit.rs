@@ -49,6 +49,11 @@ impl Visit {
         }))
     }
 
+    /// Of a request that belongs to no site.
+    pub(super) fn none() -> Self {
+        Self(None)
+    }
+
     /// The route's spelling.
     pub(super) fn takes_route(&mut self, route: &str) {
         if let Some(open) = &mut self.0 {
@@ -120,7 +125,7 @@ fn entry(log: &AccessLog, facts: &RequestFacts<'_>, site: &str) -> Entry {
         remote_addr: facts.peer.map_or_else(|| "unix:".to_owned(), |peer| peer.ip().to_string()),
         method: facts.method.as_str().to_owned(),
         target: lossy(facts.target.raw()),
-        protocol: super::facts::protocol(facts.version),
+        protocol: facts.protocol(),
         host: facts.host.to_owned(),
         status: CLIENT_CLOSED_REQUEST,
         bytes: 0,

@@ -1,5 +1,6 @@
 //! Where a member listens.
 
+use crate::balance::hash;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,11 +15,9 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
-    /// A hash that depends on nothing but the address: the same in every process and on every machine, so that two front
-    /// ends send a key to the same member. FNV-1a; the policy mixes it further.
+    /// A hash that depends on nothing but the address.
     pub fn key(&self) -> u64 {
-        let fold = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        self.to_string().bytes().fold(0xcbf2_9ce4_8422_2325, fold)
+        hash(self.to_string().as_bytes())
     }
 }
 
