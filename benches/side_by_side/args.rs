@@ -69,7 +69,10 @@ fn names(list: &str) -> Vec<String> {
 }
 
 fn rounds(text: &str) -> Result<usize, String> {
-    text.parse().ok().filter(|rounds| *rounds > 0).ok_or_else(|| format!("--rounds {text}: a number from 1 on"))
+    text.parse()
+        .ok()
+        .filter(|rounds| *rounds > 0)
+        .ok_or_else(|| format!("--rounds {text}: a number from 1 on"))
 }
 
 fn subject(name: &str) -> Result<Subject, String> {

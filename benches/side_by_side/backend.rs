@@ -69,7 +69,9 @@ impl<'a> Backend<'a> {
         match kind {
             BackendKind::None => Ok(Self::None),
             BackendKind::Null(bytes) => Ok(Self::Null(NullResponder::start(bytes, reaper))),
-            BackendKind::Fpm => Ok(Self::Fpm { pools: POOLS.map(|name| start_fpm(name, reaper)).into(), reaper }),
+            BackendKind::Fpm => {
+                Ok(Self::Fpm { pools: POOLS.map(|name| start_fpm(name, reaper)).into(), reaper })
+            }
         }
     }
 
@@ -150,5 +152,6 @@ pub(crate) fn look_for_null_responder() -> Result<(), String> {
     if null_responder().is_file() {
         return Ok(());
     }
-    Err("the null responder is not built; do it by:\n    cargo build --release --example null-responder".to_owned())
+    Err("the null responder is not built; do it by:\n    cargo build --release --example null-responder"
+        .to_owned())
 }

@@ -55,11 +55,14 @@ impl Contestant {
     ) -> Result<Server<'a>, String> {
         let (port, scratch) = (free_port(), Scratch::new());
         reaper.watch_folder(scratch.path());
-        let setting = Setting { port: &port, scratch: scratch.path(), row, upstreams: &backend.addresses(), document };
+        let setting =
+            Setting { port: &port, scratch: scratch.path(), row, upstreams: &backend.addresses(), document };
         let mut command = match self {
             Self::Cornac => cornac(&scratch, &setting),
             Self::Nginx(tuning) => nginx(&scratch, &setting, tuning)?,
-            Self::NginxAgain => nginx(&scratch, &setting, Tuning { keepalive: true, open_file_cache: false })?,
+            Self::NginxAgain => {
+                nginx(&scratch, &setting, Tuning { keepalive: true, open_file_cache: false })?
+            }
             Self::Floor => floor(&setting)?,
         };
         let mut process = Process::start(self.name(), &mut command, scratch.join("output.log"));
@@ -86,7 +89,8 @@ fn cornac(scratch: &Scratch, setting: &Setting<'_>) -> Command {
 
 fn cornac_toml(setting: &Setting<'_>) -> String {
     let temp_dir = setting.scratch.display();
-    let mut toml = format!("[server]\nthreads = 2\naccess_log = \"off\"\nlog = \"warn\"\ntemp_dir = \"{temp_dir}\"\n\n");
+    let mut toml =
+        format!("[server]\nthreads = 2\naccess_log = \"off\"\nlog = \"warn\"\ntemp_dir = \"{temp_dir}\"\n\n");
     if !setting.upstreams.is_empty() {
         toml += &cornac_pool(setting);
     }
@@ -167,7 +171,8 @@ fn nginx_upstream(setting: &Setting<'_>, tuning: Tuning) -> String {
     if setting.upstreams.is_empty() {
         return String::new();
     }
-    let servers: String = setting.upstreams.iter().map(|address| format!("        server {address};\n")).collect();
+    let servers: String =
+        setting.upstreams.iter().map(|address| format!("        server {address};\n")).collect();
     let keepalive = match tuning.keepalive {
         true => format!("        keepalive {KEPT};\n        keepalive_requests 1000000000;\n"),
         false => String::new(),

@@ -34,7 +34,9 @@ use support::find_program;
 fn main() -> ExitCode {
     let done = match Command::parse(std::env::args().skip(1)) {
         Ok(Command::Compare(args)) => compare(&args),
-        Ok(Command::Floor { listen, backend }) => floor::serve(listen, backend).map_err(|error| error.to_string()),
+        Ok(Command::Floor { listen, backend }) => {
+            floor::serve(listen, backend).map_err(|error| error.to_string())
+        }
         Ok(Command::Reap) => reaper::reap(std::io::stdin().lock()).map_err(|error| error.to_string()),
         Err(problem) => Err(problem),
     };
@@ -73,7 +75,10 @@ fn look_for_tools(rows: &[Row]) -> Result<(), String> {
         groups.push("php");
     }
     if !groups.is_empty() {
-        return Err(format!("something is missing; install it by:\n    scripts/install-deps.sh {}", groups.join(" ")));
+        return Err(format!(
+            "something is missing; install it by:\n    scripts/install-deps.sh {}",
+            groups.join(" ")
+        ));
     }
     backend::look_for_null_responder()
 }
@@ -88,8 +93,7 @@ fn measure(
     eprint!("{:<14}", row.name);
     let length = Length::of(args);
     let backend = Backend::start(row.backend, reaper)?;
-    let mut measured: Vec<_> =
-        row.contestants.iter().map(|contestant| (*contestant, vec![])).collect();
+    let mut measured: Vec<_> = row.contestants.iter().map(|contestant| (*contestant, vec![])).collect();
     for _ in 0..length.rounds {
         for (contestant, samples) in &mut measured {
             // Started anew each time: nobody holds php-fpm's workers, or a warm heap, while it is the other's turn.

@@ -62,7 +62,8 @@ impl Report {
     pub(crate) fn finish(self, args: &Args) -> Result<(), String> {
         if let Some(path) = &args.json {
             let all = json!({ "machine": self.machine, "rows": self.json });
-            std::fs::write(path, format!("{all:#}\n")).map_err(|error| format!("{}: {error}", path.display()))?;
+            std::fs::write(path, format!("{all:#}\n"))
+                .map_err(|error| format!("{}: {error}", path.display()))?;
         }
         if !args.write {
             return Ok(());
@@ -75,7 +76,8 @@ impl Report {
 
     /// What stands between the markers is replaced.
     fn write_document(&self, path: &Path) -> std::io::Result<()> {
-        let text = std::fs::read_to_string(path).unwrap_or_else(|_| format!("# Performance\n\n{BEGIN}\n{END}\n"));
+        let text =
+            std::fs::read_to_string(path).unwrap_or_else(|_| format!("# Performance\n\n{BEGIN}\n{END}\n"));
         let (before, rest) = text.split_once(BEGIN).unwrap_or((&text, END));
         let (_, after) = rest.split_once(END).unwrap_or((rest, "\n"));
         let mut table = format!("{BEGIN}\n{}\n\n", self.machine);
@@ -94,7 +96,11 @@ fn figures(row: &Row, contestant: Contestant, samples: &[Sample]) -> String {
         if times.is_empty() { "–".to_owned() } else { format!("{:.2}", Spread::of(times).median) }
     };
     let reuse: Vec<f64> = samples.iter().filter_map(|sample| sample.reuse).collect();
-    let reuse = if reuse.is_empty() { "–".to_owned() } else { format!("{:.1} %", Spread::of(reuse).median * 100.0) };
+    let reuse = if reuse.is_empty() {
+        "–".to_owned()
+    } else {
+        format!("{:.1} %", Spread::of(reuse).median * 100.0)
+    };
     let cpu = Spread::of(samples.iter().map(|sample| sample.cpu_us));
     let errors: u64 = samples.iter().map(|sample| sample.errors).sum();
     format!(
@@ -137,9 +143,16 @@ impl Ratios {
         format!("{name} ÷ nginx: throughput {}, CPU {}{p99}", self.throughput, self.cpu)
     }
 
-    fn table_line(&self, row: &Row, contestant: Contestant, samples: &[Sample], reference: &[Sample]) -> String {
+    fn table_line(
+        &self,
+        row: &Row,
+        contestant: Contestant,
+        samples: &[Sample],
+        reference: &[Sample],
+    ) -> String {
         let cpu = |samples: &[Sample]| Spread::of(samples.iter().map(|sample| sample.cpu_us)).median;
-        let mut line = format!("| {} | {} | {} | {} |", row.name, contestant.name(), self.throughput, self.cpu);
+        let mut line =
+            format!("| {} | {} | {} | {} |", row.name, contestant.name(), self.throughput, self.cpu);
         let p99 = self.p99.as_ref().map_or("–".to_owned(), ToString::to_string);
         let _ = writeln!(
             line,

@@ -64,7 +64,10 @@ pub(crate) fn chosen(args: &Args) -> Result<Vec<Row>, String> {
     if let Some(unknown) = args.only.iter().find(|name| !known(name)) {
         return Err(format!("there is no row {unknown}; --list shows them"));
     }
-    Ok(all.into_iter().filter(|row| args.only.is_empty() || args.only.iter().any(|name| name == row.name)).collect())
+    Ok(all
+        .into_iter()
+        .filter(|row| args.only.is_empty() || args.only.iter().any(|name| name == row.name))
+        .collect())
 }
 
 fn all(subject: Contestant) -> Vec<Row> {
@@ -82,7 +85,13 @@ fn all(subject: Contestant) -> Vec<Row> {
     let (null, none, fpm) = (BackendKind::Null, BackendKind::None, BackendKind::Fpm);
     let files = [nginx, subject, file_cache];
     vec![
-        row("hello", "FastCGI, 12 bytes from a null responder", asked("/hello.php", 64), null(12), &[nginx, subject]),
+        row(
+            "hello",
+            "FastCGI, 12 bytes from a null responder",
+            asked("/hello.php", 64),
+            null(12),
+            &[nginx, subject],
+        ),
         row(
             "floor",
             "the same through a bare epoll loop: what the kernel alone costs",
@@ -100,9 +109,33 @@ fn all(subject: Contestant) -> Vec<Row> {
         row("static-1k", "a file of 1 KiB", asked("/1k.bin", 64), none, &files),
         row("static-100k", "a file of 100 KiB", asked("/100k.bin", 64), none, &files),
         row("static-10m", "a file of 10 MiB", asked("/10m.bin", 16), none, &files),
-        row("reply-64k", "FastCGI, 64 KiB from a null responder", asked("/hello.php", 64), null(64 << 10), &[nginx, subject]),
-        row("reply-1m", "FastCGI, 1 MiB from a null responder", asked("/hello.php", 64), null(1 << 20), &[nginx, subject]),
-        row("upload-100m", "100 MB to a script on php-fpm, digest checked", Load::Upload, fpm, &[nginx, subject]),
-        row("download-100m", "100 MB from a script on php-fpm, every byte checked", Load::Download, fpm, &[nginx, subject]),
+        row(
+            "reply-64k",
+            "FastCGI, 64 KiB from a null responder",
+            asked("/hello.php", 64),
+            null(64 << 10),
+            &[nginx, subject],
+        ),
+        row(
+            "reply-1m",
+            "FastCGI, 1 MiB from a null responder",
+            asked("/hello.php", 64),
+            null(1 << 20),
+            &[nginx, subject],
+        ),
+        row(
+            "upload-100m",
+            "100 MB to a script on php-fpm, digest checked",
+            Load::Upload,
+            fpm,
+            &[nginx, subject],
+        ),
+        row(
+            "download-100m",
+            "100 MB from a script on php-fpm, every byte checked",
+            Load::Download,
+            fpm,
+            &[nginx, subject],
+        ),
     ]
 }

@@ -17,7 +17,9 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Every upload's digest by php must be ours.
 pub(crate) fn uploads(to: SocketAddr, count: u32) -> Result<(), String> {
     spread(count, || {
-        let request = format!("POST /upload.php HTTP/1.1\r\nHost: bench\r\nContent-Type: application/octet-stream\r\nContent-Length: {BYTES}\r\n\r\n");
+        let request = format!(
+            "POST /upload.php HTTP/1.1\r\nHost: bench\r\nContent-Type: application/octet-stream\r\nContent-Length: {BYTES}\r\n\r\n"
+        );
         let (length, mut reply) = exchange(to, &request, body())?;
         let mut digest = vec![0; length];
         reply.read_exact(&mut digest)?;
@@ -68,10 +70,12 @@ fn spread(count: u32, transfer: impl Fn() -> io::Result<()> + Sync) -> Result<()
     std::thread::scope(|scope| {
         let share = |client: u32| count / AT_ONCE + u32::from(client < count % AT_ONCE);
         let clients: Vec<_> = (0..AT_ONCE)
-            .map(|client| scope.spawn({
-                let transfer = &transfer;
-                move || (0..share(client)).try_for_each(|_| transfer())
-            }))
+            .map(|client| {
+                scope.spawn({
+                    let transfer = &transfer;
+                    move || (0..share(client)).try_for_each(|_| transfer())
+                })
+            })
             .collect();
         clients.into_iter().try_for_each(|client| client.join().expect("a client does not panic"))
     })
