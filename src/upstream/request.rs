@@ -172,8 +172,9 @@ impl Upload {
                 IoSlice::new(&self.content),
                 IoSlice::new(self.terminator.rest()),
             ];
-            let slices = if self.head.is_empty() { &slices[1..] } else { &slices[..] };
-            match ready!(write(slices, cx)) {
+            // The most usual request is its head alone.
+            let used = if self.in_hand() == self.head.len() { &slices[..1] } else { &slices[..] };
+            match ready!(write(used, cx)) {
                 Ok(0) | Err(_) => return Poll::Ready(Err(UploadError::Socket)),
                 Ok(written) => self.advance(written),
             }
@@ -264,5 +265,79 @@ impl Octets {
 
     fn advance(&mut self, count: usize) {
         self.left -= count;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::{BodyExt, Full};
+
+    fn id() -> RequestId {
+        RequestId::new(7).unwrap()
+    }
+
+    /// What the socket gets when it takes at most `most` bytes a write, and how many writes that took.
+    fn sent(body: RequestBody, most: usize) -> (Vec<u8>, usize) {
+        let mut upload = Upload::new(id(), Bytes::from_static(b"HEAD"), body);
+        let (mut bytes, mut writes) = (Vec::new(), 0);
+        let take = |slices: &[IoSlice<'_>], _: &mut Context<'_>| {
+            let before = bytes.len();
+            bytes.extend(slices.iter().flat_map(|slice| slice.iter()).take(most));
+            writes += 1;
+            Poll::Ready(Ok(bytes.len() - before))
+        };
+        let polled = upload.poll_send(take, &mut Context::from_waker(std::task::Waker::noop()));
+        assert!(matches!(polled, Poll::Ready(Ok(()))));
+        assert_eq!(upload.sent(), bytes.len() as u64);
+        (bytes, writes)
+    }
+
+    fn record(content: &[u8]) -> Vec<u8> {
+        [&stdin_header(id(), content.len() as u16)[..], content].concat()
+    }
+
+    #[test]
+    fn a_small_post_is_one_write() {
+        let (bytes, writes) = sent(RequestBody::Memory(Bytes::from_static(b"a=1")), usize::MAX);
+        assert_eq!(bytes, [b"HEAD".to_vec(), record(b"a=1"), record(b"")].concat());
+        assert_eq!(writes, 1);
+        assert_eq!(sent(RequestBody::None, usize::MAX), (b"HEAD".to_vec(), 1));
+        assert_eq!(
+            sent(RequestBody::Memory(Bytes::new()), usize::MAX).0,
+            [b"HEAD".to_vec(), record(b"")].concat()
+        );
+    }
+
+    #[test]
+    fn the_bytes_are_the_same_however_little_a_write_takes_and_wherever_the_body_lies() {
+        let content: Vec<u8> = (0..150_000).map(|at| (at % 253) as u8).collect();
+        let mut expected = b"HEAD".to_vec();
+        content.chunks(RECORD_SIZE).for_each(|piece| expected.extend(record(piece)));
+        expected.extend(record(b""));
+        let file = tempfile::tempfile().unwrap();
+        file.write_all_at(&content, 0).unwrap();
+        let file = Arc::new(file);
+        for most in [1_000, 7_777, usize::MAX] {
+            let stream = Full::new(Bytes::from(content.clone())).map_err(Into::into);
+            assert!(sent(RequestBody::Memory(content.clone().into()), most).0 == expected);
+            assert!(sent(RequestBody::File(Arc::clone(&file), content.len() as u64), most).0 == expected);
+            assert!(sent(RequestBody::Stream(Box::pin(stream), content.len() as u64), most).0 == expected);
+        }
+    }
+
+    #[test]
+    fn a_body_can_be_sent_again_unless_it_was_read_from_its_client() {
+        let refuse = |_: &[IoSlice<'_>], _: &mut Context<'_>| Poll::Ready(Ok(0));
+        let stream =
+            || RequestBody::Stream(Box::pin(Full::new(Bytes::from_static(b"x")).map_err(Into::into)), 1);
+        for (body, again) in [(RequestBody::Memory(Bytes::from_static(b"x")), true), (stream(), false)] {
+            let mut upload = Upload::new(id(), Bytes::new(), body);
+            let polled = upload.poll_send(refuse, &mut Context::from_waker(std::task::Waker::noop()));
+            assert!(matches!(polled, Poll::Ready(Err(UploadError::Socket))));
+            assert!(upload.nothing_sent());
+            assert_eq!(upload.reclaim().is_some(), again);
+        }
+        assert!(Upload::new(id(), Bytes::new(), stream()).reclaim().is_some(), "not begun");
     }
 }
