@@ -4,20 +4,57 @@
 //! ends in one [`Plan`]. [`env`] turns a script's plan into FastCGI parameters. What the configuration says is
 //! held by [`Location`], [`Rule`], [`Template`] and [`Settings`]; `config` builds them, nothing here reads TOML.
 
+mod access;
+mod basic_user;
+mod content;
+mod disk_path;
+pub mod env;
+mod escape;
+mod facts;
 mod location;
+mod pattern;
 mod plan;
+mod rewrite;
+mod router;
 mod rule;
+mod search;
 mod settings;
+mod source;
+mod split;
+mod target;
+mod template;
+mod trace;
+mod try_files;
+mod variables;
 
+#[cfg(test)]
+mod promises;
+#[cfg(test)]
+mod rig;
+
+pub use access::BadWho;
+pub use facts::{RequestFacts, Scheme};
 pub use location::{FastCgi, Handler, Location, Match, ScriptSource, TryFiles, TryLast};
+pub use pattern::{BadPattern, pattern};
 pub use plan::{FilePlan, Fixed, Plan, PoolId, Redirect, ScriptPlan};
+pub use router::Router;
 pub use rule::{Condition, Flag, Return, ReturnBody, Rewrite, Rule};
 pub use settings::{AccessRule, Expires, HeaderRule, Settings, Who};
+pub use source::is_source;
+pub use target::{BadTarget, Target};
+pub use template::{Template, TemplateError, TemplateErrorKind};
+pub use trace::{NoTrace, Step, Steps, Trace};
+pub use variables::{Variable, Variables};
 
+use std::fmt;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use serde::Serialize;
+
 /// What lies at a path. Symlinks are followed, as nginx does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// A regular file.
     File,
@@ -29,8 +66,23 @@ pub enum Kind {
     Missing,
 }
 
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::File => "a file",
+            Self::Directory => "a directory",
+            Self::Other => "neither file nor directory",
+            Self::Missing => "not there",
+        })
+    }
+}
+
 /// The file system as the router sees it. `files::Disk` is the real one; tests and `scripts = "remote"` have others.
 pub trait Lookup {
     /// What lies at this absolute path.
     fn kind(&self, path: &Path) -> Kind;
+}
+
+fn os_bytes(path: &Path) -> &[u8] {
+    path.as_os_str().as_bytes()
 }

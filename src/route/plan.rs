@@ -32,6 +32,8 @@ pub struct FilePlan {
     pub path: PathBuf,
     /// Of the location that serves it.
     pub settings: Arc<Settings>,
+    /// The location's spelling, for the log.
+    pub route: Arc<str>,
 }
 
 /// A script to run: the paths are bytes, because a client may send any.
@@ -58,19 +60,27 @@ pub struct ScriptPlan {
 }
 
 /// A redirect.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Redirect {
     /// 301, 302, 303, 307 or 308.
     pub status: StatusCode,
     /// `Location`, percent-encoded, free of control characters.
     pub location: Vec<u8>,
+    /// Of the location that decided it: its headers go out too.
+    pub settings: Arc<Settings>,
+    /// The location's spelling, for the log.
+    pub route: Arc<str>,
 }
 
 /// An answer from memory.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Fixed {
     /// Any status; 444 (nginx) closes the connection without an answer.
     pub status: StatusCode,
     /// The text of a `return`; `None` gives the standard page of that status.
     pub body: Option<Vec<u8>>,
+    /// Of the location that decided it: its headers and error pages.
+    pub settings: Arc<Settings>,
+    /// The location's spelling, for the log.
+    pub route: Arc<str>,
 }

@@ -1,0 +1,80 @@
+//! The static handler: a file below the root, a directory's index, or the reason why not. It decides which file;
+//! `files` decides how it is sent.
+
+use std::ops::ControlFlow;
+
+use http::{Method, StatusCode};
+
+use super::router::{Journey, Next};
+use super::source::is_source;
+use super::trace::{Step, text};
+use super::{FilePlan, Kind, Lookup, Plan, Settings, Trace};
+
+pub(super) fn serve<'a, D: Lookup, T: Trace>(journey: &mut Journey<'a, D, T>) -> ControlFlow<Next<'a>, Plan> {
+    if !matches!(*journey.variables.facts.method, Method::GET | Method::HEAD | Method::POST) {
+        let why = "files know GET, HEAD and POST only";
+        return ControlFlow::Continue(journey.refuse(StatusCode::METHOD_NOT_ALLOWED, why));
+    }
+    if journey.variables.uri.ends_with(b"/") {
+        return serve_index(journey);
+    }
+    ControlFlow::Continue(serve_file(journey))
+}
+
+fn serve_file<D: Lookup, T: Trace>(journey: &mut Journey<'_, D, T>) -> Plan {
+    let settings = &journey.place.settings;
+    let Some(path) = journey.variables.disk_path(&journey.variables.uri) else {
+        return journey.refuse(StatusCode::NOT_FOUND, "no file can have that path");
+    };
+    // Before anything is looked up: whether the script is there is nobody's business either.
+    if !settings.serve_source && looks_like_source(settings, path.name()) {
+        return journey.refuse(StatusCode::NOT_FOUND, "the source of a script is never sent");
+    }
+    match path.kind(journey.disk) {
+        Kind::File => {
+            journey.trace.step(|| Step::File { path: text(path.as_bytes()) });
+            let (settings, route) = (settings.clone(), journey.place.route.clone());
+            Plan::File(FilePlan { path: path.into_path(), settings, route })
+        }
+        Kind::Directory => journey.add_slash(),
+        Kind::Other => journey.refuse(StatusCode::NOT_FOUND, "neither a file nor a directory"),
+        Kind::Missing => journey.refuse(StatusCode::NOT_FOUND, "no such file"),
+    }
+}
+
+fn looks_like_source(settings: &Settings, name: &[u8]) -> bool {
+    is_source(name) || settings.script_extensions.iter().any(|extension| name.ends_with(extension.as_bytes()))
+}
+
+/// An index that is there is asked for by an internal redirect, so that `index.php` finds the location of scripts.
+fn serve_index<'a, D: Lookup, T: Trace>(journey: &mut Journey<'a, D, T>) -> ControlFlow<Next<'a>, Plan> {
+    let place = journey.place;
+    for candidate in &place.settings.index {
+        let name = candidate.expand(&journey.variables).into_owned();
+        if name.starts_with(b"/") {
+            return ControlFlow::Break(go_with_args(journey, name));
+        }
+        let uri = [journey.variables.uri(), &name].concat();
+        let Some(path) = journey.variables.disk_path(&uri) else { continue };
+        let found = path.kind(journey.disk);
+        journey.trace.step(|| Step::Index { path: text(path.as_bytes()), found });
+        if found == Kind::File {
+            return ControlFlow::Break(go_with_args(journey, uri));
+        }
+    }
+    let directory = journey.variables.disk_path(journey.variables.uri());
+    ControlFlow::Continue(match directory.map_or(Kind::Missing, |path| path.kind(journey.disk)) {
+        Kind::Directory => journey.refuse(StatusCode::FORBIDDEN, "a directory without an index"),
+        _ => journey.refuse(StatusCode::NOT_FOUND, "no such directory"),
+    })
+}
+
+fn go_with_args<'a, D: Lookup, T: Trace>(journey: &mut Journey<'a, D, T>, mut uri: Vec<u8>) -> Next<'a> {
+    let args = &journey.variables.args;
+    let question = (!args.is_empty()).then_some(uri.len());
+    if question.is_some() {
+        uri.push(b'?');
+        uri.extend_from_slice(args);
+    }
+    journey.go_to(uri, question)
+}

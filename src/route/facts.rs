@@ -1,0 +1,64 @@
+//! What is known of a request before anything is decided: `front` fills it in, everything in this room reads it.
+
+use std::net::SocketAddr;
+
+use http::{HeaderMap, Method, Version};
+
+use super::Target;
+
+/// How the client talks to us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheme {
+    /// Plain.
+    Http,
+    /// Over TLS, here or at a trusted proxy.
+    Https,
+}
+
+impl Scheme {
+    /// `http` or `https`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
+
+/// A request without its body.
+#[derive(Debug, Clone, Copy)]
+pub struct RequestFacts<'a> {
+    /// GET, …
+    pub method: &'a Method,
+    /// As the client spoke it.
+    pub version: Version,
+    /// What it asked for.
+    pub target: &'a Target<'a>,
+    /// Of the target or of Host: lower case, without port. nginx's `$host`.
+    pub host: &'a str,
+    /// As sent.
+    pub headers: &'a HeaderMap,
+    /// http or https.
+    pub scheme: Scheme,
+    /// The client, after `real_ip_header` of a trusted proxy; `None`: a unix socket.
+    pub peer: Option<SocketAddr>,
+    /// Our end of the connection; `None`: a unix socket.
+    pub local: Option<SocketAddr>,
+    /// The first name of the site. nginx's `$server_name`.
+    pub server_name: &'a str,
+    /// Bytes of the body once they are known: told by the client, or counted when a chunked body was buffered.
+    pub content_length: Option<u64>,
+    /// Ours, for logs and `$request_id`.
+    pub request_id: &'a str,
+}
+
+/// `HTTP/1.1`, as SERVER_PROTOCOL and `$request` spell it.
+pub(super) fn protocol(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_09 => "HTTP/0.9",
+        Version::HTTP_10 => "HTTP/1.0",
+        Version::HTTP_2 => "HTTP/2.0",
+        Version::HTTP_3 => "HTTP/3.0",
+        _ => "HTTP/1.1",
+    }
+}

@@ -1,0 +1,295 @@
+//! The way of a request through nginx's phases: site rules, location, its rules, `internal`, access, try_files, the
+//! handler. Each phase is a file of its own; here is their order, and how often a request may start over.
+
+use std::borrow::Cow;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use http::StatusCode;
+
+use super::search::{Found, Level, Place};
+use super::trace::{Step, text};
+use super::variables::Variables;
+use super::{
+    Fixed, Handler, Location, Lookup, Plan, Redirect, RequestFacts, Rule, Settings, Template, Trace, access,
+    content, escape, split,
+};
+
+/// nginx's NGX_HTTP_MAX_URI_CHANGES: more rewrites and internal redirects than this are a loop.
+const MOST_URI_CHANGES: usize = 10;
+
+/// The rules and locations of one site, ready to be searched.
+#[derive(Debug)]
+pub struct Router {
+    rules: Vec<Rule>,
+    locations: Level,
+    site: Place,
+}
+
+/// Where a request goes on, once a phase has ended its stay in a location.
+#[derive(Debug)]
+pub(super) enum Next<'a> {
+    /// A location's rules changed the path: another location may be the right one.
+    Search,
+    /// An internal redirect: the site's rules are run again too.
+    Restart,
+    /// `@name`: no rules of the site, no search.
+    Named(Cow<'a, str>),
+    /// The way ends here.
+    Done(Plan),
+}
+
+/// One request on its way.
+pub(super) struct Journey<'a, D, T> {
+    pub(super) variables: Variables<'a>,
+    pub(super) place: &'a Place,
+    pub(super) disk: &'a D,
+    pub(super) trace: &'a mut T,
+    /// It came here by a rewrite, an internal redirect or an error page: `internal` locations let it in.
+    pub(super) internal: bool,
+}
+
+impl Router {
+    /// `rules` are the site's own, run before a location is searched; `settings` hold where no location matches.
+    pub fn new(rules: Vec<Rule>, locations: Vec<Location>, settings: Arc<Settings>) -> Self {
+        Self { rules, locations: Level::new(locations), site: Place::of_site(settings) }
+    }
+
+    /// How this request is to be served. Never fails: a refusal is a plan too, and the trace says why.
+    pub fn plan(&self, facts: &RequestFacts<'_>, disk: &impl Lookup, trace: &mut impl Trace) -> Plan {
+        let mut journey = Journey::new(self, facts, disk, trace);
+        if facts.target.is_asterisk() {
+            return journey.refuse(StatusCode::BAD_REQUEST, "the target * names no resource");
+        }
+        self.walk(&mut journey, Next::Restart)
+    }
+
+    /// How to serve what an `X-Accel-Redirect` names: `/path?args` or `@name`. The path is taken as decoded.
+    pub fn plan_internal(
+        &self,
+        to: &[u8],
+        facts: &RequestFacts<'_>,
+        disk: &impl Lookup,
+        trace: &mut impl Trace,
+    ) -> Plan {
+        let mut journey = Journey::new(self, facts, disk, trace);
+        let next = match to.strip_prefix(b"@") {
+            Some(_) => journey.go_to_named(String::from_utf8_lossy(to).into_owned().into()),
+            None => {
+                let question = memchr::memchr(b'?', to);
+                journey.go_to(to.to_vec(), question)
+            }
+        };
+        self.walk(&mut journey, next)
+    }
+
+    /// The `error_page` that `settings` name for `status`, if any. Ask with GET (or HEAD) in `facts`, as nginx does.
+    pub fn plan_error_page(
+        &self,
+        status: StatusCode,
+        settings: &Settings,
+        facts: &RequestFacts<'_>,
+        disk: &impl Lookup,
+        trace: &mut impl Trace,
+    ) -> Option<Plan> {
+        let (_, page) = settings.error_pages.iter().find(|(code, _)| *code == status.as_u16())?;
+        if let Some(name) = page.as_literal().filter(|name| name.starts_with('@')) {
+            return Some(self.plan_internal(name.as_bytes(), facts, disk, trace));
+        }
+        let (uri, question) = expand_uri(page, &Variables::new(facts, settings));
+        let mut journey = Journey::new(self, facts, disk, trace);
+        if !uri.starts_with(b"/") {
+            return Some(journey.redirect(StatusCode::FOUND, escape::location(&uri)));
+        }
+        let next = journey.go_to(uri, question);
+        Some(self.walk(&mut journey, next))
+    }
+
+    fn walk<'a, D: Lookup, T: Trace>(&'a self, journey: &mut Journey<'a, D, T>, first: Next<'a>) -> Plan {
+        let mut next = first;
+        for _ in 0..=MOST_URI_CHANGES {
+            let arrived = match next {
+                Next::Restart => self
+                    .run_site_rules(journey)
+                    .map_continue(|()| self.locations.find(&journey.variables.uri)),
+                Next::Search => ControlFlow::Continue(self.locations.find(&journey.variables.uri)),
+                Next::Named(name) => self.find_named(journey, &name),
+                Next::Done(plan) => return plan,
+            };
+            next = match arrived {
+                ControlFlow::Continue(found) => self.stay(journey, found),
+                ControlFlow::Break(next) => next,
+            };
+        }
+        match next {
+            Next::Done(plan) => plan,
+            _ => journey.refuse(StatusCode::INTERNAL_SERVER_ERROR, "rewrite or internal redirection cycle"),
+        }
+    }
+
+    fn run_site_rules<'a, D: Lookup, T: Trace>(
+        &'a self,
+        journey: &mut Journey<'a, D, T>,
+    ) -> ControlFlow<Next<'a>> {
+        journey.enter(&self.site);
+        // A changed path needs nothing more here: the search comes next anyway.
+        match journey.run_rules(&self.rules) {
+            ControlFlow::Break(done @ Next::Done(_)) => ControlFlow::Break(done),
+            _ => ControlFlow::Continue(()),
+        }
+    }
+
+    fn find_named<'a, D: Lookup, T: Trace>(
+        &'a self,
+        journey: &mut Journey<'a, D, T>,
+        name: &str,
+    ) -> ControlFlow<Next<'a>, Found<'a>> {
+        match self.locations.named(name) {
+            Some(place) => ControlFlow::Continue(Found::Final(place, None)),
+            None => ControlFlow::Break(Next::Done(
+                journey.refuse(StatusCode::INTERNAL_SERVER_ERROR, "no location has that name"),
+            )),
+        }
+    }
+
+    /// What happens in the location that was found, until something else is to be searched or the plan stands.
+    fn stay<'a, D: Lookup, T: Trace>(
+        &'a self,
+        journey: &mut Journey<'a, D, T>,
+        found: Found<'a>,
+    ) -> Next<'a> {
+        match found {
+            Found::None => journey.enter(&self.site),
+            Found::Prefix(place) => journey.enter(place),
+            Found::Final(place, matched) => {
+                journey.enter(place);
+                if let Some(matched) = matched {
+                    journey.variables.take(matched);
+                }
+            }
+            Found::LacksSlash => return Next::Done(journey.add_slash()),
+        }
+        match journey.run_phases() {
+            ControlFlow::Break(next) => next,
+            ControlFlow::Continue(plan) => Next::Done(plan),
+        }
+    }
+}
+
+impl<'a, D: Lookup, T: Trace> Journey<'a, D, T> {
+    fn new(router: &'a Router, facts: &RequestFacts<'a>, disk: &'a D, trace: &'a mut T) -> Self {
+        let place = &router.site;
+        let variables = Variables::new(facts, &place.settings);
+        Self { variables, place, disk, trace, internal: false }
+    }
+
+    fn enter(&mut self, place: &'a Place) {
+        self.place = place;
+        self.variables.settings = &place.settings;
+        self.variables.anchor = place.anchor();
+        self.variables.fastcgi = match &place.handler {
+            Handler::FastCgi(fastcgi) => Some(fastcgi),
+            Handler::Static => None,
+        };
+    }
+
+    fn run_phases(&mut self) -> ControlFlow<Next<'a>, Plan> {
+        let place = self.place;
+        self.trace.step(|| Step::Location { location: place.route.to_string() });
+        // Before the rules, as nginx does: a rewrite inside must not let the outside in.
+        if place.settings.internal && !self.internal {
+            return ControlFlow::Continue(self.refuse(StatusCode::NOT_FOUND, "the location is internal"));
+        }
+        self.run_rules(&place.rules)?;
+        let peer = self.variables.facts.peer.map(|peer| peer.ip());
+        if !access::allows(&place.settings.access, peer) {
+            return ControlFlow::Continue(self.refuse(StatusCode::FORBIDDEN, "denied by an access rule"));
+        }
+        if let Some(steps) = &place.try_files {
+            self.try_files(steps)?;
+        }
+        match &place.handler {
+            Handler::Static => content::serve(self),
+            Handler::FastCgi(fastcgi) => ControlFlow::Continue(split::serve(self, fastcgi)),
+        }
+    }
+
+    /// An internal redirect to `uri`, whose query starts behind the `?` at `question`.
+    pub(super) fn go_to(&mut self, mut uri: Vec<u8>, question: Option<usize>) -> Next<'a> {
+        self.trace.step(|| Step::Internal { to: text(&uri) });
+        self.variables.args = match question {
+            Some(at) => {
+                let args = uri.split_off(at);
+                Cow::Owned(args[1..].to_vec())
+            }
+            None => Cow::Borrowed(b""),
+        };
+        self.variables.uri = Cow::Owned(uri);
+        self.internal = true;
+        Next::Restart
+    }
+
+    pub(super) fn go_to_named(&mut self, name: Cow<'a, str>) -> Next<'a> {
+        self.trace.step(|| Step::Internal { to: name.to_string() });
+        self.internal = true;
+        Next::Named(name)
+    }
+
+    pub(super) fn refuse(&mut self, status: StatusCode, why: &'static str) -> Plan {
+        self.trace.step(|| Step::Refused { status: status.as_u16(), why });
+        self.answer(status, None)
+    }
+
+    pub(super) fn answer(&self, status: StatusCode, body: Option<Vec<u8>>) -> Plan {
+        let (settings, route) = (self.place.settings.clone(), self.place.route.clone());
+        Plan::Fixed(Fixed { status, body, settings, route })
+    }
+
+    /// `location` is escaped already.
+    pub(super) fn redirect(&mut self, status: StatusCode, location: Vec<u8>) -> Plan {
+        self.trace.step(|| Step::Redirect { status: status.as_u16(), to: text(&location) });
+        let (settings, route) = (self.place.settings.clone(), self.place.route.clone());
+        Plan::Redirect(Redirect { status, location, settings, route })
+    }
+
+    /// To the same path with a slash behind it, as a relative reference: who knows the name the client uses?
+    pub(super) fn add_slash(&mut self) -> Plan {
+        let Variables { uri, args, .. } = &self.variables;
+        let mut to = Vec::with_capacity(uri.len() + args.len() + 2);
+        // Two slashes in front would name another host.
+        let slashes = uri.iter().take_while(|&&byte| byte == b'/').count();
+        to.push(b'/');
+        escape::path(&uri[slashes..], &mut to);
+        to.push(b'/');
+        if !args.is_empty() {
+            to.push(b'?');
+            to.extend_from_slice(&escape::location(args));
+        }
+        self.redirect(StatusCode::MOVED_PERMANENTLY, to)
+    }
+}
+
+/// A URI made from a template, and where the `?` of its query stands. Only a `?` that the configuration wrote, or
+/// `$is_args`, starts a query: one that was decoded from the path is part of a name.
+pub(super) fn expand_uri(template: &Template, variables: &Variables<'_>) -> (Vec<u8>, Option<usize>) {
+    use super::template::Part;
+    use super::variables::Variable;
+
+    let mut uri = Vec::with_capacity(template.as_str().len() + 64);
+    let mut question = None;
+    for part in template.parts() {
+        let start = uri.len();
+        match part {
+            Part::Text(text) => {
+                uri.extend_from_slice(text.as_bytes());
+                question = question.or_else(|| text.find('?').map(|at| start + at));
+            }
+            Part::Variable(variable) => {
+                variables.write(variable, &mut uri);
+                let asks = *variable == Variable::IsArgs && uri.len() > start;
+                question = question.or(asks.then_some(start));
+            }
+        }
+    }
+    (uri, question)
+}

@@ -1,0 +1,358 @@
+//! nginx's variables: their names, and what they are worth for one request at one moment of its way
+//! (<http://nginx.org/en/docs/varindex.html>). What needs a clock, a random number or the file system is not here.
+
+use std::borrow::Cow;
+use std::io::Write;
+use std::net::SocketAddr;
+
+use http::HeaderName;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST};
+use regex::bytes::Regex;
+use smallvec::SmallVec;
+
+use super::disk_path::{Anchor, DiskPath};
+use super::facts::protocol;
+use super::{FastCgi, RequestFacts, ScriptSource, Settings, basic_user, os_bytes};
+
+/// One variable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Variable {
+    /// `$uri`, `$document_uri`: the decoded path after rewrites.
+    Uri,
+    /// `$request_uri`: as sent.
+    RequestUri,
+    /// `$args`, `$query_string`.
+    Args,
+    /// `$is_args`: `?` when there are any.
+    IsArgs,
+    /// `$document_root`: root or alias.
+    DocumentRoot,
+    /// `$fastcgi_script_name`.
+    FastcgiScriptName,
+    /// `$fastcgi_path_info`.
+    FastcgiPathInfo,
+    /// `$request_filename`: where `$uri` lies on disk.
+    RequestFilename,
+    /// `$host`.
+    Host,
+    /// `$server_name`.
+    ServerName,
+    /// `$server_addr`.
+    ServerAddr,
+    /// `$server_port`.
+    ServerPort,
+    /// `$server_protocol`.
+    ServerProtocol,
+    /// `$remote_addr`.
+    RemoteAddr,
+    /// `$remote_port`.
+    RemotePort,
+    /// `$remote_user`: of Basic authentication.
+    RemoteUser,
+    /// `$scheme`.
+    Scheme,
+    /// `$https`: `on` or nothing.
+    Https,
+    /// `$request_method`.
+    RequestMethod,
+    /// `$request`: the request line.
+    Request,
+    /// `$content_type`.
+    ContentType,
+    /// `$content_length`.
+    ContentLength,
+    /// `$request_id`.
+    RequestId,
+    /// `$http_NAME`.
+    Header(HeaderName),
+    /// `$cookie_NAME`.
+    Cookie(String),
+    /// `$arg_NAME`, as sent.
+    Arg(String),
+    /// `$1` to `$9`, of the regex that matched last.
+    Capture(usize),
+    /// From `set` or a named group.
+    Named(String),
+}
+
+impl Variable {
+    pub(super) const NAMES: &[(&str, Self)] = &[
+        ("uri", Self::Uri),
+        ("document_uri", Self::Uri),
+        ("request_uri", Self::RequestUri),
+        ("args", Self::Args),
+        ("query_string", Self::Args),
+        ("is_args", Self::IsArgs),
+        ("document_root", Self::DocumentRoot),
+        ("fastcgi_script_name", Self::FastcgiScriptName),
+        ("fastcgi_path_info", Self::FastcgiPathInfo),
+        ("request_filename", Self::RequestFilename),
+        ("host", Self::Host),
+        ("server_name", Self::ServerName),
+        ("server_addr", Self::ServerAddr),
+        ("server_port", Self::ServerPort),
+        ("server_protocol", Self::ServerProtocol),
+        ("remote_addr", Self::RemoteAddr),
+        ("remote_port", Self::RemotePort),
+        ("remote_user", Self::RemoteUser),
+        ("scheme", Self::Scheme),
+        ("https", Self::Https),
+        ("request_method", Self::RequestMethod),
+        ("request", Self::Request),
+        ("content_type", Self::ContentType),
+        ("content_length", Self::ContentLength),
+        ("request_id", Self::RequestId),
+    ];
+
+    /// The variable of that name, without its `$`. Built-in names win over `known` ones.
+    pub(super) fn named(name: &str, known: &[String]) -> Option<Self> {
+        if let [digit @ b'1'..=b'9'] = name.as_bytes() {
+            return Some(Self::Capture(usize::from(digit - b'0')));
+        }
+        if let Some((_, variable)) = Self::NAMES.iter().find(|(known, _)| *known == name) {
+            return Some(variable.clone());
+        }
+        if known.iter().any(|known| known == name) {
+            return Some(Self::Named(name.to_owned()));
+        }
+        let (family, member) = name.split_once('_').filter(|(_, member)| !member.is_empty())?;
+        match family {
+            // A header name with a real `_` is never believed, so `_` can only mean `-`.
+            "http" => member.replace('_', "-").parse().ok().map(Self::Header),
+            "cookie" => Some(Self::Cookie(member.to_owned())),
+            "arg" => Some(Self::Arg(member.to_owned())),
+            _ => None,
+        }
+    }
+}
+
+/// Everything that variables are made of, and that rules change on the way.
+#[derive(Debug, Clone)]
+pub struct Variables<'a> {
+    pub(super) facts: RequestFacts<'a>,
+    pub(super) uri: Cow<'a, [u8]>,
+    pub(super) args: Cow<'a, [u8]>,
+    pub(super) captures: Captures,
+    pub(super) set: SmallVec<[(String, Vec<u8>); 1]>,
+    pub(super) settings: &'a Settings,
+    pub(super) anchor: Anchor<'a>,
+    pub(super) fastcgi: Option<&'a FastCgi>,
+    pub(super) script: Option<Script>,
+}
+
+/// How a handler split the path.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Script {
+    pub(super) name: Vec<u8>,
+    pub(super) path_info: Vec<u8>,
+}
+
+impl<'a> Variables<'a> {
+    /// For values outside of the routing, such as headers and hash keys: nothing rewritten, no captures.
+    pub fn new(facts: &RequestFacts<'a>, settings: &'a Settings) -> Self {
+        Self {
+            facts: *facts,
+            uri: Cow::Borrowed(&facts.target.path),
+            args: Cow::Borrowed(facts.target.query),
+            captures: Captures::default(),
+            set: SmallVec::new(),
+            settings,
+            anchor: Anchor::Root,
+            fastcgi: None,
+            script: None,
+        }
+    }
+
+    pub(super) fn uri(&self) -> &[u8] {
+        &self.uri
+    }
+
+    /// Where a path below this location lies; `None` for a path that no file can have.
+    pub(super) fn disk_path(&self, uri: &[u8]) -> Option<DiskPath> {
+        DiskPath::of(self.settings, self.anchor, uri)
+    }
+
+    pub(super) fn set(&mut self, name: &str, value: Vec<u8>) {
+        match self.set.iter_mut().find(|(known, _)| known == name) {
+            Some((_, old)) => *old = value,
+            None => self.set.push((name.to_owned(), value)),
+        }
+    }
+
+    /// The groups become `$1`…, the named ones variables.
+    pub(super) fn take(&mut self, matched: Matched) {
+        self.captures = matched.captures;
+        for (name, value) in matched.named {
+            self.set(&name, value);
+        }
+    }
+
+    pub(super) fn write(&self, variable: &Variable, out: &mut Vec<u8>) {
+        let facts = &self.facts;
+        match variable {
+            Variable::Uri => out.extend_from_slice(&self.uri),
+            Variable::RequestUri => out.extend_from_slice(facts.target.raw),
+            Variable::Args => out.extend_from_slice(&self.args),
+            Variable::IsArgs if self.args.is_empty() => {}
+            Variable::IsArgs => out.push(b'?'),
+            Variable::DocumentRoot => {
+                let root = self.settings.alias.as_ref().unwrap_or(&self.settings.root);
+                out.extend_from_slice(os_bytes(root));
+            }
+            Variable::FastcgiScriptName => out.extend_from_slice(self.split().0),
+            Variable::FastcgiPathInfo => out.extend_from_slice(self.split().1),
+            Variable::RequestFilename => self.write_request_filename(out),
+            Variable::Host => out.extend_from_slice(facts.host.as_bytes()),
+            Variable::ServerName => out.extend_from_slice(facts.server_name.as_bytes()),
+            Variable::ServerAddr => write_ip(facts.local, out),
+            Variable::ServerPort => write_port(facts.local, out),
+            Variable::ServerProtocol => out.extend_from_slice(protocol(facts.version).as_bytes()),
+            Variable::RemoteAddr => write_ip(facts.peer, out),
+            Variable::RemotePort => write_port(facts.peer, out),
+            Variable::RemoteUser => write_remote_user(facts, out),
+            Variable::Scheme => out.extend_from_slice(facts.scheme.as_str().as_bytes()),
+            Variable::Https if facts.scheme == super::Scheme::Https => out.extend_from_slice(b"on"),
+            Variable::Https => {}
+            Variable::RequestMethod => out.extend_from_slice(facts.method.as_str().as_bytes()),
+            Variable::Request => self.write_request_line(out),
+            Variable::ContentType => write_header(facts, &CONTENT_TYPE, out),
+            Variable::ContentLength => write_number(facts.content_length, out),
+            Variable::RequestId => out.extend_from_slice(facts.request_id.as_bytes()),
+            Variable::Header(name) => write_header(facts, name, out),
+            Variable::Cookie(name) => out.extend_from_slice(cookie(facts, name).unwrap_or_default()),
+            Variable::Arg(name) => out.extend_from_slice(argument(&self.args, name).unwrap_or_default()),
+            Variable::Capture(group) => out.extend_from_slice(self.captures.group(*group)),
+            Variable::Named(name) => {
+                let value = self.set.iter().find(|(known, _)| known == name);
+                out.extend_from_slice(value.map_or(&b""[..], |(_, value)| value));
+            }
+        }
+    }
+
+    /// SCRIPT_NAME and PATH_INFO: as the handler found them; before it ran, as nginx's regex splits the path.
+    fn split(&self) -> (&[u8], &[u8]) {
+        if let Some(script) = &self.script {
+            return (&script.name, &script.path_info);
+        }
+        match self.fastcgi.map(|fastcgi| &fastcgi.script) {
+            Some(ScriptSource::Split(regex)) => super::split::by_regex(regex, &self.uri),
+            _ => (&self.uri, b""),
+        }
+    }
+
+    fn write_request_filename(&self, out: &mut Vec<u8>) {
+        match self.disk_path(&self.uri) {
+            Some(path) => out.extend_from_slice(path.as_bytes()),
+            None => {
+                out.extend_from_slice(os_bytes(&self.settings.root));
+                out.extend_from_slice(&self.uri);
+            }
+        }
+    }
+
+    fn write_request_line(&self, out: &mut Vec<u8>) {
+        for part in [
+            self.facts.method.as_str().as_bytes(),
+            b" ",
+            self.facts.target.raw,
+            b" ",
+            protocol(self.facts.version).as_bytes(),
+        ] {
+            out.extend_from_slice(part);
+        }
+    }
+}
+
+/// The groups of the regex that matched last. They keep what they were matched against: the path moves on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Captures {
+    subject: Vec<u8>,
+    groups: Vec<std::ops::Range<usize>>,
+}
+
+/// What a regex that matched leaves behind.
+#[derive(Debug, Default)]
+pub(super) struct Matched {
+    captures: Captures,
+    named: Vec<(String, Vec<u8>)>,
+}
+
+impl Matched {
+    /// A pattern without groups costs no copy; it empties `$1`… all the same, as nginx does.
+    pub(super) fn of(regex: &Regex, subject: &[u8]) -> Option<Self> {
+        if regex.captures_len() == 1 {
+            return regex.is_match(subject).then(Self::default);
+        }
+        let found = regex.captures(subject)?;
+        let named = regex.capture_names().flatten().map(|name| {
+            let value = found.name(name).map_or(&b""[..], |group| group.as_bytes());
+            (name.to_owned(), value.to_vec())
+        });
+        let groups = found.iter().map(|group| group.map_or(0..0, |group| group.range())).collect();
+        Some(Self { named: named.collect(), captures: Captures { subject: subject.to_vec(), groups } })
+    }
+}
+
+impl Captures {
+    pub(super) fn group(&self, number: usize) -> &[u8] {
+        self.groups.get(number).map_or(b"", |range| &self.subject[range.clone()])
+    }
+}
+
+/// nginx writes a peer on a unix socket as `unix:`.
+pub(super) fn write_ip(address: Option<SocketAddr>, out: &mut impl Write) {
+    let written = match address {
+        Some(address) => write!(out, "{}", address.ip()),
+        None => out.write_all(b"unix:"),
+    };
+    written.expect("memory takes what is written to it");
+}
+
+pub(super) fn write_port(address: Option<SocketAddr>, out: &mut impl Write) {
+    write_number(address.map(|address| u64::from(address.port())), out);
+}
+
+pub(super) fn write_number(number: Option<u64>, out: &mut impl Write) {
+    if let Some(number) = number {
+        write!(out, "{number}").expect("memory takes what is written to it");
+    }
+}
+
+pub(super) fn write_remote_user(facts: &RequestFacts<'_>, out: &mut Vec<u8>) {
+    if let Some(value) = facts.headers.get(AUTHORIZATION) {
+        basic_user::write(value.as_bytes(), out);
+    }
+}
+
+/// Repeated headers are one list (RFC 9110 §5.3); cookies are joined with `; ` (RFC 9113 §8.2.3).
+pub(super) fn separator(name: &HeaderName) -> &'static [u8] {
+    if *name == COOKIE { b"; " } else { b", " }
+}
+
+fn write_header(facts: &RequestFacts<'_>, name: &HeaderName, out: &mut Vec<u8>) {
+    if let (true, Some(authority)) = (*name == HOST, facts.target.authority) {
+        return out.extend_from_slice(authority);
+    }
+    for (place, value) in facts.headers.get_all(name).iter().enumerate() {
+        if place > 0 {
+            out.extend_from_slice(separator(name));
+        }
+        out.extend_from_slice(value.as_bytes());
+    }
+}
+
+fn cookie<'a>(facts: &RequestFacts<'a>, name: &str) -> Option<&'a [u8]> {
+    let headers = facts.headers.get_all(COOKIE).iter();
+    let mut pairs = headers.flat_map(|value| value.as_bytes().split(|&byte| byte == b';'));
+    pairs.find_map(|pair| value_of(pair.trim_ascii_start(), name))
+}
+
+fn argument<'a>(args: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    args.split(|&byte| byte == b'&').find_map(|pair| value_of(pair, name))
+}
+
+/// nginx compares the names of cookies and arguments without case.
+fn value_of<'a>(pair: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    let (key, value) = pair.split_at_checked(name.len())?;
+    if key.eq_ignore_ascii_case(name.as_bytes()) { value.strip_prefix(b"=") } else { None }
+}
