@@ -93,7 +93,10 @@ fn imports_go_down_only() {
             for other in rooms_named(&line) {
                 let allowed = other == room || floor(&other).is_none_or(|other| other < own);
                 if !allowed {
-                    wrong.push(format!("{}:{number}: {room} (floor {own}) reaches for {other}: {line}", path.display()));
+                    wrong.push(format!(
+                        "{}:{number}: {room} (floor {own}) reaches for {other}: {line}",
+                        path.display()
+                    ));
                 }
             }
         }
@@ -123,7 +126,11 @@ fn every_room_stands_in_the_plan_of_the_house() {
     for path in sources(Path::new("src")) {
         let room = room_of(&path);
         let known = floor(&room).is_some() || ["lib", "main"].contains(&room.as_str());
-        assert!(known, "{} has no floor: give `{room}` one in tests/architecture.rs and src/lib.rs", path.display());
+        assert!(
+            known,
+            "{} has no floor: give `{room}` one in tests/architecture.rs and src/lib.rs",
+            path.display()
+        );
     }
 }
 

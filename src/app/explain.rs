@@ -8,8 +8,7 @@ use serde::Serialize;
 
 use super::Failure;
 use super::cli::Explain;
-use crate::config::model::{Listen, Model};
-use crate::config::presets;
+use crate::config::model::{self, Listen, Model};
 use crate::files::Disk;
 use crate::route::{Plan, RequestFacts, Scheme, Step, Steps, Target, env};
 use crate::site::{ListenerId, Site, Sites};
@@ -20,10 +19,11 @@ pub(super) fn explain(args: &Explain) -> Result<(), Failure> {
     let url: Uri = args.url.parse().map_err(|error| wrong(format!("`{}` is no URL: {error}", args.url)))?;
     let headers = headers(&args.headers)?;
     let host = host(&url, &headers);
-    let site = sites.find(listener(&sites, &url), &host);
+    let listener = listener(&sites, &url);
     if args.routes {
-        return super::out(routes(&model, site).as_bytes());
+        return super::out(routes(&model.sites[sites.place(listener, &host)]).as_bytes());
     }
+    let site = sites.find(listener, &host);
     let explanation = explanation(args, &model, site, &url, &host, &headers)?;
     let text = match args.json {
         true => serde_json::to_string_pretty(&explanation).map_err(|error| wrong(error.to_string()))? + "\n",
@@ -62,11 +62,12 @@ fn explanation(
     let method = Method::from_bytes(args.method.as_bytes())
         .map_err(|_| wrong(format!("`{}` is no method", args.method)))?;
     let target = url.path_and_query().map_or("/", |target| target.as_str());
+    let target = Target::parse(target.as_bytes())
+        .map_err(|error| wrong(format!("`{target}` gets 400 before any site is asked: {error}")))?;
     let facts = RequestFacts {
         method: &method,
         version: http::Version::HTTP_11,
-        target: Target::parse(target.as_bytes())
-            .map_err(|error| wrong(format!("`{target}` gets 400 before any site is asked: {error}")))?,
+        target: &target,
         host,
         headers,
         scheme: Scheme::Http,
@@ -79,7 +80,7 @@ fn explanation(
     let mut steps = Steps::default();
     let plan = site.router().plan(&facts, &Disk, &mut steps);
     Ok(Explanation {
-        request: format!("{method} {target}"),
+        request: format!("{method} {}", lossy(target.raw)),
         site: name(site),
         steps: steps.0,
         answer: answer(plan, &facts, model)?,
@@ -89,9 +90,7 @@ fn explanation(
 fn answer(plan: Plan, facts: &RequestFacts<'_>, model: &Model) -> Result<Answer, Failure> {
     Ok(match plan {
         Plan::File(file) => Answer::File { path: file.path.display().to_string() },
-        Plan::Redirect(to) => {
-            Answer::Redirect { status: to.status.as_u16(), location: lossy(&to.location) }
-        }
+        Plan::Redirect(to) => Answer::Redirect { status: to.status.as_u16(), location: lossy(&to.location) },
         Plan::Fixed(fixed) => {
             Answer::Fixed { status: fixed.status.as_u16(), body: fixed.body.as_deref().map(lossy) }
         }
@@ -135,18 +134,32 @@ impl Explanation {
     }
 }
 
-/// The routes of a site's preset, as they would be written by hand.
-fn routes(model: &Model, site: &Site) -> String {
-    String::new()
+/// A site's routes: its own by name, then its preset's in full, as they would be written by hand.
+fn routes(site: &model::Site) -> String {
+    let preset = site.preset.map(|preset| preset.routes_for(&site.settings.script_extensions));
+    let of_preset = preset.as_deref().unwrap_or_default();
+    let mut text = String::new();
+    for location in &site.locations {
+        let origin =
+            if of_preset.contains(&location.written) { "of the preset, below" } else { "the site's own" };
+        put(&mut text, format_args!("# {}  ({origin})\n", location.written));
+    }
+    if let Some(preset) = site.preset {
+        put(&mut text, format_args!("\n# preset = \"{preset}\" stands for:\n{of_preset}"));
+    }
+    text
 }
 
 fn headers(written: &[String]) -> Result<HeaderMap, Failure> {
     let mut headers = HeaderMap::new();
     for line in written {
-        let (name, value) =
-            line.split_once(':').ok_or_else(|| wrong(format!("`{line}` is no header: `-H 'Name: value'`")))?;
-        let name = HeaderName::try_from(name.trim()).map_err(|_| wrong(format!("`{name}` is no header's name")))?;
-        let value = HeaderValue::try_from(value.trim()).map_err(|_| wrong(format!("bad value in `{line}`")))?;
+        let (name, value) = line
+            .split_once(':')
+            .ok_or_else(|| wrong(format!("`{line}` is no header: `-H 'Name: value'`")))?;
+        let name =
+            HeaderName::try_from(name.trim()).map_err(|_| wrong(format!("`{name}` is no header's name")))?;
+        let value =
+            HeaderValue::try_from(value.trim()).map_err(|_| wrong(format!("bad value in `{line}`")))?;
         headers.append(name, value);
     }
     Ok(headers)
@@ -161,7 +174,8 @@ fn host(url: &Uri, headers: &HeaderMap) -> String {
 
 /// The listener with the URL's port; the first one where no port is named or fits.
 fn listener(sites: &Sites, url: &Uri) -> ListenerId {
-    let fits = |listen: &Listen| matches!(listen, Listen::Tcp(address) if Some(address.port()) == url.port_u16());
+    let fits =
+        |listen: &Listen| matches!(listen, Listen::Tcp(address) if Some(address.port()) == url.port_u16());
     ListenerId(sites.listeners().iter().position(fits).unwrap_or(0))
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::cli::Serve;
 use super::{Failure, run};
-use crate::config::{self, presets};
+use crate::config::{self, Preset};
 use crate::files::Disk;
 use crate::runtime::{Php, Server, written};
 
@@ -14,12 +14,19 @@ pub(super) fn serve(args: &Serve) -> Result<(), Failure> {
         .dir
         .canonicalize()
         .map_err(|error| Failure::Request(format!("cannot serve {}: {error}", args.dir.display())))?;
-    let found = presets::detect(&Disk, &project);
-    let preset = args.preset.as_deref().unwrap_or(found.preset);
+    let found = config::detect(&Disk, &project);
+    let preset = match &args.preset {
+        Some(name) => name.parse::<Preset>().map_err(|error| Failure::Request(error.to_string()))?,
+        None => found.preset,
+    };
     run::start_log("info,php-fpm=warn")?;
     // Mistakes of the command line are said before anything is started.
-    config::parse(&configuration(args, &found.root, preset, &["127.0.0.1:1".to_owned()]), "cornac serve", &project)
-        .map_err(Failure::Config)?;
+    config::parse(
+        &configuration(args, &found.root, preset, &["127.0.0.1:1".to_owned()]),
+        "cornac serve",
+        &project,
+    )
+    .map_err(Failure::Config)?;
     run::runtime(None)?.block_on(async {
         let php = match args.fpm.is_empty() {
             true => Some(Php::start(&found.root, args.workers).await?),
@@ -33,7 +40,7 @@ pub(super) fn serve(args: &Serve) -> Result<(), Failure> {
     })
 }
 
-async fn serve_with(args: &Serve, root: &Path, preset: &str, php: Option<&Php>) -> Result<(), Failure> {
+async fn serve_with(args: &Serve, root: &Path, preset: Preset, php: Option<&Php>) -> Result<(), Failure> {
     let servers = match php {
         Some(php) => vec![format!("unix:{}", php.socket().display())],
         None => args.fpm.clone(),
@@ -41,13 +48,18 @@ async fn serve_with(args: &Serve, root: &Path, preset: &str, php: Option<&Php>) 
     let text = configuration(args, root, preset, &servers);
     let model = config::parse(&text, "cornac serve", root).map_err(Failure::Config)?;
     let server = Server::start(&model)?;
-    let urls: Vec<_> = server.addresses().iter().map(|address| format!("http://{}/", written(address))).collect();
+    let urls: Vec<_> =
+        server.addresses().iter().map(|address| format!("http://{}/", written(address))).collect();
     super::out(
         format!(
             "\n  {}\n  serves {} (preset {preset}) with {}\n  Ctrl-C ends it\n\n",
             urls.join("  "),
             root.display(),
-            if php.is_some() { format!("its own php-fpm, {} workers", args.workers) } else { args.fpm.join(", ") },
+            if php.is_some() {
+                format!("its own php-fpm, {} workers", args.workers)
+            } else {
+                args.fpm.join(", ")
+            },
         )
         .as_bytes(),
     )?;
@@ -55,7 +67,7 @@ async fn serve_with(args: &Serve, root: &Path, preset: &str, php: Option<&Php>) 
     Ok(())
 }
 
-fn configuration(args: &Serve, root: &Path, preset: &str, servers: &[String]) -> String {
+fn configuration(args: &Serve, root: &Path, preset: Preset, servers: &[String]) -> String {
     // Our own php-fpm has so many workers and nobody else's clients: the limit need not be learnt.
     let limit = if args.fpm.is_empty() { format!(", max_conns = {}", args.workers) } else { String::new() };
     let servers: Vec<_> =
@@ -67,7 +79,7 @@ fn configuration(args: &Serve, root: &Path, preset: &str, servers: &[String]) ->
         servers.join(", "),
         quoted(&args.listen.to_string()),
         quoted(&root.display().to_string()),
-        quoted(preset),
+        quoted(preset.name()),
     )
 }
 
@@ -94,11 +106,12 @@ mod tests {
 
     #[test]
     fn the_written_configuration_is_a_valid_one_whatever_the_folder_is_called() {
-        let folder = tempfile::Builder::new().prefix("it's \"quoted\" \\ 中文").tempdir().expect("a temp dir");
+        let folder =
+            tempfile::Builder::new().prefix("it's \"quoted\" \\ 中文").tempdir().expect("a temp dir");
         for fpm in [&[][..], &["127.0.0.1:9000", "unix:/run/php.sock"]] {
             let args = args(fpm);
             let servers = if fpm.is_empty() { vec!["unix:/x".to_owned()] } else { args.fpm.clone() };
-            let text = configuration(&args, folder.path(), "thinkphp", &servers);
+            let text = configuration(&args, folder.path(), Preset::ThinkPhp, &servers);
             let model = config::parse(&text, "cornac serve", folder.path()).expect("valid");
             assert_eq!(model.sites[0].settings.root, folder.path());
             assert_eq!(model.pools[0].servers[0].max_conns, fpm.is_empty().then_some(3));

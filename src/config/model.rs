@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use regex::Regex;
 
+use super::Preset;
 use crate::balance::{Keepalive, PolicyKind, Rules};
 use crate::route::{Location, PoolId, Rule, Settings, Template};
 
@@ -90,7 +91,7 @@ pub struct Pool {
     pub retry: Retry,
     /// `timeouts`.
     pub timeouts: Timeouts,
-    /// Extra parameters for every script of the pool.
+    /// Extra parameters for every script of the pool: part of each location's `FastCgi::params` already.
     pub params: Vec<(String, Template)>,
     /// How often host names are looked up again.
     pub resolve: Duration,
@@ -169,6 +170,8 @@ pub struct Site {
     pub names: Vec<SiteName>,
     /// nginx's `$server_name`: the first name, or empty.
     pub server_name: String,
+    /// Whose routes follow its own in `locations`.
+    pub preset: Option<Preset>,
     /// Server-level rules, before a location is searched.
     pub rules: Vec<Rule>,
     /// Its locations: the site's own first, then the preset's.
@@ -177,8 +180,6 @@ pub struct Site {
     pub settings: std::sync::Arc<Settings>,
     /// The pool of locations that name none; `None` where the site runs no script.
     pub pool: Option<PoolId>,
-    /// Extra parameters for every script of the site.
-    pub params: Vec<(String, Template)>,
 }
 
 /// Where a site listens.

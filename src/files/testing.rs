@@ -57,7 +57,7 @@ pub(super) struct Ask {
     method: Method,
     headers: HeaderMap,
     path: PathBuf,
-    options: FileOptions,
+    options: FileOptions<'static>,
 }
 
 impl Ask {
@@ -71,7 +71,7 @@ impl Ask {
         self
     }
 
-    pub(super) fn options(mut self, options: FileOptions) -> Self {
+    pub(super) fn options(mut self, options: FileOptions<'static>) -> Self {
         self.options = options;
         self
     }

@@ -280,7 +280,8 @@ mod tests {
 
     #[test]
     fn the_short_form_is_for_people() {
-        let text = render(LogFormat::Short, &Entry { time: "08:00:00".into(), target: "/".into(), ..entry() });
+        let text =
+            render(LogFormat::Short, &Entry { time: "08:00:00".into(), target: "/".into(), ..entry() });
         assert_eq!(text, "08:00:00  200  GET /  3.2 ms  1.5 kB\n");
     }
 }

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 
 use super::visit::Visit;
 use crate::files::FileBody;
@@ -12,7 +12,8 @@ use crate::upstream::{ReplyBody, ReplyError};
 
 /// A reply's body.
 #[derive(Debug)]
-pub enum Body {
+#[expect(clippy::large_enum_variant, reason = "moved a few times a request: a Box would cost more")]
+pub(super) enum Body {
     /// No byte, or no byte any more.
     Empty,
     /// From memory.
@@ -25,7 +26,7 @@ pub enum Body {
 
 /// Why a body broke off: the client's connection is closed in the middle, never ended as if all was well.
 #[derive(Debug, thiserror::Error)]
-pub enum BodyError {
+pub(super) enum BodyError {
     /// The file could not be read to its end.
     #[error("file: {0}")]
     File(#[from] std::io::Error),
@@ -57,15 +58,15 @@ impl Body {
         match self {
             Self::Empty => true,
             Self::Text(_) => false,
-            Self::File(file) => http_body::Body::is_end_stream(file),
-            Self::Script(reply) => http_body::Body::is_end_stream(reply),
+            Self::File(file) => file.is_end_stream(),
+            Self::Script(reply) => reply.is_end_stream(),
         }
     }
 }
 
 /// A reply's body with the visit it belongs to, which is logged when hyper lets go of this.
 #[derive(Debug)]
-pub struct Visited {
+pub(super) struct Visited {
     body: Body,
     visit: Visit,
 }

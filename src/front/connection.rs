@@ -89,4 +89,3 @@ fn log_end(error: &hyper::Error) {
         tracing::debug!("client connection: {error}");
     }
 }
-

@@ -41,7 +41,9 @@ pub(super) async fn take(body: Incoming, terms: Terms<'_>) -> Result<(RequestBod
         return Err(Refusal::BodyTooLarge);
     }
     match declared {
-        Some(length) if !terms.buffering => Ok((RequestBody::Stream(Box::pin(body.map_err(Into::into)), length), length)),
+        Some(length) if !terms.buffering => {
+            Ok((RequestBody::Stream(Box::pin(body.map_err(Into::into)), length), length))
+        }
         _ => collect(body, declared.unwrap_or(0), terms).await,
     }
 }
@@ -130,7 +132,9 @@ mod tests {
     #[test]
     fn a_body_is_the_same_wherever_it_lay() {
         static LARGE: [u8; IN_MEMORY] = [b'x'; IN_MEMORY];
-        for pieces in [&[][..], &[b"ab"], &[b"ab", b"cd"], &[&LARGE], &[b"ab", &LARGE], &[&LARGE, b"ab", &LARGE]] {
+        for pieces in
+            [&[][..], &[b"ab"], &[b"ab", b"cd"], &[&LARGE], &[b"ab", &LARGE], &[&LARGE, b"ab", &LARGE]]
+        {
             assert_eq!(content(stored(pieces, 0)), pieces.concat());
         }
     }

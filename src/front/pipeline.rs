@@ -16,7 +16,7 @@ use super::visit::Visit;
 use super::{headers, script};
 use crate::files;
 use crate::route::{Fixed, Plan, Redirect, RequestFacts, ScriptPlan, Settings};
-use crate::site::{Generation, Site};
+use crate::site::Generation;
 use crate::upstream::RequestBody;
 
 /// What answers requests besides the generation, which a reload may change in between.
@@ -30,7 +30,7 @@ pub(super) struct Pipeline<'a> {
 /// nginx's 444: the connection is closed without an answer.
 #[derive(Debug, thiserror::Error)]
 #[error("closed without an answer, as the route says")]
-pub struct Hangup;
+pub(super) struct Hangup;
 
 /// A reply, and whether it may still get the site's headers.
 type Answer = Result<Response<Body>, Refusal>;
@@ -55,13 +55,14 @@ impl Pipeline<'_> {
         let facts = head.facts(client, site.server_name(), request_id.as_str());
         let mut visit = Visit::begin(self.access_log, &facts, site.server_name());
         let plan = site.plan(&facts);
-        let settings = plan.settings().cloned();
+        let settings = Arc::clone(plan.settings());
+        visit.takes_route(plan.route());
         let hangup = matches!(&plan, Plan::Fixed(fixed) if fixed.status.as_u16() == 444);
-        let answer = self.carry_out(plan, &facts, body, site, &mut visit).await;
+        let answer = self.carry_out(plan, &facts, body, &mut visit).await;
         if hangup {
             return Err(Hangup);
         }
-        Ok(finish(answer, settings.as_deref(), &facts, visit))
+        Ok(finish(answer, &settings, &facts, visit))
     }
 
     async fn carry_out(
@@ -69,7 +70,6 @@ impl Pipeline<'_> {
         plan: Plan,
         facts: &RequestFacts<'_>,
         body: Incoming,
-        site: &Site,
         visit: &mut Visit,
     ) -> Answer {
         match plan {
@@ -84,7 +84,7 @@ impl Pipeline<'_> {
                 };
                 files::decide(request).render().map(|found| found.map(Body::File)).map_err(Refusal::File)
             }
-            Plan::Script(plan) => self.run(plan, facts, body, site, visit).await,
+            Plan::Script(plan) => self.run(plan, facts, body, visit).await,
         }
     }
 
@@ -94,10 +94,8 @@ impl Pipeline<'_> {
         plan: ScriptPlan,
         facts: &RequestFacts<'_>,
         body: Incoming,
-        site: &Site,
         visit: &mut Visit,
     ) -> Answer {
-        visit.takes_route(&plan.route);
         let terms = incoming::Terms {
             max: plan.settings.max_body,
             buffering: plan.settings.buffering,
@@ -105,9 +103,12 @@ impl Pipeline<'_> {
         };
         let (body, length) = incoming::take(body, terms).await?;
         let had_body = !matches!(body, RequestBody::None);
-        let facts = RequestFacts { content_length: (had_body || facts.content_length.is_some()).then_some(length), ..*facts };
+        let facts = RequestFacts {
+            content_length: (had_body || facts.content_length.is_some()).then_some(length),
+            ..*facts
+        };
         let cluster = self.generation.cluster(plan.fastcgi.pool);
-        let request = script::request(&plan, &facts, body, cluster, site, visit)?;
+        let request = script::request(&plan, &facts, body, cluster, visit)?;
         let (head, body) = cluster.send(request).await?;
         Ok(script::response(head, body))
     }
@@ -122,7 +123,9 @@ fn answer_fixed(fixed: Fixed) -> Answer {
     let Some(text) = fixed.body else { return Err(Refusal::Planned(fixed.status)) };
     let mut response = Response::new(Body::text(text.into()));
     *response.status_mut() = fixed.status;
-    response.headers_mut().insert(http::header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+        .headers_mut()
+        .insert(http::header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     Ok(response)
 }
 
@@ -139,7 +142,7 @@ fn answer_redirect(redirect: Redirect, facts: &RequestFacts<'_>) -> Response<Bod
 /// Adds what every reply has, and ties it to its visit.
 fn finish(
     answer: Answer,
-    settings: Option<&Settings>,
+    settings: &Settings,
     facts: &RequestFacts<'_>,
     mut visit: Visit,
 ) -> Response<Visited> {
@@ -147,9 +150,7 @@ fn finish(
         refusal.log(facts.request_id);
         refusal.respond(facts.headers, facts.request_id)
     });
-    if let Some(settings) = settings {
-        headers::add(&mut response, settings, facts);
-    }
+    headers::add(&mut response, settings, facts);
     headers::add_server(&mut response);
     visit.answered(response.status());
     response.map(|body| Visited::new(body, visit))

@@ -75,7 +75,9 @@ impl Refusal {
     /// The table. What a client did wrong is quiet; what an operator should look at is not.
     fn row(&self) -> Row {
         match self {
-            Self::BadRequest(_) | Self::BadTarget(_) | Self::BodyBroken(_) => Row::quiet(StatusCode::BAD_REQUEST),
+            Self::BadRequest(_) | Self::BadTarget(_) | Self::BodyBroken(_) => {
+                Row::quiet(StatusCode::BAD_REQUEST)
+            }
             Self::TargetTooLong => Row::quiet(StatusCode::URI_TOO_LONG),
             Self::HeadTooLarge(_) => Row::quiet(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
             Self::Method => Row::quiet(StatusCode::METHOD_NOT_ALLOWED),
@@ -96,7 +98,8 @@ impl Refusal {
             response.headers_mut().insert(name, value);
         }
         // What is left of a refused body would be read as the next request.
-        if matches!(self, Self::BadRequest(_) | Self::BodyTooLarge | Self::BodyTimeout | Self::BodyBroken(_)) {
+        if matches!(self, Self::BadRequest(_) | Self::BodyTooLarge | Self::BodyTimeout | Self::BodyBroken(_))
+        {
             response.headers_mut().insert(http::header::CONNECTION, HeaderValue::from_static("close"));
         }
         response
@@ -162,7 +165,11 @@ fn title(status: StatusCode) -> &'static str {
 }
 
 fn json_page(status: StatusCode, request_id: &str) -> String {
-    format!("{{\"status\":{},\"error\":\"{}\",\"request_id\":\"{request_id}\"}}\n", status.as_u16(), title(status))
+    format!(
+        "{{\"status\":{},\"error\":\"{}\",\"request_id\":\"{request_id}\"}}\n",
+        status.as_u16(),
+        title(status)
+    )
 }
 
 fn html_page(status: StatusCode, request_id: &str) -> String {
@@ -180,6 +187,7 @@ fn html_page(status: StatusCode, request_id: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fcgi::Violation;
 
     fn failed(fault: Fault) -> Refusal {
         let retry_after = Some(Duration::from_millis(3_400));
@@ -196,7 +204,7 @@ mod tests {
             (Refusal::TargetTooLong, 414),
             (Refusal::Planned(StatusCode::FORBIDDEN), 403),
             (failed(Fault::ClosedEarly), 502),
-            (failed(Fault::Garbage), 502),
+            (failed(Fault::Garbage(Violation::Version(2))), 502),
             (failed(Fault::Nobody), 502),
             (failed(Fault::QueueFull), 503),
             (failed(Fault::QueueTimeout), 503),

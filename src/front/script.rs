@@ -10,7 +10,6 @@ use super::visit::Visit;
 use crate::balance::{self, PolicyKind};
 use crate::fcgi::{BodyRule, ReplyHead, RequestEncoder};
 use crate::route::{RequestFacts, ScriptPlan, Variables, env};
-use crate::site::Site;
 use crate::upstream::{Cluster, ReplyBody, RequestBody, UpstreamRequest};
 
 /// Everything encoded that can be before a worker is taken.
@@ -19,7 +18,6 @@ pub(super) fn request(
     facts: &RequestFacts<'_>,
     body: RequestBody,
     cluster: &Cluster,
-    site: &Site,
     visit: &mut Visit,
 ) -> Result<UpstreamRequest, Refusal> {
     let id = cluster.next_request_id();

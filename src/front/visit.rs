@@ -124,7 +124,7 @@ fn entry(log: &AccessLog, facts: &RequestFacts<'_>, site: &str) -> Entry {
         request_id: facts.request_id.to_owned(),
         remote_addr: facts.peer.map_or_else(|| "unix:".to_owned(), |peer| peer.ip().to_string()),
         method: facts.method.as_str().to_owned(),
-        target: lossy(facts.target.raw()),
+        target: lossy(facts.target.raw),
         protocol: facts.protocol(),
         host: facts.host.to_owned(),
         status: CLIENT_CLOSED_REQUEST,

@@ -6,7 +6,6 @@ use std::io::Cursor;
 use http::header::{HOST, HeaderName, HeaderValue};
 use smallvec::SmallVec;
 
-use super::facts::protocol;
 use super::variables::{separator, write_ip, write_number, write_port, write_remote_user};
 use super::{RequestFacts, Scheme, ScriptPlan, os_bytes};
 
@@ -57,7 +56,7 @@ fn of_request<E>(
     write_number(facts.content_length, &mut length.0);
     give(b"CONTENT_LENGTH", &[length.text()])?;
     give(b"REQUEST_URI", &[facts.target.raw])?;
-    give(b"SERVER_PROTOCOL", &[protocol(facts.version).as_bytes()])?;
+    give(b"SERVER_PROTOCOL", &[facts.protocol().as_bytes()])?;
     give(b"REQUEST_SCHEME", &[facts.scheme.as_str().as_bytes()])?;
     if facts.scheme == Scheme::Https {
         give(b"HTTPS", &[b"on"])?;

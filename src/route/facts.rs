@@ -52,13 +52,15 @@ pub struct RequestFacts<'a> {
     pub request_id: &'a str,
 }
 
-/// `HTTP/1.1`, as SERVER_PROTOCOL and `$request` spell it.
-pub(super) fn protocol(version: Version) -> &'static str {
-    match version {
-        Version::HTTP_09 => "HTTP/0.9",
-        Version::HTTP_10 => "HTTP/1.0",
-        Version::HTTP_2 => "HTTP/2.0",
-        Version::HTTP_3 => "HTTP/3.0",
-        _ => "HTTP/1.1",
+impl RequestFacts<'_> {
+    /// `HTTP/1.1`, as SERVER_PROTOCOL, `$request` and the log spell it.
+    pub fn protocol(&self) -> &'static str {
+        match self.version {
+            Version::HTTP_09 => "HTTP/0.9",
+            Version::HTTP_10 => "HTTP/1.0",
+            Version::HTTP_2 => "HTTP/2.0",
+            Version::HTTP_3 => "HTTP/3.0",
+            _ => "HTTP/1.1",
+        }
     }
 }

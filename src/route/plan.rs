@@ -25,6 +25,28 @@ pub enum Plan {
     Fixed(Fixed),
 }
 
+impl Plan {
+    /// What holds where the request came to an end: its headers and limits.
+    pub fn settings(&self) -> &Arc<Settings> {
+        match self {
+            Self::File(file) => &file.settings,
+            Self::Script(script) => &script.settings,
+            Self::Redirect(redirect) => &redirect.settings,
+            Self::Fixed(fixed) => &fixed.settings,
+        }
+    }
+
+    /// The location's spelling, for the log.
+    pub fn route(&self) -> &Arc<str> {
+        match self {
+            Self::File(file) => &file.route,
+            Self::Script(script) => &script.route,
+            Self::Redirect(redirect) => &redirect.route,
+            Self::Fixed(fixed) => &fixed.route,
+        }
+    }
+}
+
 /// A file to send.
 #[derive(Debug, Clone)]
 pub struct FilePlan {

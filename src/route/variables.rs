@@ -11,7 +11,6 @@ use regex::bytes::Regex;
 use smallvec::SmallVec;
 
 use super::disk_path::{Anchor, DiskPath};
-use super::facts::protocol;
 use super::{FastCgi, RequestFacts, ScriptSource, Settings, basic_user, os_bytes};
 
 /// One variable.
@@ -206,7 +205,7 @@ impl<'a> Variables<'a> {
             Variable::ServerName => out.extend_from_slice(facts.server_name.as_bytes()),
             Variable::ServerAddr => write_ip(facts.local, out),
             Variable::ServerPort => write_port(facts.local, out),
-            Variable::ServerProtocol => out.extend_from_slice(protocol(facts.version).as_bytes()),
+            Variable::ServerProtocol => out.extend_from_slice(facts.protocol().as_bytes()),
             Variable::RemoteAddr => write_ip(facts.peer, out),
             Variable::RemotePort => write_port(facts.peer, out),
             Variable::RemoteUser => write_remote_user(facts, out),
@@ -256,7 +255,7 @@ impl<'a> Variables<'a> {
             b" ",
             self.facts.target.raw,
             b" ",
-            protocol(self.facts.version).as_bytes(),
+            self.facts.protocol().as_bytes(),
         ] {
             out.extend_from_slice(part);
         }

@@ -14,7 +14,7 @@ const BACKLOG: i32 = 4096;
 
 /// A socket that accepts clients.
 #[derive(Debug)]
-pub enum Listener {
+pub(super) enum Listener {
     /// TCP, v4 or v6.
     Tcp(TcpListener),
     /// A unix socket.
@@ -23,7 +23,7 @@ pub enum Listener {
 
 /// A client's connection as it was accepted.
 #[derive(Debug)]
-pub enum Accepted {
+pub(super) enum Accepted {
     /// The stream and who is at its other end.
     Tcp(TcpStream, SocketAddr),
     /// A unix client has no address.
@@ -56,7 +56,7 @@ fn remedy(error: &io::Error) -> &'static str {
 
 impl Listener {
     /// Binds and listens. Needs a tokio runtime.
-    pub fn bind(listen: &Listen) -> Result<Self, BindError> {
+    pub(super) fn bind(listen: &Listen) -> Result<Self, BindError> {
         let bound = match listen {
             Listen::Tcp(address) => bind_tcp(*address).map(Self::Tcp),
             Listen::Unix(path) => bind_unix(path).map(Self::Unix),
@@ -65,7 +65,7 @@ impl Listener {
     }
 
     /// The address it got: with the real port where 0 was asked for. `None` for a unix socket.
-    pub fn local_addr(&self) -> Option<SocketAddr> {
+    pub(super) fn local_addr(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(listener) => listener.local_addr().ok(),
             Self::Unix(_) => None,
@@ -73,7 +73,7 @@ impl Listener {
     }
 
     /// The next client.
-    pub async fn accept(&self) -> io::Result<Accepted> {
+    pub(super) async fn accept(&self) -> io::Result<Accepted> {
         match self {
             Self::Tcp(listener) => listener.accept().await.map(|(stream, peer)| Accepted::Tcp(stream, peer)),
             Self::Unix(listener) => listener.accept().await.map(|(stream, _)| Accepted::Unix(stream)),

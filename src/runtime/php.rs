@@ -144,9 +144,9 @@ async fn end(mut child: Child) {
 
 fn signal(child: &Child, signal: Signal) {
     let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-    if let Some(pid) = pid {
+    if let Some(Err(error)) = pid.map(|pid| kill_process(pid, signal)) {
         // It may have ended in this moment, which is what was wanted.
-        drop(kill_process(pid, signal));
+        debug!(%error, ?signal, "php-fpm could not be told");
     }
 }
 
@@ -155,7 +155,8 @@ impl Recipe {
         let folder = tempfile::Builder::new().prefix("cornac-php-").tempdir()?;
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o700))?;
         let recipe = Self { program, folder, as_root: rustix::process::geteuid().is_root() };
-        let owner = recipe.as_root.then(|| root.metadata().map(|found| (found.uid(), found.gid()))).transpose()?;
+        let owner =
+            recipe.as_root.then(|| root.metadata().map(|found| (found.uid(), found.gid()))).transpose()?;
         std::fs::write(recipe.config(), configuration(&recipe.socket(), workers, owner))?;
         Ok(recipe)
     }
@@ -250,11 +251,13 @@ fn find() -> Option<PathBuf> {
 
 /// `php-fpm` itself before `php-fpm8.3` (Debian) and `php-fpm83` (Alpine), and of those the highest.
 fn find_in(folders: impl Iterator<Item = PathBuf>) -> Option<PathBuf> {
-    let programs = folders.filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().filter_map(Result::ok);
+    let programs =
+        folders.filter_map(|folder| std::fs::read_dir(folder).ok()).flatten().filter_map(Result::ok);
     programs
         .filter_map(|entry| {
             let version = version_of(entry.file_name().to_str()?)?;
-            let runs = entry.path().metadata().is_ok_and(|found| found.is_file() && found.mode() & 0o111 != 0);
+            let runs =
+                entry.path().metadata().is_ok_and(|found| found.is_file() && found.mode() & 0o111 != 0);
             runs.then(|| (version, entry.path()))
         })
         .max_by_key(|(version, _)| *version)

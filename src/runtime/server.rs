@@ -54,7 +54,8 @@ impl Server {
         let temp_dir = &model.server.temp_dir;
         tempfile::tempfile_in(temp_dir).map_err(|error| StartError::TempDir(temp_dir.clone(), error))?;
         let generation = Generation::build(model, None);
-        let listeners = generation.sites().listeners().iter().map(Listener::bind).collect::<Result<_, _>>()?;
+        let listeners =
+            generation.sites().listeners().iter().map(Listener::bind).collect::<Result<_, _>>()?;
         let access_log = AccessLog::open(&model.server.access_log).map_err(StartError::AccessLog)?;
         let generation = Arc::new(ArcSwap::from_pointee(generation));
         let front = Arc::new(Front::new(Arc::clone(&generation), access_log, temp_dir.clone()));

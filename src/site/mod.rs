@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::config::model::{self, Listen, Model};
 use crate::files::Disk;
-use crate::route::{NoTrace, Plan, PoolId, RequestFacts, Router, Template};
+use crate::route::{NoTrace, Plan, PoolId, RequestFacts, Router};
 use crate::upstream::Cluster;
 use names::Names;
 
@@ -35,7 +35,6 @@ pub struct Sites {
 pub struct Site {
     router: Router,
     server_name: String,
-    params: Vec<(String, Template)>,
 }
 
 impl Generation {
@@ -89,16 +88,19 @@ impl Sites {
 
     /// The site that a listener has for a host.
     pub fn find(&self, listener: ListenerId, host: &str) -> &Site {
-        let site = self.names.get(listener.0).and_then(|names| names.find(host));
-        &self.sites[site.unwrap_or(0)]
+        &self.sites[self.place(listener, host)]
+    }
+
+    /// The same as a place in the model's list of sites.
+    pub fn place(&self, listener: ListenerId, host: &str) -> usize {
+        self.names.get(listener.0).and_then(|names| names.find(host)).unwrap_or(0)
     }
 }
 
 impl Site {
     fn build(model: &model::Site) -> Self {
-        let router =
-            Router::new(model.rules.clone(), model.locations.clone(), Arc::clone(&model.settings));
-        Self { router, server_name: model.server_name.clone(), params: model.params.clone() }
+        let router = Router::new(model.rules.clone(), model.locations.clone(), Arc::clone(&model.settings));
+        Self { router, server_name: model.server_name.clone() }
     }
 
     /// How a request will be served.
@@ -114,10 +116,5 @@ impl Site {
     /// nginx's `$server_name`: the first of its names, or empty.
     pub fn server_name(&self) -> &str {
         &self.server_name
-    }
-
-    /// Parameters for every script of the site.
-    pub fn params(&self) -> &[(String, Template)] {
-        &self.params
     }
 }

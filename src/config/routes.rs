@@ -1,0 +1,383 @@
+//! `[[sites.routes]]`: a route becomes a [`Location`], with everything that it inherits filled in.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::route::{
+    FastCgi, Handler, Location, Match, PoolId, Rule, ScriptSource, Settings, Template, TryFiles, TryLast,
+};
+
+use super::diagnostic::line_and_column;
+use super::model::Pool;
+use super::reader::{Node, Table, Text, nearest};
+use super::{rewrites, settings, values};
+
+/// Keys of the contract that no room behind this one can do yet.
+const PLANNED: [&str; 3] = ["proxy", "auth", "max_share"];
+
+/// What the routes of one site have in common.
+pub(super) struct Around<'a> {
+    pub(super) base: &'a Path,
+    pub(super) pools: &'a [Pool],
+    pub(super) pool: SitePool,
+    pub(super) settings: &'a Settings,
+    pub(super) params: &'a [(String, Template)],
+    /// `scripts = "remote"`.
+    pub(super) remote: bool,
+    /// Names that the regexes of `names` capture.
+    pub(super) known: &'a [String],
+}
+
+/// The pool of routes that name none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SitePool {
+    Chosen(PoolId),
+    /// There are several, and the site names none.
+    Ambiguous,
+    /// There is none at all.
+    Missing,
+    /// The site names one that does not exist: reported there.
+    Wrong,
+}
+
+impl SitePool {
+    pub(super) fn chosen(self) -> Option<PoolId> {
+        match self {
+            Self::Chosen(pool) => Some(pool),
+            Self::Ambiguous | Self::Missing | Self::Wrong => None,
+        }
+    }
+}
+
+/// The remedy where there is no pool at all.
+pub(super) const ADD_A_POOL: &str = "add one: [pools.php] with servers = [\"127.0.0.1:9000\"]";
+
+/// The routes of a site as they were read.
+#[derive(Debug, Default)]
+pub(super) struct Routes<'a> {
+    pub(super) locations: Vec<Location>,
+    /// Whether one of them looks below the site's root.
+    pub(super) need_root: bool,
+    /// Where `try_files` ends in a name: whether it exists is known when all routes are.
+    named: Vec<Text<'a>>,
+}
+
+/// Reads a list of routes.
+pub(super) fn read<'a>(list: Node<'a>, around: &Around<'_>) -> Routes<'a> {
+    let mut routes = Routes::default();
+    let mut seen: Vec<Text<'_>> = Vec::new();
+    for element in list.list().unwrap_or_default() {
+        let Some(table) = element.table() else { continue };
+        let Some((written, location)) = read_route(&table, around, &mut routes) else { continue };
+        table.finish(&PLANNED);
+        match routes.locations.iter().position(|other| same_match(other, &location)) {
+            Some(first) => report_duplicate(&written, &seen[first]),
+            None => {
+                seen.push(written);
+                routes.locations.push(location);
+            }
+        }
+    }
+    routes
+}
+
+/// Reports names that `try_files` ends in and no location has.
+pub(super) fn check_names(routes: &Routes<'_>, locations: &[Location]) {
+    let names: Vec<&str> =
+        locations.iter().map(|location| &*location.written).filter(|name| name.starts_with('@')).collect();
+    for text in &routes.named {
+        if !names.contains(&text.value) {
+            let near = nearest(text, &names, "named routes");
+            let hint = near.unwrap_or_else(|| format!("add a route with match = \"{}\"", text.value));
+            text.mistake(format_args!("there is no route '{}'", text.value), hint);
+        }
+    }
+}
+
+/// Whether two locations match the same, so that the second would never be reached. nginx: `/p` and `^~ /p` are the same prefix.
+pub(super) fn same_match(one: &Location, other: &Location) -> bool {
+    match (&one.matches, &other.matches) {
+        (Match::Exact(one), Match::Exact(other)) => one == other,
+        (Match::Prefix { path: one, .. }, Match::Prefix { path: other, .. }) => one == other,
+        (Match::Named(one), Match::Named(other)) => one == other,
+        (Match::Regex(_), Match::Regex(_)) => one.written == other.written,
+        _ => false,
+    }
+}
+
+fn report_duplicate(text: &Text<'_>, first: &Text<'_>) {
+    let (line, _) = line_and_column(text.node.report.text(), first.node.span().start);
+    let message = format!("'{}' is matched by an earlier route (line {line})", text.value);
+    text.mistake(message, "this one would never be reached: merge the two");
+}
+
+fn read_route<'a>(
+    table: &Table<'a>,
+    around: &Around<'_>,
+    routes: &mut Routes<'a>,
+) -> Option<(Text<'a>, Location)> {
+    let hint = "match = \"/path\", \"= /path\", \"^~ /path\", \"~ regex\", \"~* regex\" or \"@name\"";
+    let written = table.required("match", hint).and_then(Node::text);
+    let matched = written.and_then(|text| read_match(&text));
+    let mut known = around.known.to_vec();
+    known.extend(matched.iter().flat_map(|(_, matches)| group_names(matches)));
+
+    let mut rules = rewrites::read(table, &mut known);
+    let answer = rewrites::read_return(table, &known);
+    let settings = read_settings(table, around, matched.as_ref().map(|(_, matches)| matches), &known);
+    let try_files = read_try_files(table, &known, routes);
+    let handler = read_handler(table, around, &known);
+    if answer.is_some() {
+        refuse_unreachable(table);
+    }
+    let own_root = table.get("root").is_some() || table.get("alias").is_some();
+    routes.need_root |= answer.is_none() && !own_root;
+    rules.extend(answer.map(Rule::Return));
+    let Some((written_as, matches)) = matched else {
+        // The rest of the route was read for its mistakes.
+        return None;
+    };
+    let location = Location {
+        written: written_as,
+        matches,
+        rules,
+        try_files,
+        handler,
+        settings: Arc::new(settings),
+        nested: Vec::new(),
+    };
+    Some((written?, location))
+}
+
+/// nginx runs `return` before it looks for a file or a backend.
+fn refuse_unreachable(table: &Table<'_>) {
+    for key in ["fastcgi", "try_files"] {
+        if let Some(node) = table.get(key) {
+            node.mistake_at_key(
+                format_args!("{key} is never reached: return answers before"),
+                "remove one of the two",
+            );
+        }
+    }
+}
+
+fn group_names(matches: &Match) -> Vec<String> {
+    match matches {
+        Match::Regex(regex) => regex.capture_names().flatten().map(ToOwned::to_owned).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// The kind of a match, what it is written with, and where its pattern begins.
+fn read_match(text: &Text<'_>) -> Option<(String, Match)> {
+    let value = text.value;
+    let (modifier, rest) = ["^~", "~*", "~", "="]
+        .into_iter()
+        .find_map(|modifier| Some((modifier, value.strip_prefix(modifier)?)))
+        .unwrap_or(("", value));
+    let pattern = if modifier.is_empty() { rest } else { rest.trim_start() };
+    let at = value.len() - pattern.len()..value.len();
+    let written = [modifier, if modifier.is_empty() { "" } else { " " }, pattern].concat();
+    let matches = match modifier {
+        "~" | "~*" if pattern.is_empty() => {
+            text.mistake("the regex is missing", "\"~ \\\\.php$\"");
+            return None;
+        }
+        "~" | "~*" => Match::Regex(values::regex(text, at, modifier == "~*")?),
+        "" if pattern.starts_with('@') && pattern.len() > 1 => Match::Named(pattern.to_owned()),
+        _ if !pattern.starts_with('/') => {
+            let hint = match modifier {
+                "" => format!("a path begins with '/': \"/{pattern}\"; a regex with '~': \"~ {pattern}\""),
+                _ => format!("a path begins with '/': \"{modifier} /{pattern}\""),
+            };
+            text.mistake(format_args!("'{value}' is neither a path, a regex nor a name"), hint);
+            return None;
+        }
+        "=" => Match::Exact(pattern.as_bytes().to_vec()),
+        modifier => Match::Prefix { path: pattern.as_bytes().to_vec(), stops_regex: modifier == "^~" },
+    };
+    Some((written, matches))
+}
+
+fn read_settings(
+    table: &Table<'_>,
+    around: &Around<'_>,
+    matches: Option<&Match>,
+    known: &[String],
+) -> Settings {
+    let mut settings = around.settings.clone();
+    settings::read_over(&mut settings, table, known);
+    settings::read_roots(&mut settings, table, around.base, around.remote);
+    settings.internal = table.boolean_or("internal", false);
+    if let Some(alias) = table.get("alias").and_then(Node::text) {
+        read_alias(&mut settings, &alias, table, around, matches);
+    }
+    if let Some(timeouts) = table.table("timeouts") {
+        settings.first_byte_timeout = timeouts.get("first_byte").and_then(Node::positive_duration);
+        settings.between_reads_timeout = timeouts.get("between_reads").and_then(Node::positive_duration);
+        timeouts.finish(&[]);
+    }
+    settings
+}
+
+fn read_alias(
+    settings: &mut Settings,
+    alias: &Text<'_>,
+    table: &Table<'_>,
+    around: &Around<'_>,
+    matches: Option<&Match>,
+) {
+    let hint = "say \"/prefix/\" in match, or use root and rewrite";
+    match matches {
+        Some(Match::Regex(_)) => {
+            return alias
+                .mistake("an alias in a regex route needs its captures, which is not supported yet", hint);
+        }
+        Some(Match::Named(_)) => {
+            return alias.mistake("a named route has no path that an alias could replace", hint);
+        }
+        _ => {}
+    }
+    if settings::no_variables(alias).is_none() {
+        return;
+    }
+    if table.get("root").is_some() {
+        alias.node.mistake_at_key("root and alias exclude each other", "remove one of the two");
+    }
+    let mut path = values::path(around.base, alias);
+    if !around.remote
+        && let Err(error) = path.metadata()
+    {
+        alias.mistake(format_args!("{}: {}", path.display(), values::reason(&error)), "it must exist");
+    }
+    if alias.ends_with('/') {
+        path.push("");
+    }
+    settings.alias = Some(path);
+}
+
+fn read_try_files<'a>(table: &Table<'a>, known: &[String], routes: &mut Routes<'a>) -> Option<TryFiles> {
+    let node = table.get("try_files")?;
+    let mut steps = node.texts()?;
+    let hint = "the last one is where the request goes otherwise: [\"$uri\", \"/index.php$is_args$args\"] or [\"$uri\", \"=404\"]";
+    if steps.len() < 2 {
+        node.mistake("at least two are needed", hint);
+        return None;
+    }
+    let last = steps.pop()?;
+    for step in &steps {
+        if step.starts_with(['=', '@']) {
+            step.mistake(format_args!("'{}' can only be the last one", step.value), hint);
+        }
+    }
+    let steps = steps.iter().filter_map(|step| values::template(step, known)).collect();
+    Some(TryFiles { steps, last: read_last(last, known, routes)? })
+}
+
+fn read_last<'a>(last: Text<'a>, known: &[String], routes: &mut Routes<'a>) -> Option<TryLast> {
+    if last.starts_with('@') {
+        routes.named.push(last);
+        return Some(TryLast::Named(last.value.to_owned()));
+    }
+    if let Some(code) = last.strip_prefix('=') {
+        let status = code.parse().ok().filter(|code| (200..=599).contains(code));
+        if status.is_none() {
+            last.mistake(
+                format_args!("'{}' is not a status", last.value),
+                "\"=404\"; statuses are 200 to 599",
+            );
+        }
+        return status.map(TryLast::Code);
+    }
+    if !last.starts_with(['/', '$']) {
+        last.mistake("the last one is a URI, a status or a name", "it begins with '/', '=' or '@'");
+    }
+    values::template(&last, known).map(TryLast::Uri)
+}
+
+fn read_handler(table: &Table<'_>, around: &Around<'_>, known: &[String]) -> Handler {
+    let Some(node) = table.get("fastcgi") else {
+        for key in ["split_path_info", "script", "params"] {
+            if let Some(node) = table.get(key) {
+                let hint = "say which pool runs the script: fastcgi = \"NAME\", or true for the site's";
+                node.mistake_at_key(format_args!("{key} needs fastcgi"), hint);
+            }
+        }
+        return Handler::Static;
+    };
+    let script = read_script(table, known);
+    let own = values::params(table, known);
+    let Some(pool) = read_pool(node, around) else { return Handler::Static };
+    let of_pool = around.pools.get(pool.0).map_or(&[][..], |pool| &pool.params);
+    let params = values::merged_params([of_pool, around.params, &own]);
+    Handler::FastCgi(Arc::new(FastCgi { pool, script, remote: around.remote, params }))
+}
+
+/// A name, or `true` for the site's own pool.
+fn read_pool(node: Node<'_>, around: &Around<'_>) -> Option<PoolId> {
+    if node.is_false() {
+        return None;
+    }
+    if node.is_true() {
+        return match around.pool {
+            SitePool::Chosen(pool) => Some(pool),
+            SitePool::Wrong => None,
+            SitePool::Missing => {
+                node.mistake("there is no pool", ADD_A_POOL);
+                None
+            }
+            SitePool::Ambiguous => {
+                node.mistake(
+                    "there are several pools, and the site names none",
+                    "name one here, or give the site a pool",
+                );
+                None
+            }
+        };
+    }
+    named_pool(&node.text_or(" or true")?, around.pools)
+}
+
+/// A pool by its name.
+pub(super) fn named_pool(text: &Text<'_>, pools: &[Pool]) -> Option<PoolId> {
+    let found = pools.iter().position(|pool| pool.name == text.value);
+    if found.is_none() {
+        let names: Vec<_> = pools.iter().map(|pool| &*pool.name).collect();
+        let near = nearest(text, &names, "pools");
+        let hint = near.unwrap_or_else(|| format!("add it: [pools.{}]", text.value));
+        text.node.report.absent(
+            text.node.span(),
+            format_args!("{}: there is no pool '{}'", text.node.key(), text.value),
+            hint,
+        );
+    }
+    found.map(PoolId)
+}
+
+fn read_script(table: &Table<'_>, known: &[String]) -> ScriptSource {
+    let split = table.get("split_path_info");
+    let script = table.get("script");
+    if let (Some(_), Some(script)) = (split, script) {
+        script.mistake_at_key("script and split_path_info exclude each other", "remove one of the two");
+    }
+    let split = split.and_then(Node::text).and_then(|text| read_split(&text));
+    let named = script.and_then(Node::text).and_then(|text| {
+        if !text.starts_with(['/', '$']) {
+            text.mistake("a script is a path below the root", format!("write \"/{}\"", text.value));
+        }
+        values::template(&text, known)
+    });
+    match (split, named) {
+        (Some(split), _) => ScriptSource::Split(split),
+        (None, Some(script)) => ScriptSource::Named(script),
+        (None, None) => ScriptSource::OnDisk,
+    }
+}
+
+fn read_split(text: &Text<'_>) -> Option<regex::bytes::Regex> {
+    let regex = values::regex(text, 0..text.len(), false)?;
+    if regex.captures_len() < 3 {
+        text.mistake("needs two groups: the script, and what follows it", r"'^(.+?\.php)(/.*)?$'");
+    }
+    Some(regex)
+}

@@ -1,0 +1,90 @@
+//! `[server]`: what concerns the whole process.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tracing_subscriber::EnvFilter;
+
+use super::model::{AccessLog, LogFormat, LogTarget, Server};
+use super::reader::{Node, Table, Text};
+use super::values;
+
+const SHUTDOWN: Duration = Duration::from_secs(30);
+const OFF: AccessLog = AccessLog { to: LogTarget::Off, format: LogFormat::Combined };
+
+/// Reads `[server]`, which may be left out.
+pub(super) fn read(root: &Table<'_>, base: &Path) -> Server {
+    let mut server = Server {
+        threads: None,
+        shutdown_timeout: SHUTDOWN,
+        access_log: OFF,
+        log: "info".to_owned(),
+        temp_dir: std::env::temp_dir(),
+        pid_file: None,
+    };
+    let Some(table) = root.table("server") else { return server };
+    server.threads =
+        table.get("threads").and_then(|threads| threads.number(1..=1024)).map(|threads| threads as usize);
+    server.shutdown_timeout = table.duration_or("shutdown_timeout", SHUTDOWN);
+    server.access_log = table.get("access_log").and_then(|log| read_access_log(log, base)).unwrap_or(OFF);
+    if let Some(filter) = table.get("log").and_then(Node::text).and_then(|text| read_filter(&text)) {
+        server.log = filter;
+    }
+    if let Some(folder) = table.get("temp_dir").and_then(Node::text) {
+        server.temp_dir = values::existing_folder(&folder, base, "it must exist and be writable");
+    }
+    server.pid_file = table.get("pid_file").and_then(Node::text).and_then(|text| file(&text, base));
+    table.finish(&["user", "group"]);
+    server
+}
+
+/// `"off"`, `"stdout"`, a path, or `{ path, format }`.
+fn read_access_log(log: Node<'_>, base: &Path) -> Option<AccessLog> {
+    if !log.is_table() {
+        let to = target(&log.text_or(" or a table")?, base)?;
+        return Some(AccessLog { to, ..OFF });
+    }
+    let table = log.table()?;
+    let path = table.required("path", "{ path = \"access.log\", format = \"json\" }").and_then(Node::text);
+    let formats = [
+        ("combined", LogFormat::Combined),
+        ("json", LogFormat::Json),
+        ("logfmt", LogFormat::Logfmt),
+        ("short", LogFormat::Short),
+    ];
+    let format = table.get("format").and_then(|format| format.choice(&formats));
+    table.finish(&[]);
+    Some(AccessLog { to: target(&path?, base)?, format: format.unwrap_or(OFF.format) })
+}
+
+fn target(text: &Text<'_>, base: &Path) -> Option<LogTarget> {
+    match text.value {
+        "off" => Some(LogTarget::Off),
+        "stdout" => Some(LogTarget::Stdout),
+        _ => file(text, base).map(LogTarget::File),
+    }
+}
+
+/// A file that will be written: its folder must be there.
+fn file(text: &Text<'_>, base: &Path) -> Option<PathBuf> {
+    if text.is_empty() || text.contains('\0') {
+        text.mistake("the path is empty", None);
+        return None;
+    }
+    let path = values::path(base, text);
+    if path.is_dir() {
+        text.mistake(format_args!("{} is a folder", path.display()), "name a file in it");
+    } else if !path.parent().is_some_and(Path::is_dir) {
+        text.mistake(format_args!("the folder of {} does not exist", path.display()), "create it first");
+    }
+    Some(path)
+}
+
+fn read_filter(text: &Text<'_>) -> Option<String> {
+    if EnvFilter::try_new(text.value).is_err() || text.trim().is_empty() {
+        let hint = "\"error\", \"warn\", \"info\", \"debug\", \"trace\", or \"info,cornac=debug\"";
+        text.mistake(format_args!("'{}' is not a filter", text.value), hint);
+        return None;
+    }
+    Some(text.value.to_owned())
+}

@@ -1,0 +1,151 @@
+//! The keys that a site and a route share: what a route does not say, it has from its site.
+
+use std::path::Path;
+
+use crate::route::{Expires, HeaderRule, Settings, Template};
+
+use super::reader::{Node, Table, Text};
+use super::values;
+
+/// nginx's default index is `index.html` alone; a preset names its own.
+pub(super) const INDEX: &str = "index.html";
+
+/// Reads the shared keys over what is inherited.
+pub(super) fn read_over(settings: &mut Settings, table: &Table<'_>, known: &[String]) {
+    if let Some(index) = table.get("index").and_then(|index| read_index(index, known)) {
+        settings.index = index;
+    }
+    if let Some(access) = values::access(table) {
+        settings.access = access;
+    }
+    if let Some(headers) = values::headers(table, known) {
+        add_headers(&mut settings.headers, headers);
+    }
+    if let Some(expires) = table.get("expires") {
+        settings.expires = read_expires(expires);
+    }
+    if let Some(charset) = table.get("charset").and_then(read_charset) {
+        settings.charset = charset;
+    }
+    if let Some(size) = table.get("max_body").and_then(Node::size) {
+        settings.max_body = size;
+    }
+    settings.buffering = table.boolean_or("buffering", settings.buffering);
+    settings.serve_source = table.boolean_or("serve_source", settings.serve_source);
+}
+
+pub(super) fn read_index(index: Node<'_>, known: &[String]) -> Option<Vec<Template>> {
+    let texts = index.texts()?;
+    Some(texts.iter().filter_map(|text| values::template(text, known)).collect())
+}
+
+/// A name that is set again replaces what was inherited under it; all others stay. (nginx drops every inherited
+/// header as soon as a location sets one, which nobody expects.)
+fn add_headers(inherited: &mut Vec<HeaderRule>, own: Vec<HeaderRule>) {
+    inherited.retain(|rule| own.iter().all(|other| other.name != rule.name));
+    inherited.extend(own);
+}
+
+/// nginx: `off`, `epoch`, `max`, or a time that may be negative.
+fn read_expires(expires: Node<'_>) -> Option<Expires> {
+    if let Some(seconds) = expires.as_integer() {
+        let seconds = i64::try_from(seconds).ok().filter(|seconds| seconds.abs() <= i64::from(i32::MAX));
+        if seconds.is_none() {
+            expires.mistake("too large", None);
+        }
+        return seconds.map(Expires::Seconds);
+    }
+    let text = expires.text_or(" such as \"30d\"")?;
+    let (negative, time) = match text.strip_prefix('-') {
+        Some(time) => (true, time),
+        None => (false, text.strip_prefix('+').unwrap_or(text.value)),
+    };
+    match text.value {
+        "off" => None,
+        "epoch" => Some(Expires::Epoch),
+        "max" => Some(Expires::Max),
+        other if other.starts_with("modified") || other.starts_with('@') => {
+            text.mistake(
+                format_args!("not supported yet: \"{other}\""),
+                "\"30d\", \"-1\", \"epoch\", \"max\" or \"off\"",
+            );
+            None
+        }
+        _ => match super::units::duration(time) {
+            Ok(time) => {
+                let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+                Some(Expires::Seconds(if negative { -seconds } else { seconds }))
+            }
+            Err(wrong) => {
+                text.mistake(wrong.message, "\"30d\", \"-1\", \"epoch\", \"max\" or \"off\"");
+                None
+            }
+        },
+    }
+}
+
+/// The name goes into a header: a token, or `off`.
+fn read_charset(charset: Node<'_>) -> Option<String> {
+    let text = charset.text()?;
+    if &*text == "off" {
+        return Some(String::new());
+    }
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':');
+    if text.is_empty() || !text.bytes().all(token) {
+        text.mistake(format_args!("'{}' is not a charset", text.value), "\"utf-8\", or \"off\"");
+    }
+    Some(text.value.to_owned())
+}
+
+/// `root` and `backend_root` of a site or a route: where the files lie here, and for php-fpm.
+pub(super) fn read_roots(settings: &mut Settings, table: &Table<'_>, base: &Path, remote: bool) -> bool {
+    let backend_root = table.get("backend_root").and_then(Node::text).and_then(|text| backend_root(&text));
+    let root = table.get("root").and_then(Node::text).and_then(|text| root(&text, base, remote));
+    let given = root.is_some() || (remote && backend_root.is_some());
+    // With `scripts = "remote"` php-fpm's folder may be the only one there is.
+    if let Some(root) =
+        root.or_else(|| backend_root.clone().filter(|_| remote && !settings.root.is_absolute()))
+    {
+        settings.backend_root = match root.strip_prefix(&settings.root) {
+            Ok(below) if settings.root.is_absolute() && !below.as_os_str().is_empty() => {
+                settings.backend_root.join(below)
+            }
+            Ok(_) if settings.root == root => settings.backend_root.clone(),
+            _ => root.clone(),
+        };
+        settings.root = root;
+    }
+    if let Some(backend_root) = backend_root {
+        settings.backend_root = backend_root;
+    }
+    given
+}
+
+fn root(text: &Text<'_>, base: &Path, remote: bool) -> Option<std::path::PathBuf> {
+    no_variables(text)?;
+    if text.is_empty() {
+        text.mistake("the path is empty", "\".\" is the folder of this file");
+        return None;
+    }
+    let hint = "a path here is relative to the folder of this file; if the files lie only in php-fpm's image, say \
+                scripts = \"remote\"";
+    Some(match remote {
+        true => values::path(base, text),
+        false => values::existing_folder(text, base, hint),
+    })
+}
+
+/// Lies on another machine: nothing about it can be checked here but its form.
+fn backend_root(text: &Text<'_>) -> Option<std::path::PathBuf> {
+    no_variables(text)?;
+    if !text.starts_with('/') {
+        text.mistake("must be an absolute path, as php-fpm sees it", "backend_root = \"/var/www/html\"");
+    }
+    Some(text.trim_end_matches('/').into())
+}
+
+pub(super) fn no_variables(text: &Text<'_>) -> Option<()> {
+    let Some(at) = text.find('$') else { return Some(()) };
+    text.mistake_in(at..at + 1, format_args!("not supported yet: variables in {}", text.node.key()), None);
+    None
+}

@@ -1,0 +1,208 @@
+//! `[[sites]]`: where a site listens, what it is called, and what its routes inherit.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::route::{Location, PoolId, Settings, Template};
+
+use super::model::{Listen, Pool, Site, SiteName};
+use super::names::{self, Claim};
+use super::presets::Preset;
+use super::reader::{Node, Table, Text};
+use super::routes::{self, Around, SitePool};
+use super::{endpoints, settings, values};
+
+/// Keys of the contract that no room behind this one can do yet.
+const PLANNED: [&str; 8] = [
+    "tls",
+    "trusted_proxies",
+    "real_ip_header",
+    "error_pages",
+    "compression",
+    "auth",
+    "limits",
+    "intercept_errors",
+];
+
+/// Twice nginx's would surprise nobody, but uploads to PHP are rarely below its 1m.
+const MAX_BODY: u64 = 64 << 20;
+
+/// The root of a site that has none: nothing lies below a device.
+const NOWHERE: &str = "/dev/null";
+
+/// Reads every site.
+pub(super) fn read(root: &Table<'_>, pools: &[Pool], base: &Path) -> Vec<Site> {
+    let hint = "add one: [[sites]] with listen and root";
+    let Some(list) = root.required("sites", hint) else { return Vec::new() };
+    let elements = match list.is_table() {
+        true => {
+            list.mistake_at_key("expected [[sites]], found [sites]", "sites are a list: write [[sites]]");
+            Vec::new()
+        }
+        false => list.list().unwrap_or_default(),
+    };
+    if elements.is_empty() && list.is_list() {
+        list.mistake("the list is empty", hint);
+    }
+    let mut claims = Vec::new();
+    let read_one = |element: Node<'_>| {
+        let (site, claim) = read_site(element.table()?, pools, base);
+        claims.push(claim);
+        Some(site)
+    };
+    let sites = elements.into_iter().filter_map(read_one).collect();
+    names::check(&claims, root.report);
+    sites
+}
+
+fn read_site(table: Table<'_>, pools: &[Pool], base: &Path) -> (Site, Claim) {
+    let listen = read_listen(&table, base);
+    let names = table.get("names").map(names::read).unwrap_or_default();
+    let known = captured(&names);
+    let preset = table.get("preset").and_then(|preset| preset.choice(&Preset::CHOICES));
+    let pool = read_pool(&table, pools, preset);
+    let remote =
+        table.get("scripts").and_then(|scripts| scripts.choice(&[("local", false), ("remote", true)]));
+    let remote = remote.unwrap_or(false);
+    let params = values::params(&table, &known);
+    let mut settings = read_settings(&table, preset, &known);
+    let rooted = settings::read_roots(&mut settings, &table, base, remote) || table.get("root").is_some();
+    if !rooted {
+        settings.root = NOWHERE.into();
+        settings.backend_root = NOWHERE.into();
+    }
+    let around = Around { base, pools, pool, settings: &settings, params: &params, remote, known: &known };
+    let (locations, need_root) = read_locations(&table, preset, &around);
+    if need_root && !rooted {
+        let hint = "root = \"public\": the folder with the site's files";
+        table.report.absent(table.span.clone(), "'root' is missing", hint);
+    }
+    let site = Site {
+        listen: listen.iter().map(|(listen, _)| listen.clone()).collect(),
+        server_name: names.first().map(|(name, _)| names::spelling(name)).unwrap_or_default(),
+        names: names.iter().map(|(name, _)| name.clone()).collect(),
+        rules: Vec::new(),
+        preset,
+        locations,
+        settings: Arc::new(settings),
+        pool: pool.chosen(),
+    };
+    let claim = Claim { listen, names, header: table.span.clone() };
+    table.finish(&PLANNED);
+    (site, claim)
+}
+
+/// The site's own routes, then the preset's as far as they match something else; and whether any needs the root.
+fn read_locations(table: &Table<'_>, preset: Option<Preset>, around: &Around<'_>) -> (Vec<Location>, bool) {
+    let own = table.get("routes").map(|list| routes::read(list, around)).unwrap_or_default();
+    let mut locations = own.locations.clone();
+    let presets = preset.map(|preset| preset.locations(around)).unwrap_or_default();
+    locations.extend(
+        presets
+            .into_iter()
+            .filter(|location| !own.locations.iter().any(|own| routes::same_match(own, location))),
+    );
+    routes::check_names(&own, &locations);
+    let need_root = preset.is_some() || own.need_root || own.locations.is_empty();
+    (locations, need_root)
+}
+
+fn read_listen(table: &Table<'_>, base: &Path) -> Vec<(Listen, Range<usize>)> {
+    let hint = "listen = [\"0.0.0.0:8080\"]";
+    let Some(list) = table.required("listen", hint) else { return Vec::new() };
+    let elements = list.list().unwrap_or_default();
+    if elements.is_empty() && list.is_list() {
+        list.mistake("the list is empty", hint);
+    }
+    let mut listen: Vec<(Listen, Range<usize>)> = Vec::new();
+    for element in elements {
+        let Some(address) = read_listener(element, base) else { continue };
+        if listen.iter().any(|(other, _)| *other == address) {
+            element.mistake("this address is in the list already", "remove one of the two");
+            continue;
+        }
+        listen.push((address, element.span()));
+    }
+    listen
+}
+
+fn read_listener(element: Node<'_>, base: &Path) -> Option<Listen> {
+    if !element.is_table() {
+        return endpoints::listen(&element.text_or(" or a table")?, base);
+    }
+    let table = element.table()?;
+    let address = table.required("address", "{ address = \"0.0.0.0:8080\" }").and_then(Node::text);
+    table.finish(&["tls", "http2", "proxy_protocol"]);
+    endpoints::listen(&address?, base)
+}
+
+/// What the regexes among the names capture: the site's templates may use it.
+fn captured(names: &[(SiteName, Range<usize>)]) -> Vec<String> {
+    let groups = names.iter().flat_map(|(name, _)| match name {
+        SiteName::Regex(regex) => regex.capture_names().flatten().map(ToOwned::to_owned).collect(),
+        _ => Vec::new(),
+    });
+    groups.collect()
+}
+
+/// The site's pool, which a preset needs and a site that runs no script does not.
+fn read_pool(table: &Table<'_>, pools: &[Pool], preset: Option<Preset>) -> SitePool {
+    if let Some(node) = table.get("pool") {
+        let named = node.text().and_then(|text| routes::named_pool(&text, pools));
+        return named.map_or(SitePool::Wrong, SitePool::Chosen);
+    }
+    let complain = |message: &str, hint: String| {
+        if let (Some(_), Some(node)) = (preset, table.get("preset")) {
+            node.report.absent(node.span(), format_args!("preset: {message}"), hint);
+        }
+    };
+    match pools {
+        [] => {
+            complain("it runs scripts, but there is no pool", routes::ADD_A_POOL.to_owned());
+            SitePool::Missing
+        }
+        [_] => SitePool::Chosen(PoolId(0)),
+        [first, ..] => {
+            let hint = format!("pool = \"{}\"", first.name);
+            complain("it runs scripts, but the site does not say in which of the pools", hint);
+            SitePool::Ambiguous
+        }
+    }
+}
+
+fn read_settings(table: &Table<'_>, preset: Option<Preset>, known: &[String]) -> Settings {
+    let mut settings = Settings {
+        root: PathBuf::new(),
+        alias: None,
+        backend_root: PathBuf::new(),
+        index: preset.map_or_else(|| vec![Template::literal(settings::INDEX)], Preset::index),
+        internal: false,
+        access: Vec::new(),
+        script_extensions: vec![".php".to_owned()],
+        serve_source: false,
+        headers: Vec::new(),
+        expires: None,
+        charset: "utf-8".to_owned(),
+        max_body: MAX_BODY,
+        buffering: true,
+        first_byte_timeout: None,
+        between_reads_timeout: None,
+        error_pages: Vec::new(),
+    };
+    settings::read_over(&mut settings, table, known);
+    if let Some(extensions) = table.get("script_extensions").and_then(Node::texts) {
+        settings.script_extensions = extensions.iter().filter_map(read_extension).collect();
+    }
+    settings
+}
+
+fn read_extension(text: &Text<'_>) -> Option<String> {
+    let name = text.strip_prefix('.').unwrap_or_default();
+    if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        let hint = "write \".php\": a dot, then letters and digits";
+        text.mistake(format_args!("'{}' is not an extension", text.value), hint);
+        return None;
+    }
+    Some(text.value.to_owned())
+}
