@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 use fastcgi_client::{Client, Params, Request};
 use serde_json::{Value, json};
 use support::http::{self, BodyReader, Broken, Connection};
-use support::{Cornac, Fpm, Listen, Nginx, Pm, Signal, big_bytes, fixtures, free_port, wait_until};
+use support::{
+    Answer, Cornac, Fpm, Listen, Load, Nginx, Pm, Signal, big_bytes, fixtures, free_port, wait_until,
+};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -218,6 +220,25 @@ fn finish_goes_on_after_the_reply_and_a_count_is_seen_without_php() {
     assert_eq!(http::get(nginx.address(), "/count/visits").json()["runs"], 1);
     assert_eq!(http::get(nginx.address(), "/count/visits").json()["runs"], 2);
     assert_eq!(fpm.count("visits"), 2);
+}
+
+#[test]
+fn a_gate_holds_a_script_until_the_test_opens_it_and_runs_at_once_are_counted() {
+    let fpm = Fpm::builder("a").workers(2).start();
+    let nginx = thinkphp(&fpm);
+    let mut held = Connection::open(nginx.address());
+    held.send("GET /gate/held?first=begun&unbuffered=1 HTTP/1.1\r\nHost: x\r\n\r\n");
+    let mut body = BodyReader::of(&held.head().unwrap(), "GET").unwrap();
+    assert_eq!(body.next(&mut held).unwrap().unwrap(), b"begun");
+    fpm.wait_for_count("held", 1);
+    fpm.open_gate("held");
+    assert_eq!(body.next(&mut held).unwrap().unwrap(), b"through\n");
+    assert_eq!(http::get(nginx.address(), "/gate/held").text(), "through\n");
+
+    let answers = Load::until(nginx.address(), 4, 10, |_, _| "/concurrent/runs?ms=4").join();
+    Answer::all_are_200(&answers);
+    assert_eq!((answers.len(), Answer::of_member(&answers, "a")), (40, 40));
+    assert_eq!(std::fs::read_to_string(fpm.counters().join("runs")).unwrap(), "0 2");
 }
 
 #[test]

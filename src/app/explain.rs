@@ -2,7 +2,9 @@
 //! plan; nothing is sent.
 
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 
+use http::header::HOST;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use serde::Serialize;
 
@@ -16,20 +18,48 @@ use crate::site::{ListenerId, Site, Sites};
 pub(super) fn explain(args: &Explain) -> Result<(), Failure> {
     let model = super::load(&args.config)?;
     let sites = Sites::build(&model);
-    let url: Uri = args.url.parse().map_err(|error| wrong(format!("`{}` is no URL: {error}", args.url)))?;
-    let headers = headers(&args.headers)?;
-    let host = host(&url, &headers);
-    let listener = listener(&sites, &url);
+    let request = Request::read(args, &sites)?;
     if args.routes {
-        return super::out(routes(&model.sites[sites.place(listener, &host)]).as_bytes());
+        return super::out(routes(&model.sites[sites.place(request.listener, &request.host)]).as_bytes());
     }
-    let site = sites.find(listener, &host);
-    let explanation = explanation(args, &model, site, &url, &host, &headers)?;
+    let explanation = explanation(&request, sites.find(request.listener, &request.host), &model)?;
     let text = match args.json {
         true => serde_json::to_string_pretty(&explanation).map_err(|error| wrong(error.to_string()))? + "\n",
         false => explanation.to_text(),
     };
     super::out(text.as_bytes())
+}
+
+/// The request that is asked about.
+struct Request {
+    method: Method,
+    url: Uri,
+    headers: HeaderMap,
+    host: String,
+    listener: ListenerId,
+    local: SocketAddr,
+}
+
+impl Request {
+    fn read(args: &Explain, sites: &Sites) -> Result<Self, Failure> {
+        let method = Method::from_bytes(args.method.as_bytes())
+            .map_err(|_| wrong(format!("`{}` is no method", args.method)))?;
+        let url: Uri =
+            args.url.parse().map_err(|error| wrong(format!("`{}` is no URL: {error}", args.url)))?;
+        let mut headers = headers(&args.headers)?;
+        let host = host(&url, &headers);
+        if let (Some(authority), false) = (url.authority(), headers.contains_key(HOST)) {
+            let value = HeaderValue::try_from(authority.as_str());
+            headers.insert(HOST, value.map_err(|_| wrong(format!("`{authority}` is no host")))?);
+        }
+        let listener = listener(sites, &url);
+        let local = match &sites.listeners()[listener.0] {
+            Listen::Tcp(address) if !address.ip().is_unspecified() => *address,
+            Listen::Tcp(address) => ([127, 0, 0, 1], address.port()).into(),
+            Listen::Unix(_) => ([127, 0, 0, 1], 0).into(),
+        };
+        Ok(Self { method, url, headers, host, listener, local })
+    }
 }
 
 /// How a request would be served, step by step.
@@ -51,28 +81,19 @@ enum Answer {
     Fixed { status: u16, body: Option<String> },
 }
 
-fn explanation(
-    args: &Explain,
-    model: &Model,
-    site: &Site,
-    url: &Uri,
-    host: &str,
-    headers: &HeaderMap,
-) -> Result<Explanation, Failure> {
-    let method = Method::from_bytes(args.method.as_bytes())
-        .map_err(|_| wrong(format!("`{}` is no method", args.method)))?;
-    let target = url.path_and_query().map_or("/", |target| target.as_str());
+fn explanation(request: &Request, site: &Site, model: &Model) -> Result<Explanation, Failure> {
+    let target = request.url.path_and_query().map_or("/", |target| target.as_str());
     let target = Target::parse(target.as_bytes())
         .map_err(|error| wrong(format!("`{target}` gets 400 before any site is asked: {error}")))?;
     let facts = RequestFacts {
-        method: &method,
+        method: &request.method,
         version: http::Version::HTTP_11,
         target: &target,
-        host,
-        headers,
+        host: &request.host,
+        headers: &request.headers,
         scheme: Scheme::Http,
         peer: Some(([127, 0, 0, 1], 0).into()),
-        local: None,
+        local: Some(request.local),
         server_name: site.server_name(),
         content_length: None,
         request_id: "00000000000000000000000000000000",
@@ -80,7 +101,7 @@ fn explanation(
     let mut steps = Steps::default();
     let plan = site.router().plan(&facts, &Disk, &mut steps);
     Ok(Explanation {
-        request: format!("{method} {}", lossy(target.raw)),
+        request: format!("{} {}", request.method, lossy(target.raw)),
         site: name(site),
         steps: steps.0,
         answer: answer(plan, &facts, model)?,
@@ -167,7 +188,7 @@ fn headers(written: &[String]) -> Result<HeaderMap, Failure> {
 
 /// The host that the URL names, or else the Host header, without its port.
 fn host(url: &Uri, headers: &HeaderMap) -> String {
-    let header = headers.get(http::header::HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let header = headers.get(HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let host = url.host().unwrap_or_else(|| header.rsplit_once(':').map_or(header, |(host, _)| host));
     host.to_ascii_lowercase()
 }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use super::model::{EndpointSpec, Listen};
-use super::reader::Text;
+use super::text::Text;
 
 /// Linux' `sun_path`, with its closing NUL.
 const LONGEST_SOCKET_PATH: usize = 107;
@@ -134,4 +134,36 @@ fn read_host(text: &Text<'_>, host: &str) -> Option<String> {
         return None;
     }
     Some(host.to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::testing::{model, model_in, project};
+
+    #[test]
+    fn every_spelling_of_a_listener() {
+        let list = r#"[":80", "8080", "*:81", "localhost:82", "127.0.0.2:83", "[::]:84", "unix:/run/c.sock", { address = ":85", http2 = false }]"#;
+        let site = model(&format!("[[sites]]\nlisten = {list}\nroot = \"public\"\n")).sites.remove(0);
+        let tcp = |address: &str| Listen::Tcp(address.parse().unwrap());
+        let expected = [
+            tcp("0.0.0.0:80"),
+            tcp("0.0.0.0:8080"),
+            tcp("0.0.0.0:81"),
+            tcp("127.0.0.1:82"),
+            tcp("127.0.0.2:83"),
+            tcp("[::]:84"),
+            Listen::Unix("/run/c.sock".into()),
+            tcp("0.0.0.0:85"),
+        ];
+        assert_eq!(site.listen, expected);
+    }
+
+    #[test]
+    fn a_relative_socket_lies_beside_the_file() {
+        let project = project();
+        let text = "[pools.php]\nservers = [\"unix:run/fpm.sock\"]\n[[sites]]\nlisten = [\":80\"]\nroot = \"public\"\n";
+        let server = model_in(project.path(), text).pools.remove(0).servers.remove(0);
+        assert_eq!(server.endpoint, EndpointSpec::Unix(project.path().join("run/fpm.sock")));
+    }
 }

@@ -1,6 +1,6 @@
 //! Floor 3: TOML → one resolved model, or every mistake in it with its place and its remedy.
 //!
-//! `syntax` reads the text, `reader` walks its tables, and one file a table says what the keys mean: `server`,
+//! `syntax` reads the text, `reader` walks its tables, `report` collects what is wrong, and one file a table says what the keys mean: `server`,
 //! `pools`, `sites` (with `names` and `settings`), `routes` (with `rewrites`). What they share lies in `values`,
 //! `endpoints`, `regexes` and `units`; `presets` are routes of the same form. The result is [`model`].
 
@@ -12,13 +12,19 @@ mod names;
 mod pools;
 mod presets;
 mod reader;
+#[cfg(test)]
+mod refusals;
 mod regexes;
+mod report;
 mod rewrites;
 mod routes;
 mod server;
 mod settings;
 mod sites;
 mod syntax;
+#[cfg(test)]
+mod testing;
+mod text;
 mod units;
 mod values;
 
@@ -29,7 +35,8 @@ pub use diagnostic::{Diagnostic, Mistakes};
 pub use model::Model;
 pub use presets::{Preset, UnknownPreset};
 
-use reader::{Report, Table};
+use reader::Table;
+use report::Report;
 use syntax::Document;
 
 /// Reads a file; paths in it are relative to its folder.

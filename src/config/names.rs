@@ -5,7 +5,9 @@ use std::ops::Range;
 
 use super::diagnostic::line_and_column;
 use super::model::{Listen, SiteName};
-use super::reader::{Node, Report, Text};
+use super::reader::Node;
+use super::report::Report;
+use super::text::Text;
 use super::values;
 
 /// Reads `names`. nginx: <http://nginx.org/en/docs/http/server_names.html>
@@ -44,6 +46,9 @@ fn read_one(text: &Text<'_>) -> Vec<SiteName> {
         }
         _ => (vec![SiteName::Exact(bare.clone())], &*bare),
     };
+    if rest.contains('/') {
+        return refuse(text, "a name has no scheme and no path", "\"example.com\"");
+    }
     match rest.chars().find(|&c| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))) {
         None if rest.is_empty() => refuse(text, "a name is missing beside the '.'", "\".example.com\""),
         None => names,
@@ -53,7 +58,6 @@ fn read_one(text: &Text<'_>) -> Vec<SiteName> {
             "\"*.example.com\" or \"www.*\"; anything else is a regex: \"~^…$\"",
         ),
         Some(':') => refuse(text, "a name has no port", "ports belong into `listen`"),
-        Some('/') => refuse(text, "a name has no scheme and no path", "\"example.com\""),
         Some(c) if !c.is_ascii() => {
             refuse(text, "a name is sent in ASCII", "write its punycode form: \"xn--…\"")
         }
@@ -147,5 +151,31 @@ fn check_addresses(claims: &[Claim], report: &Report<'_>) {
                 hint,
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::testing::site;
+
+    #[test]
+    fn names_are_nginx_s() {
+        let site =
+            site(r#"names = ["Example.COM", "*.a.de", ".b.de", "www.*", '~^(?<sub>\w+)\.c\.de$', "x.de."]"#);
+        let names: Vec<_> = site.names.iter().map(spelling).collect();
+        assert_eq!(
+            names,
+            ["example.com", "*.a.de", "b.de", "*.b.de", "www.*", r"~^(?<sub>\w+)\.c\.de$", "x.de"]
+        );
+        assert_eq!(site.server_name, "example.com");
+        assert!(matches!(&site.names[1], SiteName::Suffix(suffix) if suffix == ".a.de"));
+        assert!(matches!(&site.names[4], SiteName::Prefix(prefix) if prefix == "www."));
+    }
+
+    #[test]
+    fn what_a_name_captures_is_a_variable_of_its_site() {
+        let site = site("names = ['~^(?<sub>\\w+)\\.c\\.de$']\nheaders = { X-Sub = \"$sub\" }");
+        assert_eq!(site.settings.headers[0].value.as_str(), "$sub");
     }
 }

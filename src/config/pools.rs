@@ -7,7 +7,7 @@ use crate::balance::{Backoff, Keepalive, PolicyKind, Rules};
 use crate::route::Template;
 
 use super::endpoints;
-use super::model::{Pool, Queue, Retry, ServerSpec, Timeouts};
+use super::model::{EndpointSpec, Pool, Queue, Retry, ServerSpec, Timeouts};
 use super::reader::{Node, Table};
 use super::values;
 
@@ -73,7 +73,7 @@ fn read_protocol(pool: &Table<'_>) {
 fn read_servers(pool: &Table<'_>, base: &Path) -> Vec<ServerSpec> {
     let hint = "name at least one server: servers = [\"127.0.0.1:9000\"]";
     let Some(list) = pool.required("servers", hint) else { return Vec::new() };
-    let elements = list.list().unwrap_or_default();
+    let elements = list.list("a list of addresses").unwrap_or_default();
     if elements.is_empty() && list.is_list() {
         list.mistake("the list is empty", hint);
     }
@@ -97,19 +97,15 @@ fn read_server(element: Node<'_>, base: &Path) -> Option<ServerSpec> {
     let table = element.table()?;
     let address = table.required("address", "{ address = \"127.0.0.1:9000\" }").and_then(Node::text);
     let endpoint = address.and_then(|address| endpoints::server(&address, base));
-    let server = ServerSpec {
-        weight: table.get("weight").and_then(read_weight).unwrap_or(1),
-        max_conns: table.get("max_conns").and_then(|most| most.number(1..=1_000_000)),
-        rules: read_rules(&table),
-        backup: table.boolean_or("backup", false),
-        down: table.boolean_or("down", false),
-        ..plain_server(endpoint.unwrap_or(super::model::EndpointSpec::Unix(base.into())))
-    };
+    let weight = table.get("weight").and_then(read_weight).unwrap_or(1);
+    let max_conns = table.get("max_conns").and_then(|most| most.number(1..=1_000_000));
+    let rules = read_rules(&table);
+    let (backup, down) = (table.boolean_or("backup", false), table.boolean_or("down", false));
     table.finish(&["slow_start"]);
-    address.map(|_| server)
+    Some(ServerSpec { endpoint: endpoint?, weight, max_conns, rules, backup, down })
 }
 
-fn plain_server(endpoint: super::model::EndpointSpec) -> ServerSpec {
+fn plain_server(endpoint: EndpointSpec) -> ServerSpec {
     ServerSpec { endpoint, weight: 1, max_conns: None, rules: Rules::DEFAULT, backup: false, down: false }
 }
 
@@ -248,4 +244,113 @@ fn read_timeouts(table: Table<'_>) -> Timeouts {
     };
     table.finish(&[]);
     timeouts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::testing::model;
+
+    const SITE: &str = "[[sites]]\nlisten = [\":80\"]\nroot = \"public\"\n";
+
+    fn pool(lines: &str) -> Pool {
+        model(&format!("{SITE}[pools.php]\n{lines}\n")).pools.remove(0)
+    }
+
+    #[test]
+    fn the_smallest_pool_has_the_documented_defaults() {
+        let pool = pool(r#"servers = ["fpm1:9000", "unix:/run/fpm.sock", "[::1]:9001"]"#);
+        assert_eq!(pool.name, "php");
+        assert_eq!((pool.policy, pool.keepalive), (PolicyKind::LeastConn, Keepalive::AUTO));
+        assert_eq!((pool.queue.size, pool.queue.timeout), (1024, Duration::from_secs(30)));
+        assert_eq!((pool.retry.tries, pool.retry.timeout, pool.retry.non_idempotent), (3, None, false));
+        assert_eq!((pool.timeouts.connect, pool.timeouts.total), (Duration::from_secs(1), None));
+        assert_eq!(pool.resolve, Duration::from_secs(5));
+        let tcp = |host: &str, port| EndpointSpec::Tcp { host: host.to_owned(), port };
+        let endpoints: Vec<_> = pool.servers.iter().map(|server| server.endpoint.clone()).collect();
+        assert_eq!(
+            endpoints,
+            [tcp("fpm1", 9000), EndpointSpec::Unix("/run/fpm.sock".into()), tcp("::1", 9001)]
+        );
+        assert!(pool.servers.iter().all(|server| (server.weight, server.max_conns) == (1, None)));
+        assert!(
+            pool.servers
+                .iter()
+                .all(|server| server.rules == Rules::DEFAULT && !server.backup && !server.down)
+        );
+    }
+
+    #[test]
+    fn every_key_of_a_server_is_heard() {
+        let pool = pool(
+            r#"servers = [
+                { address = "a:1", weight = 4, max_conns = 20, max_fails = 0, fail_timeout = "90s" },
+                { address = "b:1", backup = true },
+                { address = "c:1", down = true },
+            ]"#,
+        );
+        let [a, b, c] = &pool.servers[..] else { panic!("three servers") };
+        assert_eq!((a.weight, a.max_conns, a.rules.max_fails), (4, Some(20), 0));
+        let time = Duration::from_secs(90);
+        assert_eq!((a.rules.window, a.rules.backoff.first, a.rules.backoff.longest), (time, time, time));
+        assert!(b.backup && !b.down && c.down && !c.backup);
+    }
+
+    #[test]
+    fn every_policy_has_its_name() {
+        for (name, kind) in [
+            ("round_robin", PolicyKind::RoundRobin),
+            ("least_conn", PolicyKind::LeastConn),
+            ("random", PolicyKind::Random),
+            ("ip_hash", PolicyKind::IpHash),
+        ] {
+            assert_eq!(pool(&format!("servers = [\"a:1\"]\npolicy = \"{name}\"")).policy, kind);
+        }
+        let hash = pool("servers = [\"a:1\"]\npolicy = \"hash\"\nhash_key = \"$request_uri\"");
+        assert_eq!(hash.policy, PolicyKind::Hash);
+        assert_eq!(hash.hash_key.unwrap().as_str(), "$request_uri");
+    }
+
+    #[test]
+    fn an_operator_overrules_what_auto_would_do() {
+        let keepalive = |table: &str| pool(&format!("servers = [\"a:1\"]\nkeepalive = {table}")).keepalive;
+        let Keepalive::Auto { hold, max_age, max_requests } =
+            keepalive(r#"{ timeout = "2s", max_requests = 9 }"#)
+        else {
+            panic!("auto")
+        };
+        assert_eq!((hold, max_age, max_requests), (Duration::from_secs(2), Duration::from_secs(2), 9));
+        assert_eq!(keepalive("{ mode = \"off\" }"), Keepalive::Off);
+        assert_eq!(
+            keepalive(r#"{ mode = "on", idle = 8, timeout = "1m", max_age = "1h" }"#),
+            Keepalive::On {
+                timeout: Duration::from_secs(60),
+                idle: 8,
+                max_requests: None,
+                max_age: Some(Duration::from_secs(3600)),
+            }
+        );
+    }
+
+    #[test]
+    fn queue_retry_and_timeouts_are_heard() {
+        let pool = pool(
+            "servers = [\"a:1\"]\nresolve = 60\nqueue = { size = 0, timeout = \"1s\" }\n\
+             retry = { tries = 1, timeout = \"2s\", non_idempotent = true }\n\
+             timeouts = { connect = \"100ms\", first_byte = \"5m\", between_reads = 3, total = \"off\" }",
+        );
+        let seconds = Duration::from_secs;
+        assert_eq!(pool.queue, Queue { size: 0, timeout: seconds(1) });
+        assert_eq!(pool.retry, Retry { tries: 1, timeout: Some(seconds(2)), non_idempotent: true });
+        let connect = Duration::from_millis(100);
+        let expected = Timeouts { connect, first_byte: seconds(300), between_reads: seconds(3), total: None };
+        assert_eq!((pool.timeouts, pool.resolve), (expected, seconds(60)));
+    }
+
+    #[test]
+    fn pools_stand_in_the_order_of_the_file() {
+        let text = format!("{SITE}[pools.z]\nservers = [\"a:1\"]\n[pools.a]\nservers = [\"a:1\"]\n");
+        let names: Vec<_> = model(&text).pools.into_iter().map(|pool| pool.name).collect();
+        assert_eq!(names, ["z", "a"]);
+    }
 }

@@ -8,7 +8,8 @@ use toml::de::DeTable;
 
 use crate::route::{Location, PoolId, Template};
 
-use super::reader::{Node, Report, Table};
+use super::reader::Table;
+use super::report::Report;
 use super::routes::{self, Around, SitePool};
 use super::settings;
 
@@ -104,7 +105,7 @@ impl Preset {
         let document = DeTable::parse(&text).ok()?;
         let report = Report::new(&text);
         let root = Table::new(&report, document.get_ref(), 0..0);
-        let site = root.get("sites").and_then(Node::list)?.first().copied()?.table()?;
+        let site = root.get("sites")?.list("a list of tables")?.first().copied()?.table()?;
         let read = look(&site);
         debug_assert_eq!(report.into_found(), [], "{self}: a preset has no mistakes");
         read

@@ -3,91 +3,15 @@
 
 use std::cell::RefCell;
 use std::fmt;
-use std::ops::{Deref, Range, RangeInclusive};
+use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::diagnostic::Diagnostic;
+use super::report::{Hint, Report, nearest};
+use super::text::Text;
 use super::units::{self, NotAUnit};
-
-/// Where mistakes are collected.
-#[derive(Debug)]
-pub(super) struct Report<'a> {
-    text: &'a str,
-    found: RefCell<Vec<Diagnostic>>,
-    /// Lines that could not be read: what is not there may be in them.
-    damaged: Vec<Range<usize>>,
-}
-
-impl<'a> Report<'a> {
-    pub(super) fn new(text: &'a str) -> Self {
-        Self { text, found: RefCell::default(), damaged: Vec::new() }
-    }
-
-    /// From now on only what is certain is reported: nothing in the damaged lines, nothing that they may hold.
-    pub(super) fn damaged(&mut self, lines: Vec<Range<usize>>) {
-        self.damaged = lines;
-    }
-
-    /// The text that all places are in.
-    pub(super) fn text(&self) -> &'a str {
-        self.text
-    }
-
-    /// Records a mistake.
-    pub(super) fn mistake(&self, span: Range<usize>, message: impl fmt::Display, hint: impl Into<Hint>) {
-        if self.damaged.iter().any(|line| line.start <= span.start && span.start <= line.end) {
-            return;
-        }
-        let (message, Hint(hint)) = (message.to_string(), hint.into());
-        self.found.borrow_mut().push(Diagnostic { span: Some(span), message, hint });
-    }
-
-    /// Records that something is not there.
-    pub(super) fn absent(&self, span: Range<usize>, message: impl fmt::Display, hint: impl Into<Hint>) {
-        if self.damaged.is_empty() {
-            self.mistake(span, message, hint);
-        }
-    }
-
-    pub(super) fn into_found(self) -> Vec<Diagnostic> {
-        self.found.into_inner()
-    }
-}
-
-/// The remedy of a mistake, if there is one to tell.
-#[derive(Debug)]
-pub(super) struct Hint(Option<String>);
-
-impl From<&str> for Hint {
-    fn from(hint: &str) -> Self {
-        Self(Some(hint.to_owned()))
-    }
-}
-impl From<String> for Hint {
-    fn from(hint: String) -> Self {
-        Self(Some(hint))
-    }
-}
-impl From<Option<String>> for Hint {
-    fn from(hint: Option<String>) -> Self {
-        Self(hint)
-    }
-}
-
-/// `did you mean X?`, or the whole list when nothing is near.
-pub(super) fn nearest(word: &str, known: &[&str], what: &str) -> Option<String> {
-    let distance = |candidate: &&&str| strsim::damerau_levenshtein(&word.to_lowercase(), candidate);
-    let near =
-        known.iter().filter(|candidate| distance(candidate) <= 1 + candidate.len() / 4).min_by_key(distance);
-    match near {
-        Some(near) => Some(format!("did you mean '{near}'?")),
-        None if known.is_empty() => None,
-        None => Some(format!("{what}: {}", known.join(", "))),
-    }
-}
 
 /// One table of the text. [`Table::finish`] must be called, or unknown keys go unseen.
 #[derive(Debug)]
@@ -107,7 +31,10 @@ impl<'a> Table<'a> {
 
     /// The value of a key, if it is there.
     pub(super) fn get(&self, key: &'static str) -> Option<Node<'a>> {
-        self.asked.borrow_mut().push(key);
+        let mut asked = self.asked.borrow_mut();
+        if !asked.contains(&key) {
+            asked.push(key);
+        }
         let (name, value) = self.entries.get_key_value(key)?;
         Some(Node { report: self.report, name, value })
     }
@@ -203,7 +130,7 @@ impl<'a> Node<'a> {
 
     fn expected<T>(&self, what: &str) -> Option<T> {
         let hint = match (self.value.get_ref(), what) {
-            (DeValue::String(_), "a list" | "a list of strings") => {
+            (DeValue::String(_), "a list of strings" | "a list of addresses") => {
                 Some("put it in brackets: [\"…\"]".to_owned())
             }
             _ => None,
@@ -327,12 +254,8 @@ impl<'a> Node<'a> {
         None
     }
 
-    /// The elements of a list; each keeps the list's key.
-    pub(super) fn list(self) -> Option<Vec<Node<'a>>> {
-        self.list_of("a list")
-    }
-
-    fn list_of(self, what: &str) -> Option<Vec<Node<'a>>> {
+    /// The elements of a list; each keeps the list's key. `what` is the kind of list: "a list of tables".
+    pub(super) fn list(self, what: &str) -> Option<Vec<Node<'a>>> {
         match self.value.get_ref() {
             DeValue::Array(values) => Some(values.iter().map(|value| Node { value, ..self }).collect()),
             _ => self.expected(what),
@@ -341,7 +264,7 @@ impl<'a> Node<'a> {
 
     /// A list of strings; what is not a string in it is reported and left out.
     pub(super) fn texts(self) -> Option<Vec<Text<'a>>> {
-        let elements = self.list_of("a list of strings")?;
+        let elements = self.list("a list of strings")?;
         Some(elements.into_iter().filter_map(Node::text).collect())
     }
 
@@ -367,103 +290,15 @@ impl<'a> Node<'a> {
     }
 
     /// As it stands in the file.
-    fn source(&self) -> &'a str {
-        self.report.text.get(self.span()).unwrap_or_default()
+    pub(super) fn source(&self) -> &'a str {
+        self.report.text().get(self.span()).unwrap_or_default()
     }
-}
-
-/// A string that knows where in the file each of its bytes stands.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Text<'a> {
-    pub(super) node: Node<'a>,
-    pub(super) value: &'a str,
-}
-
-impl Deref for Text<'_> {
-    type Target = str;
-    fn deref(&self) -> &str {
-        self.value
-    }
-}
-
-impl Text<'_> {
-    pub(super) fn mistake(&self, message: impl fmt::Display, hint: impl Into<Hint>) {
-        self.node.mistake(message, hint);
-    }
-
-    /// A mistake in a part of the string: the caret stands under that part.
-    pub(super) fn mistake_in(&self, part: Range<usize>, message: impl fmt::Display, hint: impl Into<Hint>) {
-        let span = self.place_of(part).unwrap_or_else(|| self.node.span());
-        self.node.report.mistake(span, format_args!("{}: {message}", self.node.key()), hint);
-    }
-
-    /// Where a part of the value stands in the file: escapes make the two differ.
-    fn place_of(&self, part: Range<usize>) -> Option<Range<usize>> {
-        let span = self.node.span();
-        let source = self.node.source();
-        let quote = source.chars().next().filter(|quote| matches!(quote, '"' | '\''))?;
-        let triple: String = std::iter::repeat_n(quote, 3).collect();
-        let multi_line = source.starts_with(&triple) && source.len() >= 6;
-        let opening = match multi_line {
-            true => 3 + source.get(3..).map_or(0, leading_newline),
-            false => 1,
-        };
-        let start = skip(source.get(opening..)?, part.start, quote == '"')?;
-        let end = skip(source.get(opening..)?, part.end, quote == '"')?;
-        Some(span.start + opening + start..span.start + opening + end)
-    }
-}
-
-/// A newline right after the opening quotes is not part of the value.
-fn leading_newline(text: &str) -> usize {
-    match text.as_bytes() {
-        [b'\r', b'\n', ..] => 2,
-        [b'\n', ..] => 1,
-        _ => 0,
-    }
-}
-
-/// How many bytes of source make the first `wanted` bytes of the value.
-fn skip(source: &str, wanted: usize, escapes: bool) -> Option<usize> {
-    let mut made = 0;
-    let mut rest = source;
-    while made < wanted {
-        let next = rest.chars().next()?;
-        let (taken, gives) = match rest.as_bytes() {
-            [b'\\', kind, ..] if escapes => escape(rest, *kind)?,
-            _ => (next.len_utf8(), next.len_utf8()),
-        };
-        made += gives;
-        rest = rest.get(taken..)?;
-    }
-    Some(source.len() - rest.len())
-}
-
-/// Length of an escape in the source, and of what it stands for.
-fn escape(source: &str, kind: u8) -> Option<(usize, usize)> {
-    let digits = match kind {
-        b'x' => 2,
-        b'u' => 4,
-        b'U' => 8,
-        b'b' | b't' | b'n' | b'f' | b'r' | b'e' | b'"' | b'\\' => return Some((2, 1)),
-        _ => return None,
-    };
-    let code = u32::from_str_radix(source.get(2..2 + digits)?, 16).ok()?;
-    Some((2 + digits, char::from_u32(code)?.len_utf8()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Runs `look` over a text's root table, and gives back the messages with the marked source.
-    fn mistakes(text: &str, look: impl Fn(Table<'_>)) -> Vec<(String, String, Option<String>)> {
-        let document = DeTable::parse(text).unwrap();
-        let report = Report::new(text);
-        look(Table::new(&report, document.get_ref(), 0..0));
-        let shown = |d: Diagnostic| (d.message, text[d.span.unwrap()].to_owned(), d.hint);
-        report.into_found().into_iter().map(shown).collect()
-    }
+    use crate::config::testing::mistakes;
 
     #[test]
     fn a_wrong_type_names_what_was_expected_and_what_was_found() {
@@ -511,35 +346,6 @@ mod tests {
                 ("not supported yet: discover", "remove it, or wait for a later version"),
             ]
         );
-    }
-
-    #[test]
-    fn a_part_of_a_string_is_found_behind_escapes() {
-        for text in [
-            r#"a = "\\x\"\u00fcü$b""#,
-            "a = '\\x\"üü$b'",
-            "a = \"\"\"\n\\\\x\\\"\\u00fcü$b\"\"\"",
-            "a = '''\r\n\\x\"üü$b'''",
-        ] {
-            let found = mistakes(text, |table| {
-                let value = table.get("a").unwrap().text().unwrap();
-                let at = value.find("$b").unwrap();
-                value.mistake_in(at..at + 2, "here", None);
-                table.finish(&[]);
-            });
-            assert_eq!(found[0].1, "$b", "{text}");
-        }
-    }
-
-    #[test]
-    fn a_line_that_could_not_be_read_makes_no_second_mistake_and_no_missing_key() {
-        let mut report = Report::new("a = \nb = 1");
-        report.damaged(Vec::from([0..4]));
-        report.mistake(2..3, "in the damaged line", None);
-        report.absent(5..6, "something is missing", None);
-        report.mistake(5..6, "certain", None);
-        let found: Vec<_> = report.into_found().into_iter().map(|mistake| mistake.message).collect();
-        assert_eq!(found, ["certain"]);
     }
 
     #[test]

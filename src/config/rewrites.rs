@@ -2,26 +2,32 @@
 
 use crate::route::{Flag, Return, ReturnBody, Rewrite, Rule, Template};
 
-use super::reader::{Node, Table, Text};
+use super::reader::{Node, Table};
+use super::text::Text;
 use super::values;
+
+const EXAMPLE: &str = "rewrite = { from = '^/(.*)$', to = '/index.php/$1', flag = \"last\" }";
 
 /// Reads `rewrite`: a list of tables, or a single one. Adds the names that its regexes capture.
 pub(super) fn read(table: &Table<'_>, known: &mut Vec<String>) -> Vec<Rule> {
     let Some(node) = table.get("rewrite") else { return Vec::new() };
+    if let Some(text) = node.as_text() {
+        text.mistake("expected a table or a list of tables, found a string", EXAMPLE);
+        return Vec::new();
+    }
     let tables = match node.is_table() {
         true => vec![node],
-        false => node.list().unwrap_or_default(),
+        false => node.list("a list of tables").unwrap_or_default(),
     };
     tables.into_iter().filter_map(|entry| read_one(entry.table()?, known)).map(Rule::Rewrite).collect()
 }
 
 fn read_one(table: Table<'_>, known: &mut Vec<String>) -> Option<Rewrite> {
-    let hint = "rewrite = { from = '^/(.*)$', to = '/index.php/$1', flag = \"last\" }";
-    let from = table.required("from", hint).and_then(Node::text);
+    let from = table.required("from", EXAMPLE).and_then(Node::text);
     let from = from.and_then(|text| values::regex(&text, 0..text.len(), false));
     let names = from.iter().flat_map(|regex| regex.capture_names().flatten());
     known.extend(names.map(ToOwned::to_owned));
-    let written = table.required("to", hint).and_then(Node::text);
+    let written = table.required("to", EXAMPLE).and_then(Node::text);
     let to = written.and_then(|text| values::template(&text, known));
     if let (Some(regex), Some(text)) = (&from, &written) {
         check_groups(text, regex.captures_len() - 1);
@@ -53,7 +59,7 @@ fn check_groups(to: &Text<'_>, groups: usize) {
     for (at, _) in value.match_indices('$') {
         let Some(digit) = value[at + 1..].chars().next().and_then(|c| c.to_digit(10)) else { continue };
         if digit as usize > groups && digit > 0 {
-            let hint = format!("`from` has {groups} groups in parentheses");
+            let hint = format!("groups in parentheses that `from` has: {groups}");
             to.mistake_in(at..at + 2, format_args!("${digit} is always empty"), hint);
         }
     }
@@ -110,4 +116,66 @@ fn read_status(status: Node<'_>, url: Option<Node<'_>>, whole: Node<'_>) -> Opti
         _ => {}
     }
     Some(code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::testing::site;
+
+    fn rules(lines: &str) -> Vec<Rule> {
+        site(&format!("[[sites.routes]]\nmatch = \"/\"\n{lines}")).locations[0].rules.clone()
+    }
+
+    #[test]
+    fn rewrites_stand_in_order_and_a_single_one_needs_no_list() {
+        let flags = |lines: &str| {
+            let flag = |rule: &Rule| match rule {
+                Rule::Rewrite(rewrite) => (rewrite.flag, rewrite.unless_file),
+                other => panic!("{other:?}"),
+            };
+            rules(lines).iter().map(flag).collect::<Vec<_>>()
+        };
+        let list = r#"rewrite = [
+            { from = '^/a', to = "/b" },
+            { from = '^/(?<n>b)', to = "/c?n=$n", flag = "last", unless_file = true },
+            { from = '^/c', to = "/d", flag = "break" },
+            { from = '^/d', to = "/e", flag = "redirect" },
+            { from = '^/e', to = "/f", flag = "permanent" },
+            { from = '^/(.*)$', to = "https://$host/$1" },
+        ]"#;
+        let expected = [
+            (Flag::Next, false),
+            (Flag::Last, true),
+            (Flag::Break, false),
+            (Flag::Redirect, false),
+            (Flag::Permanent, false),
+            (Flag::Redirect, false),
+        ];
+        assert_eq!(flags(list), expected);
+        assert_eq!(flags(r#"rewrite = { from = '^/a', to = "/b" }"#), [(Flag::Next, false)]);
+    }
+
+    #[test]
+    fn a_return_comes_last_and_carries_a_url_or_a_text_or_nothing() {
+        let answer = |table: &str| match rules(&format!("return = {table}")).pop() {
+            Some(Rule::Return(answer)) => answer,
+            other => panic!("{other:?}"),
+        };
+        for (table, status) in [
+            ("{ status = 404 }", 404),
+            ("{ status = 444 }", 444),
+            ("{ url = \"/new\" }", 302),
+            ("{ status = 301, url = \"https://$host$request_uri\" }", 301),
+            ("{ status = 200, body = \"ok\" }", 200),
+        ] {
+            let answer = answer(table);
+            assert_eq!(answer.status, status, "{table}");
+            match answer.body {
+                ReturnBody::None => assert!(!table.contains("url") && !table.contains("body")),
+                ReturnBody::Url(_) => assert!(table.contains("url")),
+                ReturnBody::Text(_) => assert!(table.contains("body")),
+            }
+        }
+    }
 }

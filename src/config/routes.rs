@@ -9,7 +9,9 @@ use crate::route::{
 
 use super::diagnostic::line_and_column;
 use super::model::Pool;
-use super::reader::{Node, Table, Text, nearest};
+use super::reader::{Node, Table};
+use super::report::nearest;
+use super::text::Text;
 use super::{rewrites, settings, values};
 
 /// Keys of the contract that no room behind this one can do yet.
@@ -66,10 +68,9 @@ pub(super) struct Routes<'a> {
 pub(super) fn read<'a>(list: Node<'a>, around: &Around<'_>) -> Routes<'a> {
     let mut routes = Routes::default();
     let mut seen: Vec<Text<'_>> = Vec::new();
-    for element in list.list().unwrap_or_default() {
+    for element in list.list("a list of tables").unwrap_or_default() {
         let Some(table) = element.table() else { continue };
-        let Some((written, location)) = read_route(&table, around, &mut routes) else { continue };
-        table.finish(&PLANNED);
+        let Some((written, location)) = read_route(table, around, &mut routes) else { continue };
         match routes.locations.iter().position(|other| same_match(other, &location)) {
             Some(first) => report_duplicate(&written, &seen[first]),
             None => {
@@ -111,34 +112,35 @@ fn report_duplicate(text: &Text<'_>, first: &Text<'_>) {
     text.mistake(message, "this one would never be reached: merge the two");
 }
 
+/// All of a route is read, also when its match is wrong: every mistake counts.
 fn read_route<'a>(
-    table: &Table<'a>,
+    table: Table<'a>,
     around: &Around<'_>,
     routes: &mut Routes<'a>,
 ) -> Option<(Text<'a>, Location)> {
     let hint = "match = \"/path\", \"= /path\", \"^~ /path\", \"~ regex\", \"~* regex\" or \"@name\"";
-    let written = table.required("match", hint).and_then(Node::text);
-    let matched = written.and_then(|text| read_match(&text));
+    let text = table.required("match", hint).and_then(Node::text);
+    let matched = text.and_then(|text| read_match(&text));
+    let matches = matched.as_ref().map(|(_, matches)| matches);
     let mut known = around.known.to_vec();
-    known.extend(matched.iter().flat_map(|(_, matches)| group_names(matches)));
+    known.extend(matches.into_iter().flat_map(group_names));
 
-    let mut rules = rewrites::read(table, &mut known);
-    let answer = rewrites::read_return(table, &known);
-    let settings = read_settings(table, around, matched.as_ref().map(|(_, matches)| matches), &known);
-    let try_files = read_try_files(table, &known, routes);
-    let handler = read_handler(table, around, &known);
-    if answer.is_some() {
-        refuse_unreachable(table);
+    let mut rules = rewrites::read(&table, &mut known);
+    let answer = rewrites::read_return(&table, &known);
+    let settings = read_settings(&table, around, matches, &known);
+    let try_files = read_try_files(&table, &known, routes);
+    let handler = read_handler(&table, around, &known);
+    if table.get("return").is_some() {
+        refuse_unreachable(&table);
+    } else {
+        routes.need_root |= table.get("root").is_none() && table.get("alias").is_none();
     }
-    let own_root = table.get("root").is_some() || table.get("alias").is_some();
-    routes.need_root |= answer.is_none() && !own_root;
+    table.finish(&PLANNED);
+
     rules.extend(answer.map(Rule::Return));
-    let Some((written_as, matches)) = matched else {
-        // The rest of the route was read for its mistakes.
-        return None;
-    };
+    let (written, matches) = matched?;
     let location = Location {
-        written: written_as,
+        written,
         matches,
         rules,
         try_files,
@@ -146,7 +148,7 @@ fn read_route<'a>(
         settings: Arc::new(settings),
         nested: Vec::new(),
     };
-    Some((written?, location))
+    Some((text?, location))
 }
 
 /// nginx runs `return` before it looks for a file or a backend.
@@ -180,7 +182,7 @@ fn read_match(text: &Text<'_>) -> Option<(String, Match)> {
     let written = [modifier, if modifier.is_empty() { "" } else { " " }, pattern].concat();
     let matches = match modifier {
         "~" | "~*" if pattern.is_empty() => {
-            text.mistake("the regex is missing", "\"~ \\\\.php$\"");
+            text.mistake("the regex is missing", r"'~ \.php$'");
             return None;
         }
         "~" | "~*" => Match::Regex(values::regex(text, at, modifier == "~*")?),
@@ -248,7 +250,7 @@ fn read_alias(
     if !around.remote
         && let Err(error) = path.metadata()
     {
-        alias.mistake(format_args!("{}: {}", path.display(), values::reason(&error)), "it must exist");
+        alias.mistake(format_args!("{} {}", path.display(), values::reason(&error)), "it must exist");
     }
     if alias.ends_with('/') {
         path.push("");
@@ -380,4 +382,115 @@ fn read_split(text: &Text<'_>) -> Option<regex::bytes::Regex> {
         text.mistake("needs two groups: the script, and what follows it", r"'^(.+?\.php)(/.*)?$'");
     }
     Some(regex)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::testing::{model, site};
+
+    fn route(lines: &str) -> Location {
+        site(&format!("[[sites.routes]]\n{lines}")).locations.remove(0)
+    }
+
+    fn fastcgi(location: &Location) -> &FastCgi {
+        let Handler::FastCgi(fastcgi) = &location.handler else { panic!("{location:?}") };
+        fastcgi
+    }
+
+    #[test]
+    fn every_kind_of_match_and_how_it_is_written() {
+        for (written, shown) in [
+            ("= /a", "= /a"),
+            ("=/a", "= /a"),
+            ("/a b", "/a b"),
+            ("^~  /a/", "^~ /a/"),
+            (r"~ \.php$", r"~ \.php$"),
+            (r"~*\.PHP$", r"~* \.PHP$"),
+            ("@name", "@name"),
+        ] {
+            let location = route(&format!("match = '{written}'"));
+            assert_eq!(location.written, shown);
+            let fits = match &location.matches {
+                Match::Exact(path) => path == b"/a",
+                Match::Prefix { path, stops_regex: true } => path == b"/a/",
+                Match::Prefix { path, stops_regex: false } => path == b"/a b",
+                Match::Regex(regex) => {
+                    regex.is_match(b"/x.php") == !shown.contains('*') || regex.is_match(b"/x.pHP")
+                }
+                Match::Named(name) => name == "@name",
+            };
+            assert!(fits, "{location:?}");
+        }
+    }
+
+    #[test]
+    fn try_files_ends_in_a_uri_a_status_or_a_name() {
+        let last = |list: &str| {
+            let text = format!("match = \"/\"\ntry_files = {list}\n[[sites.routes]]\nmatch = \"@app\"");
+            let try_files = route(&text).try_files.unwrap();
+            (try_files.steps.len(), try_files.last)
+        };
+        assert!(matches!(last(r#"["$uri", "$uri/", "/index.php$is_args$args"]"#), (2, TryLast::Uri(_))));
+        assert!(matches!(last(r#"["$uri", "=404"]"#), (1, TryLast::Code(404))));
+        assert!(matches!(last(r#"["$uri", "@app"]"#), (1, TryLast::Named(name)) if name == "@app"));
+    }
+
+    #[test]
+    fn a_script_is_found_on_disk_or_as_the_route_says() {
+        let source =
+            |lines: &str| fastcgi(&route(&format!("match = \"/\"\nfastcgi = true\n{lines}"))).script.clone();
+        assert!(matches!(source(""), ScriptSource::OnDisk));
+        assert!(matches!(source("script = \"/index.php\""), ScriptSource::Named(_)));
+        assert!(matches!(source(r"split_path_info = '^(.+?\.php)(/.*)?$'"), ScriptSource::Split(_)));
+    }
+
+    #[test]
+    fn fastcgi_names_a_pool_or_takes_the_site_s() {
+        let text = |fastcgi: &str| {
+            format!(
+                "[pools.b]\nservers = [\"b:1\"]\n[pools.a]\nservers = [\"a:1\"]\n[[sites]]\nlisten = [\":80\"]\n\
+                 root = \"public\"\npool = \"b\"\n[[sites.routes]]\nmatch = \"/\"\nfastcgi = {fastcgi}\n"
+            )
+        };
+        let pool = |written: &str| fastcgi(&model(&text(written)).sites[0].locations[0]).pool;
+        assert_eq!(pool("true"), PoolId(0));
+        assert_eq!(pool("\"a\""), PoolId(1));
+    }
+
+    #[test]
+    fn params_of_a_route_are_over_its_site_s_and_those_over_its_pool_s() {
+        let text = "[pools.php]\nservers = [\"a:1\"]\nparams = { A = \"pool\", B = \"pool\", C = \"pool\" }\n\
+                    [[sites]]\nlisten = [\":80\"]\nroot = \"public\"\nparams = { B = \"site\", C = \"site\" }\n\
+                    [[sites.routes]]\nmatch = \"/\"\nfastcgi = true\nparams = { C = \"$uri\", Z = \"route\" }\n";
+        let model = model(text);
+        let params: Vec<_> = fastcgi(&model.sites[0].locations[0])
+            .params
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        assert_eq!(params, [("A", "pool"), ("B", "site"), ("C", "$uri"), ("Z", "route")]);
+    }
+
+    #[test]
+    fn a_route_s_own_settings_and_an_alias_that_keeps_its_slash() {
+        let location = route(
+            "match = \"/a/\"\ninternal = true\nalias = \"public/\"\n\
+             timeouts = { first_byte = \"5m\", between_reads = \"1s\" }",
+        );
+        let settings = &location.settings;
+        assert!(settings.internal);
+        assert!(settings.alias.as_ref().unwrap().to_str().unwrap().ends_with("/public/"));
+        assert_eq!(settings.first_byte_timeout.unwrap().as_secs(), 300);
+        assert_eq!(settings.between_reads_timeout.unwrap().as_secs(), 1);
+    }
+
+    #[test]
+    fn a_group_s_name_is_a_variable_of_its_route() {
+        let location = route(
+            "match = '~ ^/(?<lang>de|fr)/'\nheaders = { Content-Language = \"$lang\" }\nfastcgi = true\nparams = { L = \"$lang\" }",
+        );
+        assert_eq!(location.settings.headers[0].value.as_str(), "$lang");
+        assert_eq!(fastcgi(&location).params[0].1.as_str(), "$lang");
+    }
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 
 use super::model::{AccessLog, LogFormat, LogTarget, Server};
-use super::reader::{Node, Table, Text};
+use super::reader::{Node, Table};
+use super::text::Text;
 use super::values;
 
 const SHUTDOWN: Duration = Duration::from_secs(30);
@@ -87,4 +88,55 @@ fn read_filter(text: &Text<'_>) -> Option<String> {
         return None;
     }
     Some(text.value.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::testing::{model_in, project};
+
+    const SITE: &str = "[[sites]]\nlisten = [\":80\"]\nroot = \"public\"\n";
+
+    #[test]
+    fn a_server_without_a_word_has_the_documented_defaults() {
+        let project = project();
+        let server = model_in(project.path(), SITE).server;
+        assert_eq!((server.threads, server.shutdown_timeout), (None, Duration::from_secs(30)));
+        assert_eq!((server.access_log, &*server.log, server.pid_file), (OFF, "info", None));
+    }
+
+    #[test]
+    fn every_spelling_of_the_access_log() {
+        let project = project();
+        let file = LogTarget::File(project.path().join("a.log"));
+        for (written, to, format) in [
+            ("\"off\"", LogTarget::Off, LogFormat::Combined),
+            ("\"stdout\"", LogTarget::Stdout, LogFormat::Combined),
+            ("\"a.log\"", file.clone(), LogFormat::Combined),
+            ("{ path = \"a.log\", format = \"json\" }", file.clone(), LogFormat::Json),
+            ("{ path = \"stdout\", format = \"logfmt\" }", LogTarget::Stdout, LogFormat::Logfmt),
+            ("{ path = \"stdout\", format = \"short\" }", LogTarget::Stdout, LogFormat::Short),
+            ("{ path = \"a.log\", format = \"combined\" }", file, LogFormat::Combined),
+        ] {
+            let text = format!("[server]\naccess_log = {written}\n{SITE}");
+            assert_eq!(
+                model_in(project.path(), &text).server.access_log,
+                AccessLog { to, format },
+                "{written}"
+            );
+        }
+    }
+
+    #[test]
+    fn paths_are_relative_to_the_folder_of_the_file() {
+        let project = project();
+        let text = format!(
+            "[server]\nthreads = 2\nshutdown_timeout = \"1m\"\nlog = \"info,cornac=debug\"\ntemp_dir = \"public/../public\"\n\
+             pid_file = \"public/c.pid\"\n{SITE}"
+        );
+        let server = model_in(project.path(), &text).server;
+        assert_eq!((server.threads, server.shutdown_timeout), (Some(2), Duration::from_secs(60)));
+        assert_eq!(server.temp_dir, project.path().canonicalize().unwrap().join("public"));
+        assert_eq!(server.pid_file, Some(project.path().join("public/c.pid")));
+    }
 }

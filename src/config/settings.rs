@@ -4,7 +4,8 @@ use std::path::Path;
 
 use crate::route::{Expires, HeaderRule, Settings, Template};
 
-use super::reader::{Node, Table, Text};
+use super::reader::{Node, Table};
+use super::text::Text;
 use super::values;
 
 /// nginx's default index is `index.html` alone; a preset names its own.
@@ -148,4 +149,110 @@ pub(super) fn no_variables(text: &Text<'_>) -> Option<()> {
     let Some(at) = text.find('$') else { return Some(()) };
     text.mistake_in(at..at + 1, format_args!("not supported yet: variables in {}", text.node.key()), None);
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::testing::{model_in, project, site};
+    use crate::route::{Expires, Location, Who};
+    use std::path::Path;
+
+    fn route(site_lines: &str, lines: &str) -> Location {
+        site(&format!("{site_lines}\n[[sites.routes]]\nmatch = \"/\"\n{lines}")).locations.remove(0)
+    }
+
+    #[test]
+    fn a_site_without_a_word_has_the_documented_defaults() {
+        let settings = site("").settings;
+        assert_eq!(settings.max_body, 64 << 20);
+        assert_eq!(settings.script_extensions, [".php"]);
+        assert_eq!((settings.charset.as_str(), settings.expires), ("utf-8", None));
+        assert!(settings.buffering && !settings.serve_source && !settings.internal);
+        assert_eq!(settings.root, settings.backend_root);
+    }
+
+    #[test]
+    fn a_route_has_from_its_site_what_it_does_not_say() {
+        let lines = "max_body = \"1m\"\nindex = [\"a.html\"]\ndeny = [\"all\"]\ncharset = \"off\"";
+        let inherited = route(lines, "").settings;
+        assert_eq!(
+            (inherited.max_body, inherited.index[0].as_str(), inherited.charset.as_str()),
+            (1 << 20, "a.html", "")
+        );
+        assert_eq!(inherited.access[0].who, Who::All);
+        let own = route(
+            lines,
+            "max_body = 0\nindex = []\nallow = [\"all\"]\nbuffering = false\nserve_source = true",
+        )
+        .settings;
+        assert_eq!((own.max_body, own.index.len(), own.buffering, own.serve_source), (0, 0, false, true));
+        assert_eq!((own.access.len(), own.access[0].allow), (1, true));
+    }
+
+    #[test]
+    fn allow_and_deny_hold_in_the_order_of_the_file() {
+        let rules =
+            |lines: &str| route("", lines).settings.access.iter().map(|rule| rule.allow).collect::<Vec<_>>();
+        assert_eq!(rules("allow = [\"10.0.0.0/8\", \"::1\"]\ndeny = [\"all\"]"), [true, true, false]);
+        assert_eq!(rules("deny = [\"10.0.0.1\"]\nallow = [\"all\"]"), [false, true]);
+    }
+
+    #[test]
+    fn a_header_that_is_set_again_replaces_the_inherited_one_and_leaves_the_others() {
+        let site_lines = "headers = { X-A = \"site\", X-B = \"site\" }";
+        let headers = route(site_lines, "headers = { \"!x-a\" = \"route\" }").settings.headers.clone();
+        let shown: Vec<_> =
+            headers.iter().map(|rule| (rule.name.as_str(), rule.value.as_str(), rule.replace)).collect();
+        assert_eq!(shown, [("x-b", "site", false), ("x-a", "route", true)]);
+    }
+
+    #[test]
+    fn expires_as_nginx_writes_it() {
+        for (written, expires) in [
+            ("\"off\"", None),
+            ("\"epoch\"", Some(Expires::Epoch)),
+            ("\"max\"", Some(Expires::Max)),
+            ("\"30d\"", Some(Expires::Seconds(2_592_000))),
+            ("\"+1h\"", Some(Expires::Seconds(3600))),
+            ("\"-1\"", Some(Expires::Seconds(-1))),
+            ("-1", Some(Expires::Seconds(-1))),
+        ] {
+            assert_eq!(
+                route("expires = \"1s\"", &format!("expires = {written}")).settings.expires,
+                expires,
+                "{written}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_root_below_the_site_s_has_the_same_place_for_php_fpm() {
+        let project = project();
+        let text = |root: &str| {
+            format!(
+                "[[sites]]\nlisten = [\":80\"]\nroot = \"public\"\nbackend_root = \"/app/\"\n\
+                 [[sites.routes]]\nmatch = \"/\"\n{root}\n"
+            )
+        };
+        let settings =
+            |root: &str| model_in(project.path(), &text(root)).sites[0].locations[0].settings.clone();
+        assert_eq!(settings("").backend_root, Path::new("/app"));
+        let below = settings("root = \"public/sub\"");
+        assert_eq!(
+            (&*below.root, &*below.backend_root),
+            (&*project.path().join("public/sub"), Path::new("/app/sub"))
+        );
+        let beside = settings("root = \".\"");
+        assert_eq!((&*beside.root, &*beside.backend_root), (project.path(), project.path()));
+        assert_eq!(settings("root = \".\"\nbackend_root = \"/other\"").backend_root, Path::new("/other"));
+    }
+
+    #[test]
+    fn a_remote_site_need_not_have_its_files_here() {
+        let text = "[pools.php]\nservers = [\"a:1\"]\n[[sites]]\nlisten = [\":80\"]\nscripts = \"remote\"\n\
+                    backend_root = \"/var/www/html\"\npreset = \"laravel\"\n";
+        let site = model_in(Path::new("/etc/cornac"), text).sites.remove(0);
+        assert_eq!(site.settings.root, Path::new("/var/www/html"));
+        assert_eq!(site.settings.backend_root, Path::new("/var/www/html"));
+    }
 }

@@ -9,8 +9,9 @@ use crate::route::{Location, PoolId, Settings, Template};
 use super::model::{Listen, Pool, Site, SiteName};
 use super::names::{self, Claim};
 use super::presets::Preset;
-use super::reader::{Node, Table, Text};
+use super::reader::{Node, Table};
 use super::routes::{self, Around, SitePool};
+use super::text::Text;
 use super::{endpoints, settings, values};
 
 /// Keys of the contract that no room behind this one can do yet.
@@ -40,7 +41,7 @@ pub(super) fn read(root: &Table<'_>, pools: &[Pool], base: &Path) -> Vec<Site> {
             list.mistake_at_key("expected [[sites]], found [sites]", "sites are a list: write [[sites]]");
             Vec::new()
         }
-        false => list.list().unwrap_or_default(),
+        false => list.list("a list of tables").unwrap_or_default(),
     };
     if elements.is_empty() && list.is_list() {
         list.mistake("the list is empty", hint);
@@ -111,7 +112,7 @@ fn read_locations(table: &Table<'_>, preset: Option<Preset>, around: &Around<'_>
 fn read_listen(table: &Table<'_>, base: &Path) -> Vec<(Listen, Range<usize>)> {
     let hint = "listen = [\"0.0.0.0:8080\"]";
     let Some(list) = table.required("listen", hint) else { return Vec::new() };
-    let elements = list.list().unwrap_or_default();
+    let elements = list.list("a list of addresses").unwrap_or_default();
     if elements.is_empty() && list.is_list() {
         list.mistake("the list is empty", hint);
     }
@@ -205,4 +206,79 @@ fn read_extension(text: &Text<'_>) -> Option<String> {
         return None;
     }
     Some(text.value.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::config::testing::{mistakes_in, model, project, site};
+
+    #[test]
+    fn a_site_s_own_routes_come_before_its_preset_s_and_replace_those_that_match_the_same() {
+        let written =
+            |site: &Site| site.locations.iter().map(|location| location.written.clone()).collect::<Vec<_>>();
+        let preset = written(&site("preset = \"laravel\""));
+        let both = site(
+            "preset = \"laravel\"\n[[sites.routes]]\nmatch = \"/api/\"\n[[sites.routes]]\nmatch = \"/\"\nfastcgi = true",
+        );
+        let mut expected = vec!["/api/".to_owned(), "/".to_owned()];
+        expected.extend(preset.into_iter().filter(|match_| match_ != "/"));
+        assert_eq!(written(&both), expected);
+        assert_eq!(both.preset, Some(Preset::Laravel));
+    }
+
+    #[test]
+    fn the_index_is_the_site_s_or_its_preset_s_or_nginx_s() {
+        let index = |lines: &str| {
+            let settings = site(lines).settings;
+            settings.index.iter().map(|name| name.as_str().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(index(""), ["index.html"]);
+        assert_eq!(index("preset = \"thinkphp\""), ["index.php", "index.html"]);
+        assert_eq!(index("preset = \"thinkphp\"\nindex = [\"home.php\"]"), ["home.php"]);
+    }
+
+    #[test]
+    fn a_site_that_only_answers_needs_no_root_and_no_pool() {
+        let text = "[[sites]]\nlisten = [\":80\"]\n[[sites.routes]]\nmatch = \"/\"\nreturn = { status = 301, url = \"/x\" }\n";
+        let site = model(text).sites.remove(0);
+        assert_eq!((site.settings.root.to_str(), site.pool), (Some(NOWHERE), None));
+    }
+
+    #[test]
+    fn what_is_switched_off_is_what_there_is() {
+        assert!(site("compression = false").names.is_empty());
+    }
+
+    #[test]
+    fn a_root_that_is_a_link_stays_as_it_is_written() {
+        let project = project();
+        std::os::unix::fs::symlink(project.path().join("public"), project.path().join("current")).unwrap();
+        let text = "[[sites]]\nlisten = [\":80\"]\nroot = \"./current/\"\n";
+        let site = crate::config::testing::model_in(project.path(), text).sites.remove(0);
+        assert_eq!(site.settings.root, project.path().join("current"));
+    }
+
+    #[test]
+    fn every_example_in_the_repository_is_right() {
+        let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
+        let mut seen = 0;
+        for entry in fs::read_dir(&examples).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_none_or(|extension| extension != "toml") {
+                continue;
+            }
+            // What an example says about another machine's folders cannot be true here.
+            let elsewhere =
+                |mistake: &String| mistake.contains(": root: /srv/") && mistake.contains("does not exist");
+            let text = fs::read_to_string(&path).unwrap();
+            let mistakes: Vec<_> =
+                mistakes_in(&examples, &text).into_iter().filter(|one| !elsewhere(one)).collect();
+            assert!(mistakes.is_empty(), "{}: {mistakes:#?}", path.display());
+            seen += 1;
+        }
+        assert!(seen > 0, "examples were seen");
+    }
 }

@@ -6,7 +6,7 @@ use std::ops::Range;
 use toml::de::{DeTable, Error};
 
 use super::diagnostic::line_around;
-use super::reader::Report;
+use super::report::Report;
 
 /// What can be read of a text.
 pub(super) enum Document<'a> {

@@ -8,8 +8,9 @@ use regex::bytes::Regex;
 
 use crate::route::{AccessRule, HeaderRule, Template, Who};
 
-use super::reader::{Node, Table, Text};
+use super::reader::{Node, Table};
 use super::regexes::{self, BadPattern};
+use super::text::Text;
 
 /// Text with `$variables`; `known` are the names that regexes around it capture.
 pub(super) fn template(text: &Text<'_>, known: &[String]) -> Option<Template> {
@@ -147,18 +148,18 @@ pub(super) fn existing_folder(text: &Text<'_>, base: &Path, hint: &str) -> PathB
     match folder.metadata() {
         Ok(found) if found.is_dir() => {}
         Ok(_) => text.mistake(format_args!("{} is not a folder", folder.display()), hint),
-        Err(error) => text.mistake(format_args!("{}: {}", folder.display(), reason(&error)), hint),
+        Err(error) => text.mistake(format_args!("{} {}", folder.display(), reason(&error)), hint),
     }
     folder
 }
 
-/// A system's error without its number.
+/// A system's error as the end of a sentence about a path.
 pub(super) fn reason(error: &std::io::Error) -> String {
     match error.kind() {
         std::io::ErrorKind::NotFound => "does not exist".to_owned(),
         std::io::ErrorKind::PermissionDenied => "may not be read by this user".to_owned(),
         std::io::ErrorKind::IsADirectory => "is a folder".to_owned(),
         std::io::ErrorKind::NotADirectory => "goes through something that is not a folder".to_owned(),
-        _ => error.to_string(),
+        _ => format!("cannot be read ({error})"),
     }
 }

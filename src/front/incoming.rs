@@ -132,9 +132,8 @@ mod tests {
     #[test]
     fn a_body_is_the_same_wherever_it_lay() {
         static LARGE: [u8; IN_MEMORY] = [b'x'; IN_MEMORY];
-        for pieces in
-            [&[][..], &[b"ab"], &[b"ab", b"cd"], &[&LARGE], &[b"ab", &LARGE], &[&LARGE, b"ab", &LARGE]]
-        {
+        let (ab, cd, large) = (&b"ab"[..], &b"cd"[..], &LARGE[..]);
+        for pieces in [&[][..], &[ab], &[ab, cd], &[large], &[ab, large], &[large, ab, large]] {
             assert_eq!(content(stored(pieces, 0)), pieces.concat());
         }
     }

@@ -78,3 +78,86 @@ fn go_with_args<'a, D: Lookup, T: Trace>(journey: &mut Journey<'a, D, T>, mut ur
     }
     journey.go_to(uri, question)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::rig::{FakeDisk, check, location, router, steps, template};
+
+    fn disk() -> FakeDisk {
+        FakeDisk::of(&[
+            "/www/index.php",
+            "/www/a.txt",
+            "/www/d/index.html",
+            "/www/a b?/x",
+            "/www/empty/",
+            "/www/sock=",
+            "/www/lib.inc",
+            "/www/A.PHP",
+            "/www/odd/index.html/",
+        ])
+    }
+
+    #[test]
+    fn files_and_directories_are_answered_as_nginx_does() {
+        check(
+            &router(vec![location("/")]),
+            &disk(),
+            &[
+                ("/a.txt", "file /www/a.txt"),
+                ("/a.txt/", "404"),
+                ("/d", "301 /d/"),
+                ("/d?x=1", "301 /d/?x=1"),
+                ("/d/", "file /www/d/index.html"),
+                ("/a%20b%3F", "301 /a%20b%3F/"),
+                ("/empty/", "403"),
+                ("/odd/", "403"),
+                ("/nothing/", "404"),
+                ("/nothing", "404"),
+                ("/sock", "404"),
+                ("HEAD /a.txt", "file /www/a.txt"),
+                ("POST /a.txt", "file /www/a.txt"),
+                ("PUT /a.txt", "405"),
+                ("DELETE /d/", "405"),
+            ],
+        );
+    }
+
+    #[test]
+    fn an_index_that_is_a_script_reaches_the_location_of_scripts() {
+        let router = router(vec![location("/"), location(r"~ \.php$").runs()]);
+        check(&router, &disk(), &[("/?a=1", "script /index.php info  args a=1")]);
+        assert!(steps(&router, &disk(), "/").contains(&"index /www/index.php is a file".to_owned()));
+    }
+
+    #[test]
+    fn an_index_may_be_a_uri() {
+        let with = |index| location("/").with(move |settings| settings.index = vec![template(index)]);
+        check(&router(vec![with("/a.txt")]), &disk(), &[("/empty/", "file /www/a.txt")]);
+    }
+
+    #[test]
+    fn the_source_of_a_script_is_never_sent() {
+        let router = router(vec![location("/")]);
+        check(
+            &router,
+            &disk(),
+            &[("/index.php", "404"), ("/A.PHP", "404"), ("/lib.inc", "404"), ("/", "404")],
+        );
+        assert_eq!(
+            steps(&router, &disk(), "/index.php").last().unwrap(),
+            "refused with 404: the source of a script is never sent"
+        );
+    }
+
+    #[test]
+    fn a_site_that_says_so_sends_source() {
+        let open = router(vec![location("/").with(|settings| settings.serve_source = true)]);
+        check(&open, &disk(), &[("/lib.inc", "file /www/lib.inc")]);
+    }
+
+    #[test]
+    fn the_extensions_of_the_site_are_scripts_too() {
+        let cgi = location("/").with(|settings| settings.script_extensions = vec![".txt".into()]);
+        check(&router(vec![cgi]), &disk(), &[("/a.txt", "404")]);
+    }
+}

@@ -108,3 +108,72 @@ impl DiskPath {
 fn is_plain(uri: &[u8]) -> bool {
     !uri.contains(&0) && !uri.split(|&byte| byte == b'/').any(|element| matches!(element, b"." | b".."))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::rig::{FakeDisk, settings};
+    use super::*;
+
+    fn aliased(alias: &str, prefix: &str, uri: &str) -> Option<String> {
+        let settings = Settings { alias: Some(alias.into()), ..settings() };
+        let path = DiskPath::of(&settings, Anchor::Prefix(prefix.as_bytes()), uri.as_bytes())?;
+        Some(String::from_utf8_lossy(path.as_bytes()).into_owned())
+    }
+
+    #[test]
+    fn a_path_lies_below_the_root() {
+        for (root, uri, expected) in [
+            ("/www", "/a/b.txt", Some("/www/a/b.txt")),
+            ("/www/", "/a", Some("/www/a")),
+            ("/", "/a", Some("/a")),
+            ("/www", "/", Some("/www/")),
+            ("/www", "/..a/b..", Some("/www/..a/b..")),
+            ("/www", "/a\\..\\b", Some("/www/a\\..\\b")),
+            ("/www", "/../b", None),
+            ("/www", "/a/..", None),
+            ("/www", "/a/./b", None),
+            ("/www", "/a\0b", None),
+            ("/www", "-private/x", None),
+            ("/www", "", None),
+        ] {
+            let path = DiskPath::below(Path::new(root), uri.as_bytes());
+            assert_eq!(path.as_ref().map(DiskPath::as_bytes), expected.map(str::as_bytes), "{root} {uri}");
+        }
+    }
+
+    #[test]
+    fn an_alias_replaces_what_the_location_matched() {
+        for (alias, prefix, uri, expected) in [
+            ("/x/", "/i/", "/i/a", Some("/x/a")),
+            ("/x/", "/i", "/i/a", Some("/x/a")),
+            ("/x", "/i", "/i/a", Some("/x/a")),
+            ("/x", "/i", "/i", Some("/x")),
+            ("/x", "/i/", "/i/a", Some("/x/a")),
+            ("/x/f.txt", "/i", "/i", Some("/x/f.txt")),
+            ("/x/", "/i/", "/i/", Some("/x/")),
+        ] {
+            assert_eq!(aliased(alias, prefix, uri).as_deref(), expected, "{alias} {prefix} {uri}");
+        }
+    }
+
+    #[test]
+    fn an_alias_off_by_a_slash_is_never_a_traversal() {
+        for (alias, prefix, uri) in [
+            ("/x/", "/i", "/i../secret"),
+            ("/x/", "/i", "/i.."),
+            ("/x/", "/i", "/i./a"),
+            ("/x", "/i", "/i-private/key"),
+            ("/x", "/i", "/i../secret"),
+        ] {
+            assert_eq!(aliased(alias, prefix, uri), None, "{alias} {prefix} {uri}");
+        }
+    }
+
+    #[test]
+    fn a_file_with_a_slash_behind_it_is_not_there() {
+        let disk = FakeDisk::of(&["/www/a.txt", "/www/d/"]);
+        let kind = |uri: &str| DiskPath::below(Path::new("/www"), uri.as_bytes()).unwrap().kind(&disk);
+        assert_eq!([kind("/a.txt"), kind("/a.txt/")], [Kind::File, Kind::Missing]);
+        assert_eq!([kind("/d"), kind("/d/")], [Kind::Directory, Kind::Directory]);
+    }
+}

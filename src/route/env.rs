@@ -6,6 +6,7 @@ use std::io::Cursor;
 use http::header::{HOST, HeaderName, HeaderValue};
 use smallvec::SmallVec;
 
+use super::split::as_backend_sees;
 use super::variables::{separator, write_ip, write_number, write_port, write_remote_user};
 use super::{RequestFacts, Scheme, ScriptPlan, os_bytes};
 
@@ -34,13 +35,15 @@ pub fn params<E>(
 
 fn of_script<E>(plan: &ScriptPlan, give: &mut impl FnMut(&[u8], &[&[u8]]) -> Result<(), E>) -> Result<(), E> {
     let settings = &plan.settings;
-    let root = settings.alias.as_ref().unwrap_or(&settings.backend_root);
     give(b"SCRIPT_FILENAME", &[&plan.script_filename])?;
     give(b"SCRIPT_NAME", &[&plan.script_name])?;
     // Empty when there is none, as nginx sends it.
     give(b"PATH_INFO", &[&plan.path_info])?;
     give(b"DOCUMENT_URI", &[&plan.uri])?;
-    give(b"DOCUMENT_ROOT", &[os_bytes(root)])
+    match &settings.alias {
+        Some(alias) => give(b"DOCUMENT_ROOT", &as_backend_sees(settings, os_bytes(alias))),
+        None => give(b"DOCUMENT_ROOT", &[os_bytes(&settings.backend_root)]),
+    }
 }
 
 fn of_request<E>(
@@ -150,5 +153,225 @@ impl Short {
     fn text(&self) -> &[u8] {
         let written = usize::try_from(self.0.position()).unwrap_or_default();
         &self.0.get_ref()[..written]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use super::super::rig::{FakeDisk, fastcgi, location, router, template, with_facts};
+    use super::super::{FastCgi, Location, NoTrace, Plan, ScriptSource};
+    use super::*;
+
+    type Pairs = Vec<(String, String)>;
+
+    fn site(extra: &[(&str, &str)]) -> Location {
+        let params = extra.iter().map(|(name, value)| ((*name).to_owned(), template(value))).collect();
+        location("/").runs_as(FastCgi { params, ..fastcgi(ScriptSource::OnDisk) })
+    }
+
+    fn sent(location: Location, request: &str, headers: &[(&str, &str)]) -> Pairs {
+        changed(location, request, headers, |_| {})
+    }
+
+    fn changed(
+        location: Location,
+        request: &str,
+        headers: &[(&str, &str)],
+        change: impl FnOnce(&mut RequestFacts<'_>),
+    ) -> Pairs {
+        let disk = FakeDisk::of(&["/www/index.php", "/other/index.php"]);
+        let mut pairs = Pairs::new();
+        with_facts(request, headers, |facts| {
+            let mut facts = *facts;
+            change(&mut facts);
+            let Plan::Script(script) = router(vec![location]).plan(&facts, &disk, &mut NoTrace) else {
+                panic!("no script")
+            };
+            let done = params::<Infallible>(&script, &facts, &mut |name, value| {
+                let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+                pairs.push((text(name), text(&value.concat())));
+                Ok(())
+            });
+            assert_eq!(done, Ok(()));
+        });
+        pairs
+    }
+
+    fn of<'p>(pairs: &'p Pairs, name: &str) -> Option<&'p str> {
+        pairs.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    #[test]
+    fn the_params_are_those_of_nginx() {
+        let pairs = changed(
+            site(&[]),
+            "POST //index.php/a%20b//c?x=%26",
+            &[("host", "Example.com:8080"), ("content-type", "text/plain"), ("content-length", "5")],
+            |facts| facts.content_length = Some(5),
+        );
+        let expected = [
+            ("SCRIPT_FILENAME", "/www/index.php"),
+            ("SCRIPT_NAME", "/index.php"),
+            ("PATH_INFO", "/a b/c"),
+            ("DOCUMENT_URI", "/index.php/a b/c"),
+            ("DOCUMENT_ROOT", "/www"),
+            ("QUERY_STRING", "x=%26"),
+            ("REQUEST_METHOD", "POST"),
+            ("CONTENT_TYPE", "text/plain"),
+            ("CONTENT_LENGTH", "5"),
+            ("REQUEST_URI", "//index.php/a%20b//c?x=%26"),
+            ("SERVER_PROTOCOL", "HTTP/1.1"),
+            ("REQUEST_SCHEME", "http"),
+            ("GATEWAY_INTERFACE", "CGI/1.1"),
+            ("SERVER_SOFTWARE", SERVER_SOFTWARE),
+            ("REMOTE_ADDR", "192.0.2.7"),
+            ("REMOTE_PORT", "4711"),
+            ("SERVER_ADDR", "2001:db8::1"),
+            ("SERVER_PORT", "8080"),
+            ("REMOTE_USER", ""),
+            ("SERVER_NAME", "www.example.com"),
+            ("REDIRECT_STATUS", "200"),
+            ("HTTP_HOST", "Example.com:8080"),
+            ("HTTP_CONTENT_TYPE", "text/plain"),
+            ("HTTP_CONTENT_LENGTH", "5"),
+        ];
+        let pairs: Vec<_> = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        assert_eq!(pairs, expected);
+    }
+
+    #[test]
+    fn what_is_not_there_is_sent_empty_as_nginx_does() {
+        let pairs = sent(site(&[]), "/index.php", &[]);
+        for name in ["PATH_INFO", "QUERY_STRING", "CONTENT_TYPE", "CONTENT_LENGTH"] {
+            assert_eq!(of(&pairs, name), Some(""), "{name}");
+        }
+        assert_eq!(of(&pairs, "HTTPS"), None);
+    }
+
+    #[test]
+    fn https_is_on_over_tls_only() {
+        let pairs = changed(site(&[]), "/index.php", &[], |facts| facts.scheme = Scheme::Https);
+        assert_eq!((of(&pairs, "HTTPS"), of(&pairs, "REQUEST_SCHEME")), (Some("on"), Some("https")));
+    }
+
+    #[test]
+    fn an_empty_question_mark_stays_in_the_request_uri() {
+        let pairs = sent(site(&[]), "/index.php?", &[]);
+        assert_eq!((of(&pairs, "REQUEST_URI"), of(&pairs, "QUERY_STRING")), (Some("/index.php?"), Some("")));
+    }
+
+    #[test]
+    fn a_client_header_never_becomes_a_param_that_is_not_http() {
+        let names = [
+            "php-value",
+            "php-admin-value",
+            "path-translated",
+            "redirect-url",
+            "request-body-file",
+            "https",
+            "script-filename",
+            "remote-addr",
+            "http-x",
+            "content-type",
+            "auth-type",
+        ];
+        let headers: Vec<_> = names.iter().map(|name| (*name, "evil")).collect();
+        for (name, value) in sent(site(&[]), "/index.php", &headers) {
+            assert!(value != "evil" || name.starts_with("HTTP_") || name == "CONTENT_TYPE", "{name}");
+        }
+    }
+
+    #[test]
+    fn http_proxy_is_never_sent() {
+        let pairs =
+            sent(site(&[]), "/index.php", &[("Proxy", "evil:1"), ("proxy", "evil:2"), ("proxy-x", "fine")]);
+        assert_eq!((of(&pairs, "HTTP_PROXY"), of(&pairs, "HTTP_PROXY_X")), (None, Some("fine")));
+        assert!(!pairs.iter().any(|(_, value)| value.contains("evil")));
+    }
+
+    #[test]
+    fn names_that_would_alias_another_are_dropped() {
+        let names = ["x_forwarded_for", "x.forwarded.for", "x-forwarded_for", "_x", "x!", "x'y", "x|", "x~"];
+        let headers: Vec<_> = names.iter().map(|name| (*name, "evil")).collect();
+        let pairs = sent(site(&[]), "/index.php", &headers);
+        assert!(!pairs.iter().any(|(_, value)| value == "evil"), "{pairs:?}");
+    }
+
+    #[test]
+    fn repeated_headers_are_one_param() {
+        let headers =
+            [("x-a", "1"), ("cookie", "a=1"), ("x-b", "b"), ("x-a", "2"), ("cookie", "b=2"), ("x-a", "3")];
+        let pairs = sent(site(&[]), "/index.php", &headers);
+        assert_eq!(of(&pairs, "HTTP_X_A"), Some("1, 2, 3"));
+        assert_eq!(of(&pairs, "HTTP_COOKIE"), Some("a=1; b=2"));
+        assert_eq!(of(&pairs, "HTTP_X_B"), Some("b"));
+    }
+
+    #[test]
+    fn no_param_is_sent_twice() {
+        let headers = [
+            ("x-a", "1"),
+            ("x-b", "2"),
+            ("x-a", "3"),
+            ("host", "h"),
+            ("x-b", "4"),
+            ("x-c", "5"),
+            ("x-a", "6"),
+        ];
+        let extra =
+            [("HTTPS", "on"), ("SERVER_NAME", "a"), ("SERVER_NAME", "b"), ("HTTP_X_A", "own"), ("NEW", "n")];
+        let pairs = sent(site(&extra), "/index.php", &headers);
+        let mut names: Vec<_> = pairs.iter().map(|(name, _)| name).collect();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), pairs.len(), "{pairs:?}");
+    }
+
+    #[test]
+    fn an_extra_param_replaces_the_standard_one() {
+        let extra = [("SERVER_NAME", "own"), ("HTTP_X_A", "own"), ("PATH_INFO", "$uri"), ("NEW", "$args")];
+        let pairs = sent(site(&extra), "/index.php/p?$uri", &[("x-a", "client")]);
+        for (name, value) in
+            [("SERVER_NAME", "own"), ("HTTP_X_A", "own"), ("PATH_INFO", "/index.php/p"), ("NEW", "$uri")]
+        {
+            assert_eq!(of(&pairs, name), Some(value), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_host_of_an_absolute_target_overrides_the_header() {
+        let pairs = sent(site(&[]), "http://real.example:81/index.php", &[("host", "other.example")]);
+        assert_eq!(of(&pairs, "HTTP_HOST"), Some("real.example:81"));
+        assert_eq!(of(&pairs, "REQUEST_URI"), Some("/index.php"));
+    }
+
+    #[test]
+    fn the_document_root_is_the_one_that_php_fpm_sees() {
+        let root = |change: fn(&mut super::super::Settings)| {
+            of(&sent(site(&[]).with(change), "/index.php", &[]), "DOCUMENT_ROOT").map(str::to_owned)
+        };
+        assert_eq!(
+            root(|settings| settings.backend_root = "/app/public".into()).as_deref(),
+            Some("/app/public")
+        );
+        assert_eq!(root(|settings| settings.alias = Some("/other/".into())).as_deref(), Some("/other/"));
+    }
+
+    #[test]
+    fn the_first_error_of_the_sink_ends_it() {
+        with_facts("/index.php", &[("x-a", "1")], |facts| {
+            let disk = FakeDisk::of(&["/www/index.php"]);
+            let Plan::Script(script) = router(vec![site(&[])]).plan(facts, &disk, &mut NoTrace) else {
+                panic!("no script")
+            };
+            let mut seen = 0;
+            let full = params(&script, facts, &mut |_, _| {
+                seen += 1;
+                if seen == 3 { Err("full") } else { Ok(()) }
+            });
+            assert_eq!((full, seen), (Err("full"), 3));
+        });
     }
 }

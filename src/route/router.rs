@@ -64,7 +64,7 @@ impl Router {
         self.walk(&mut journey, Next::Restart)
     }
 
-    /// How to serve what an `X-Accel-Redirect` names: `/path?args` or `@name`. The path is taken as decoded.
+    /// How to serve what an `X-Accel-Redirect` names: `/path?args` or `@name`. The path is decoded, as nginx does.
     pub fn plan_internal(
         &self,
         to: &[u8],
@@ -76,8 +76,12 @@ impl Router {
         let next = match to.strip_prefix(b"@") {
             Some(_) => journey.go_to_named(String::from_utf8_lossy(to).into_owned().into()),
             None => {
-                let question = memchr::memchr(b'?', to);
-                journey.go_to(to.to_vec(), question)
+                let question = memchr::memchr(b'?', to).unwrap_or(to.len());
+                let (path, args) = to.split_at(question);
+                let mut uri: Vec<u8> = percent_encoding::percent_decode(path).collect();
+                let question = (!args.is_empty()).then_some(uri.len());
+                uri.extend_from_slice(args);
+                journey.go_to(uri, question)
             }
         };
         self.walk(&mut journey, next)
@@ -292,4 +296,175 @@ pub(super) fn expand_uri(template: &Template, variables: &Variables<'_>) -> (Vec
         }
     }
     (uri, question)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::rig::{
+        FakeDisk, check, gives, location, rewrite, router, settings, steps, tell, template, with_facts,
+    };
+    use super::super::{AccessRule, NoTrace, ReturnBody, Who};
+    use super::*;
+
+    fn disk() -> FakeDisk {
+        FakeDisk::of(&["/www/a.txt", "/www/in/a.txt", "/www/index.php", "/www/404.html"])
+    }
+
+    fn denied(location: Location) -> Location {
+        location.with(|settings| settings.access = vec![AccessRule { allow: false, who: Who::All }])
+    }
+
+    fn internal(location: Location) -> Location {
+        location.with(|settings| settings.internal = true)
+    }
+
+    #[test]
+    fn an_internal_location_is_reached_from_inside_only() {
+        let sites = vec![
+            internal(location("/in/")),
+            location("/try").tries("$uri /in/a.txt"),
+            location("/rewrite").rule(rewrite("^ /in/a.txt last")),
+            location("/"),
+        ];
+        check(
+            &router(sites),
+            &disk(),
+            &[
+                ("/in/a.txt", "404"),
+                ("//in/./a.txt", "404"),
+                ("/%69n/a.txt", "404"),
+                ("/try", "file /www/in/a.txt"),
+                ("/rewrite", "file /www/in/a.txt"),
+            ],
+        );
+    }
+
+    #[test]
+    fn the_rules_of_an_internal_location_do_not_let_the_outside_in() {
+        let site = internal(location("/in/")).rule(rewrite("^ /a.txt break"));
+        check(&router(vec![site]), &disk(), &[("/in/x", "404")]);
+    }
+
+    #[test]
+    fn access_is_asked_before_the_disk() {
+        let disk = disk();
+        check(&router(vec![denied(location("/"))]), &disk, &[("/a.txt", "403"), ("/missing", "403")]);
+        assert!(disk.asked.borrow().is_empty());
+        let try_files = denied(location("/")).tries("$uri /missing");
+        check(&router(vec![try_files]), &disk, &[("/a.txt", "403")]);
+    }
+
+    #[test]
+    fn a_return_comes_before_access_as_in_nginx() {
+        let site = denied(location("/")).rule(gives(301, ReturnBody::Url(template("/x"))));
+        check(&router(vec![site]), &disk(), &[("/a.txt", "301 /x")]);
+    }
+
+    #[test]
+    fn access_rules_and_handlers_see_the_same_path() {
+        let site = router(vec![denied(location("^~ /in/")), location("/")]);
+        for request in [
+            "/in/a.txt",
+            "//in/a.txt",
+            "/x/../in/a.txt",
+            "/%69n%2fa.txt",
+            "/./in//a.txt",
+            "http://h/in/a.txt",
+        ] {
+            check(&site, &disk(), &[(request, "403")]);
+        }
+        check(&site, &disk(), &[("/in\\a.txt", "404"), ("/IN/a.txt", "404")]);
+    }
+
+    #[test]
+    fn without_a_location_the_site_serves_files() {
+        check(&router(Vec::new()), &disk(), &[("/a.txt", "file /www/a.txt"), ("/missing", "404")]);
+        assert_eq!(steps(&router(Vec::new()), &disk(), "/a.txt"), ["location site", "file /www/a.txt"]);
+    }
+
+    #[test]
+    fn the_asterisk_names_nothing_here() {
+        check(&router(vec![location("/")]), &disk(), &[("OPTIONS *", "400")]);
+    }
+
+    #[test]
+    fn a_pool_behind_a_directory_sends_the_client_to_its_slash() {
+        check(
+            &router(vec![location("/app/").runs(), location("/")]),
+            &disk(),
+            &[("/app?q=1", "301 /app/?q=1")],
+        );
+    }
+
+    #[test]
+    fn the_plan_tells_the_location_that_decided_it() {
+        let site = router(vec![
+            location("= /a.txt"),
+            denied(location("/")),
+            location("/in/").rule(gives(302, ReturnBody::Url(template("/x")))),
+        ]);
+        for (request, expected) in [("/a.txt", "= /a.txt"), ("/b", "/"), ("/in/", "/in/")] {
+            let route = match super::super::rig::plan(&site, &disk(), request) {
+                Plan::File(file) => file.route,
+                Plan::Script(script) => script.route,
+                Plan::Redirect(redirect) => redirect.route,
+                Plan::Fixed(fixed) => fixed.route,
+            };
+            assert_eq!(route.as_ref(), expected, "{request}");
+        }
+    }
+
+    fn sent_inside(to: &str) -> String {
+        let sites = vec![
+            internal(location("/in/")),
+            location("/"),
+            location("@name").rule(gives(200, ReturnBody::Text(template("named $uri")))),
+            location(r"~ \.php$").runs(),
+        ];
+        let plan = with_facts("/asked?q=1", &[], |facts| {
+            router(sites).plan_internal(to.as_bytes(), facts, &disk(), &mut NoTrace)
+        });
+        tell(&plan)
+    }
+
+    #[test]
+    fn x_accel_redirect_leads_inside_and_below_the_root_only() {
+        for (to, expected) in [
+            ("/in/a.txt", "file /www/in/a.txt"),
+            ("/in/%61.txt", "file /www/in/a.txt"),
+            ("/index.php?a=%31", "script /index.php info  args a=%31"),
+            ("@name", "200 named /asked"),
+            ("@nobody", "500"),
+            ("/in/../../etc/passwd", "404"),
+            ("/in/%2e%2e/a.txt", "404"),
+            ("/in/a.txt%00", "404"),
+            ("etc/passwd", "404"),
+            ("", "404"),
+        ] {
+            assert_eq!(sent_inside(to), expected, "{to}");
+        }
+    }
+
+    #[test]
+    fn an_error_page_is_a_plan_of_its_own() {
+        let pages = |page: &str| Settings { error_pages: vec![(404, template(page))], ..settings() };
+        let site = router(vec![
+            internal(location("= /404.html")),
+            location("/"),
+            location("@x").rule(gives(410, ReturnBody::None)),
+        ]);
+        let page = |settings: &Settings, status| {
+            with_facts("/missing?q", &[], |facts| {
+                site.plan_error_page(status, settings, facts, &disk(), &mut NoTrace).map(|plan| tell(&plan))
+            })
+        };
+        for (written, expected) in [
+            ("/404.html", "file /www/404.html"),
+            ("@x", "410"),
+            ("https://status.example/?from=$uri", "302 https://status.example/?from=/missing"),
+        ] {
+            assert_eq!(page(&pages(written), StatusCode::NOT_FOUND).as_deref(), Some(expected), "{written}");
+        }
+        assert_eq!(page(&pages("/404.html"), StatusCode::FORBIDDEN), None);
+    }
 }

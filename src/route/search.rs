@@ -193,3 +193,138 @@ impl Level {
         std::iter::successors(start, |&index| self.prefixes[index].shorter)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::rig::{FakeDisk, location, steps};
+    use super::super::{Location, Router};
+    use super::*;
+
+    fn found(level: &Level, uri: &str) -> String {
+        match level.find(uri.as_bytes()) {
+            Found::None => "none".to_owned(),
+            Found::Prefix(place) | Found::Final(place, _) => place.route.to_string(),
+            Found::LacksSlash => "lacks slash".to_owned(),
+        }
+    }
+
+    fn level(written: &[&str]) -> Level {
+        Level::new(written.iter().map(|written| location(written)).collect())
+    }
+
+    fn check(level: &Level, table: &[(&str, &str)]) {
+        for (uri, expected) in table {
+            assert_eq!(found(level, uri), *expected, "{uri}");
+        }
+    }
+
+    #[test]
+    fn the_precedence_is_that_of_the_nginx_manual() {
+        let level = level(&["= /", "/", "/documents/", "^~ /images/", r"~* \.(gif|jpg|jpeg)$"]);
+        check(
+            &level,
+            &[
+                ("/", "= /"),
+                ("/index.html", "/"),
+                ("/documents/document.html", "/documents/"),
+                ("/images/1.gif", "^~ /images/"),
+                ("/documents/1.jpg", r"~* \.(gif|jpg|jpeg)$"),
+                ("/documents/1.JPG", r"~* \.(gif|jpg|jpeg)$"),
+                ("/documents", "/"),
+            ],
+        );
+    }
+
+    #[test]
+    fn the_longest_prefix_wins_whatever_lies_between() {
+        let level = level(&["/a", "/a/b/c", "/a/b", "/aa", "/b", "/a/b/d/e"]);
+        check(
+            &level,
+            &[
+                ("/a", "/a"),
+                ("/a/x", "/a"),
+                ("/a/b/", "/a/b"),
+                ("/a/b/cc", "/a/b/c"),
+                ("/a/b/d/f", "/a/b"),
+                ("/a/b/d/e/f", "/a/b/d/e"),
+                ("/ab", "/a"),
+                ("/aab", "/aa"),
+                ("/c", "none"),
+                ("/", "none"),
+            ],
+        );
+    }
+
+    #[test]
+    fn regexes_are_tried_in_the_order_of_the_file() {
+        check(&level(&["~ b", "~ a", "/"]), &[("/ab", "~ b"), ("/a", "~ a"), ("/c", "/")]);
+        check(&level(&["~ a", "~ b", "/"]), &[("/ab", "~ a")]);
+    }
+
+    #[test]
+    fn nested_locations_are_searched_inside_the_best_prefix() {
+        let inner = || vec![location("/app/admin/"), location(r"~ \.php$"), location("= /app/x")];
+        let level = Level::new(vec![
+            location("/app/").holding(inner()),
+            location("^~ /shop/").holding(vec![location("/shop/a")]),
+            location(r"~ \.(php|css)$"),
+            location("/"),
+        ]);
+        check(
+            &level,
+            &[
+                ("/app/a.php", r"~ \.php$"),
+                ("/app/x", "= /app/x"),
+                ("/app/y", "/app/"),
+                ("/app/admin/y", "/app/admin/"),
+                // The regex of the level above still wins over a nested prefix, as in nginx.
+                ("/app/admin/y.css", r"~ \.(php|css)$"),
+                ("/shop/a.css", "/shop/a"),
+                ("/a.php", r"~ \.(php|css)$"),
+            ],
+        );
+    }
+
+    #[test]
+    fn locations_nested_in_a_regex_are_searched_too() {
+        let level =
+            Level::new(vec![location("~ ^/u/(.*)").holding(vec![location(r"~ \.jpg$")]), location("/")]);
+        check(&level, &[("/u/a.jpg", r"~ \.jpg$"), ("/u/a", "~ ^/u/(.*)")]);
+    }
+
+    #[test]
+    fn a_pool_behind_a_directory_is_reached_with_its_slash_only() {
+        let level =
+            Level::new(vec![location("/app/").runs(), location("/"), location("/b/").runs(), location("/b")]);
+        check(&level, &[("/app", "lacks slash"), ("/app/", "/app/"), ("/b", "/b"), ("/", "/")]);
+    }
+
+    #[test]
+    fn two_hundred_locations_are_told_apart() {
+        let all: Vec<Location> = (0..200).map(|number| location(&format!("/p{number}/"))).collect();
+        let level = Level::new(all);
+        for number in 0..200 {
+            assert_eq!(found(&level, &format!("/p{number}/x")), format!("/p{number}/"));
+        }
+        assert_eq!(found(&level, "/p200/x"), "none");
+    }
+
+    #[test]
+    fn the_chosen_location_is_told() {
+        let router = Router::new(Vec::new(), vec![location("~ a"), location("/")], location("/").settings);
+        assert_eq!(steps(&router, &FakeDisk::default(), "/a")[0], "location ~ a");
+        assert_eq!(steps(&router, &FakeDisk::default(), "/b")[0], "location /");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn the_longest_prefix_is_what_a_scan_would_find(
+            paths in proptest::collection::vec("(/[ab]{0,2}){1,3}", 1..12),
+            uri in "(/[ab]{0,2}){1,4}",
+        ) {
+            let level = level(&paths.iter().map(String::as_str).collect::<Vec<_>>());
+            let longest = paths.iter().filter(|path| uri.starts_with(*path)).max_by_key(|path| path.len());
+            proptest::prop_assert_eq!(found(&level, &uri), longest.map_or("none", String::as_str));
+        }
+    }
+}

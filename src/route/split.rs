@@ -120,14 +120,233 @@ fn ends_in_script(settings: &Settings, path: &[u8]) -> bool {
     })
 }
 
-/// The same file as php-fpm names it. An alias outside of the root has the same path there.
 fn for_backend(settings: &Settings, path: DiskPath) -> Vec<u8> {
     if settings.root == settings.backend_root {
         return path.into_bytes();
     }
+    as_backend_sees(settings, path.as_bytes()).concat()
+}
+
+/// A path below the root as php-fpm names it, in two pieces. What an alias brought from elsewhere has the same path
+/// there.
+pub(super) fn as_backend_sees<'p>(settings: &'p Settings, path: &'p [u8]) -> [&'p [u8]; 2] {
     let trim = |root| -> &[u8] { os_bytes(root).strip_suffix(b"/").unwrap_or(os_bytes(root)) };
-    match path.as_bytes().strip_prefix(trim(&settings.root)) {
-        Some(below @ [b'/', ..]) => [trim(&settings.backend_root), below].concat(),
-        _ => path.into_bytes(),
+    match path.strip_prefix(trim(&settings.root)) {
+        Some(below @ ([] | [b'/', ..])) => [trim(&settings.backend_root), below],
+        _ => [b"", path],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::rig::{FakeDisk, check, fastcgi, location, plan, router, settings, steps, template};
+    use super::super::{Location, Router, pattern};
+    use super::*;
+
+    fn site(script: ScriptSource) -> Router {
+        router(vec![location("/").runs_as(fastcgi(script))])
+    }
+
+    fn on_disk() -> Router {
+        site(ScriptSource::OnDisk)
+    }
+
+    fn disk() -> FakeDisk {
+        FakeDisk::of(&[
+            "/www/index.php",
+            "/www/a/b.php",
+            "/www/dir.php/x.php",
+            "/www/dir.php/plain.txt",
+            "/www/uploads/x.jpg",
+            "/www/uploads/a.php.jpg",
+            "/www/中/页.php",
+            "/www/a b.php",
+            "/www/.php",
+            "/www/X.PHP",
+            "/www/sock.php=",
+            "/www/n\n.php",
+        ])
+    }
+
+    #[test]
+    fn the_script_is_the_first_one_that_exists_on_the_path() {
+        check(
+            &on_disk(),
+            &disk(),
+            &[
+                ("/index.php", "script /index.php info  args"),
+                ("/index.php/", "script /index.php info / args"),
+                ("/index.php/a/b.html?q", "script /index.php info /a/b.html args q"),
+                ("/index.php/b.php/c.php", "script /index.php info /b.php/c.php args"),
+                ("/a/b.php/c", "script /a/b.php info /c args"),
+                ("/dir.php/x.php/y", "script /dir.php/x.php info /y args"),
+                ("/%E4%B8%AD/%E9%A1%B5.php/%E6%96%87", "script /中/页.php info /文 args"),
+                ("/a%20b.php/c%20d", "script /a b.php info /c d args"),
+                ("/index.php%2Fa//b", "script /index.php info /a/b args"),
+                ("/index.php/a%3Fb", "script /index.php info /a?b args"),
+            ],
+        );
+    }
+
+    #[test]
+    fn what_is_no_script_never_runs() {
+        check(
+            &on_disk(),
+            &disk(),
+            &[
+                ("/uploads/x.jpg/a.php", "404"),
+                ("/uploads/x.jpg/.php", "404"),
+                ("/uploads/x.jpg", "404"),
+                ("/uploads/a.php.jpg", "404"),
+                ("/uploads/a.php.jpg/b.php", "404"),
+                ("/dir.php/plain.txt", "404"),
+                ("/dir.php", "404"),
+                ("/dir.php/", "404"),
+                ("/missing.php", "404"),
+                ("/missing.php/index.php", "404"),
+                ("/.php", "404"),
+                ("/X.PHP", "404"),
+                ("/index.PHP", "404"),
+                ("/index.php.", "404"),
+                ("/index.php%20", "404"),
+                ("/index.phpx", "404"),
+                ("/sock.php", "404"),
+                ("/", "404"),
+            ],
+        );
+    }
+
+    #[test]
+    fn newlines_and_invalid_utf8_never_shift_the_split() {
+        for router in [on_disk(), site(ScriptSource::Split(pattern(r"^(.+?\.php)(/.*)?$", false).unwrap()))] {
+            check(
+                &router,
+                &disk(),
+                &[
+                    ("/index.php/a%0A.php/b", "script /index.php info /a\n.php/b args"),
+                    ("/index.php/%0Ab", "script /index.php info /\nb args"),
+                    ("/index.php/%FF%FE", "script /index.php info /\u{fffd}\u{fffd} args"),
+                    ("/n%0A.php/x", "script /n\n.php info /x args"),
+                    ("/index.php%0A", "404"),
+                    ("/%0Aindex.php", "404"),
+                    ("/uploads/x.jpg%0A.php", "404"),
+                    ("/uploads/x.jpg/%0A.php", "404"),
+                ],
+            );
+        }
+    }
+
+    #[test]
+    fn a_regex_of_the_user_splits_and_the_disk_still_decides() {
+        let nginx = site(ScriptSource::Split(pattern(r"^(.+\.php)(/.+)$", false).unwrap()));
+        check(
+            &nginx,
+            &disk(),
+            &[
+                ("/index.php/a", "script /index.php info /a args"),
+                ("/index.php", "script /index.php info  args"),
+                ("/index.php/b.php/c", "404"),
+                ("/uploads/x.jpg/a.php", "404"),
+                ("/uploads/x.jpg", "404"),
+            ],
+        );
+        let any = site(ScriptSource::Split(pattern("^(/uploads/x.jpg)(/.*)$", false).unwrap()));
+        check(&any, &disk(), &[("/uploads/x.jpg/a", "404")]);
+    }
+
+    #[test]
+    fn a_named_script_answers_for_every_path() {
+        let named = site(ScriptSource::Named(template("/index.php")));
+        check(
+            &named,
+            &disk(),
+            &[("/any/path?q", "script /index.php info  args q"), ("/", "script /index.php info  args")],
+        );
+        let Plan::Script(script) = plan(&named, &disk(), "/any/path") else { panic!("no script") };
+        assert_eq!(
+            (script.uri.as_slice(), script.script_filename.as_slice()),
+            (&b"/any/path"[..], &b"/www/index.php"[..])
+        );
+        check(&site(ScriptSource::Named(template("/gone.php"))), &disk(), &[("/", "404")]);
+    }
+
+    #[test]
+    fn a_script_named_by_the_client_must_be_one() {
+        let named = site(ScriptSource::Named(template("$uri")));
+        check(&named, &disk(), &[("/uploads/x.jpg", "404"), ("/index.php", "script /index.php info  args")]);
+    }
+
+    fn remote(script: ScriptSource) -> Router {
+        router(vec![location("/").runs_as(FastCgi { remote: true, ..fastcgi(script) })])
+    }
+
+    #[test]
+    fn remote_scripts_are_found_by_their_text() {
+        let nothing = FakeDisk::default();
+        check(
+            &remote(ScriptSource::OnDisk),
+            &nothing,
+            &[
+                ("/index.php/a", "script /index.php info /a args"),
+                ("/a.php/b.php/c", "script /a.php info /b.php/c args"),
+                ("/a.txt", "404"),
+                ("/.php", "404"),
+            ],
+        );
+        check(
+            &remote(ScriptSource::Named(template("/index.php"))),
+            &nothing,
+            &[("/x", "script /index.php info  args")],
+        );
+        assert!(nothing.asked.borrow().is_empty(), "the disk was asked");
+    }
+
+    fn filename(location: Location, request: &str) -> String {
+        let disk = FakeDisk::of(&["/www/index.php", "/elsewhere/x.php", "/www/in/x.php"]);
+        let Plan::Script(script) = plan(&router(vec![location]), &disk, request) else { panic!("no script") };
+        String::from_utf8(script.script_filename).unwrap()
+    }
+
+    #[test]
+    fn the_filename_is_the_one_that_php_fpm_sees() {
+        let backend =
+            |location: Location| location.runs().with(|settings| settings.backend_root = "/app/".into());
+        let alias = |to: &'static str| location("/i/").with(move |settings| settings.alias = Some(to.into()));
+        for (location, request, expected) in [
+            (location("/").runs(), "/index.php/a", "/www/index.php"),
+            (backend(location("/")), "/index.php/a", "/app/index.php"),
+            (backend(alias("/elsewhere/")), "/i/x.php", "/elsewhere/x.php"),
+            (backend(alias("/www/in/")), "/i/x.php", "/app/in/x.php"),
+        ] {
+            assert_eq!(filename(location, request), expected);
+        }
+        let settings = Settings { backend_root: "/app".into(), ..settings() };
+        assert_eq!(as_backend_sees(&settings, b"/wwwx/a").concat(), b"/wwwx/a");
+    }
+
+    #[test]
+    fn few_look_ups_are_made_for_many_elements() {
+        let disk = disk();
+        check(&on_disk(), &disk, &[(&format!("/missing.php{}", "/a.php".repeat(500)), "404")]);
+        assert_eq!(disk.asked.borrow().len(), 1);
+    }
+
+    #[test]
+    fn extra_params_know_the_split() {
+        let params = vec![("X_SPLIT".to_owned(), template("$fastcgi_script_name|$fastcgi_path_info|$args"))];
+        let site = location("/").runs_as(FastCgi { params, ..fastcgi(ScriptSource::OnDisk) });
+        let Plan::Script(script) = plan(&router(vec![site]), &disk(), "/index.php/a?$uri") else {
+            panic!("no script")
+        };
+        assert_eq!(script.params, [("X_SPLIT".to_owned(), b"/index.php|/a|$uri".to_vec())]);
+    }
+
+    #[test]
+    fn the_split_and_its_refusal_are_told() {
+        assert_eq!(
+            steps(&on_disk(), &disk(), "/index.php/a").last().unwrap(),
+            "script /index.php, PATH_INFO \"/a\""
+        );
+        assert_eq!(steps(&on_disk(), &disk(), "/no.php").last().unwrap(), "refused with 404: no such script");
     }
 }

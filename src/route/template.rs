@@ -178,3 +178,81 @@ fn nearest(name: &str, known: &[String]) -> Option<String> {
     let best = candidates.map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate)).min()?;
     (best.0 <= 1 + name.len() / 4).then(|| best.1.to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::rig::{settings, with_facts};
+    use super::*;
+
+    fn expand(written: &str, request: &str) -> String {
+        let settings = settings();
+        let template = Template::parse_with(written, &["copy".to_owned()]).unwrap();
+        with_facts(request, &[], |facts| {
+            let mut variables = Variables::new(facts, &settings);
+            variables.set("copy", b"$uri ${args} $1".to_vec());
+            String::from_utf8(template.expand(&variables).into_owned()).unwrap()
+        })
+    }
+
+    #[test]
+    fn text_and_variables_take_turns() {
+        for (written, expected) in [
+            ("", ""),
+            ("plain", "plain"),
+            ("$uri", "/a b"),
+            ("$uri/", "/a b/"),
+            ("/index.php$is_args$args", "/index.php?q=1&p"),
+            ("/x${uri}y", "/x/a by"),
+            ("${arg_q}2", "12"),
+            ("a$1b", "ab"),
+            ("$10", "0"),
+            ("${1}0", "0"),
+            ("$uri$uri", "/a b/a b"),
+        ] {
+            assert_eq!(expand(written, "/a%20b?q=1&p"), expected, "{written}");
+        }
+    }
+
+    #[test]
+    fn a_value_is_never_expanded_again() {
+        assert_eq!(expand("$uri|$args", "/$args$1?$uri"), "/$args$1|$uri");
+        assert_eq!(expand("$copy", "/secret"), "$uri ${args} $1");
+        assert_eq!(expand("$arg_a", "/x?a=$request_id"), "$request_id");
+    }
+
+    #[test]
+    fn a_mistake_is_shown_with_its_place_and_a_hint() {
+        for (written, kind, offset, hint) in [
+            ("a$ur", TemplateErrorKind::Unknown("ur".into()), 1, Some("uri")),
+            ("$request_url", TemplateErrorKind::Unknown("request_url".into()), 0, Some("request_uri")),
+            ("x$qwertyuiop", TemplateErrorKind::Unknown("qwertyuiop".into()), 1, None),
+            ("$copi", TemplateErrorKind::Unknown("copi".into()), 0, Some("copy")),
+            ("$http_", TemplateErrorKind::Unknown("http_".into()), 0, None),
+            ("中$", TemplateErrorKind::NoName, 3, None),
+            ("$.x", TemplateErrorKind::NoName, 0, None),
+            ("${}", TemplateErrorKind::NoName, 0, None),
+            ("a${uri", TemplateErrorKind::Unclosed("uri".into()), 1, None),
+            ("${uri-}", TemplateErrorKind::Unclosed("uri".into()), 0, None),
+        ] {
+            let error = Template::parse_with(written, &["copy".to_owned()]).unwrap_err();
+            assert_eq!((error.kind, error.offset), (kind, offset), "{written}");
+            if hint.is_some() {
+                assert_eq!(error.hint.as_deref(), hint, "{written}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_message_names_the_variable_and_the_nearest_one() {
+        let error = Template::parse("$request_url").unwrap_err();
+        assert_eq!(error.to_string(), "unknown variable $request_url (did you mean $request_uri?)");
+        assert_eq!(Template::parse("${x").unwrap_err().to_string(), "the closing } of ${x is missing");
+    }
+
+    #[test]
+    fn a_template_without_variables_is_a_literal() {
+        assert_eq!(Template::parse("/a").unwrap().as_literal(), Some("/a"));
+        assert_eq!(Template::literal("$uri").as_literal(), Some("$uri"));
+        assert_eq!(Template::parse("$uri").unwrap().as_literal(), None);
+    }
+}

@@ -355,3 +355,129 @@ fn value_of<'a>(pair: &'a [u8], name: &str) -> Option<&'a [u8]> {
     let (key, value) = pair.split_at_checked(name.len())?;
     if key.eq_ignore_ascii_case(name.as_bytes()) { value.strip_prefix(b"=") } else { None }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::rig::{fastcgi, settings, with_facts};
+    use super::super::{Scheme, Template, pattern};
+    use super::*;
+
+    const HEADERS: &[(&str, &str)] = &[
+        ("host", "Example.com:8080"),
+        ("content-type", "text/plain"),
+        ("x-a", "1"),
+        ("x-a", "2"),
+        ("cookie", "a=1; Sid=x=y"),
+        ("cookie", "b=2"),
+        ("authorization", "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="),
+    ];
+
+    fn value(written: &str) -> String {
+        let settings = settings();
+        with_facts("POST //a%20b/c.php?x=1&Y=%32&x=3", HEADERS, |facts| {
+            let facts = RequestFacts { content_length: Some(42), ..*facts };
+            let variables = Variables::new(&facts, &settings);
+            String::from_utf8(Template::parse(written).unwrap().expand(&variables).into_owned()).unwrap()
+        })
+    }
+
+    #[test]
+    fn values_are_those_of_nginx() {
+        for (written, expected) in [
+            ("$uri", "/a b/c.php"),
+            ("$document_uri", "/a b/c.php"),
+            ("$request_uri", "//a%20b/c.php?x=1&Y=%32&x=3"),
+            ("$args", "x=1&Y=%32&x=3"),
+            ("$query_string", "x=1&Y=%32&x=3"),
+            ("$is_args", "?"),
+            ("$document_root", "/www"),
+            ("$fastcgi_script_name", "/a b/c.php"),
+            ("$fastcgi_path_info", ""),
+            ("$request_filename", "/www/a b/c.php"),
+            ("$host", "example.com"),
+            ("$http_host", "Example.com:8080"),
+            ("$server_name", "www.example.com"),
+            ("$server_addr", "2001:db8::1"),
+            ("$server_port", "8080"),
+            ("$server_protocol", "HTTP/1.1"),
+            ("$remote_addr", "192.0.2.7"),
+            ("$remote_port", "4711"),
+            ("$remote_user", "Aladdin"),
+            ("$scheme", "http"),
+            ("$https", ""),
+            ("$request_method", "POST"),
+            ("$request", "POST //a%20b/c.php?x=1&Y=%32&x=3 HTTP/1.1"),
+            ("$content_type", "text/plain"),
+            ("$content_length", "42"),
+            ("$request_id", "0123456789abcdef"),
+            ("$http_x_a", "1, 2"),
+            ("$http_x_missing", ""),
+            ("$cookie_a", "1"),
+            ("$cookie_sid", "x=y"),
+            ("$cookie_b", "2"),
+            ("$cookie_c", ""),
+            ("$arg_x", "1"),
+            ("$arg_y", "%32"),
+            ("$arg_z", ""),
+            ("$1", ""),
+        ] {
+            assert_eq!(value(written), expected, "{written}");
+        }
+    }
+
+    #[test]
+    fn https_is_on_or_nothing_and_a_unix_peer_has_no_port() {
+        let settings = settings();
+        with_facts("/", &[], |facts| {
+            let facts = RequestFacts { scheme: Scheme::Https, peer: None, ..*facts };
+            let variables = Variables::new(&facts, &settings);
+            let all = Template::parse("$https $remote_addr $remote_port.").unwrap();
+            assert_eq!(all.expand(&variables).as_ref(), b"on unix: .");
+        });
+    }
+
+    #[test]
+    fn an_empty_question_mark_is_no_args() {
+        let settings = settings();
+        with_facts("/a?", &[], |facts| {
+            let variables = Variables::new(facts, &settings);
+            assert_eq!(Template::parse("$is_args$args").unwrap().expand(&variables).as_ref(), b"");
+        });
+    }
+
+    #[test]
+    fn groups_keep_what_they_matched_when_the_path_moves_on() {
+        let settings = settings();
+        with_facts("/u/42", &[], |facts| {
+            let mut variables = Variables::new(facts, &settings);
+            let regex = pattern("^/(?<kind>[a-z])/([0-9]+)$", false).unwrap();
+            variables.take(Matched::of(&regex, b"/u/42").unwrap());
+            variables.uri = Cow::Borrowed(b"/elsewhere");
+            let known = ["kind".to_owned()];
+            let template = Template::parse_with("$2 $1 $kind $3", &known).unwrap();
+            assert_eq!(template.expand(&variables).as_ref(), b"42 u u ");
+        });
+    }
+
+    #[test]
+    fn a_regex_without_groups_empties_the_old_ones() {
+        let settings = settings();
+        with_facts("/", &[], |facts| {
+            let mut variables = Variables::new(facts, &settings);
+            variables.take(Matched::of(&pattern("(a)", false).unwrap(), b"a").unwrap());
+            variables.take(Matched::of(&pattern("b", false).unwrap(), b"b").unwrap());
+            assert_eq!(Template::parse("[$1]").unwrap().expand(&variables).as_ref(), b"[]");
+        });
+    }
+
+    #[test]
+    fn the_split_is_known_before_the_handler_runs() {
+        let settings = settings();
+        let fastcgi = fastcgi(ScriptSource::Split(pattern(r"^(.+?\.php)(/.*)$", false).unwrap()));
+        with_facts("/a.php/b", &[], |facts| {
+            let variables = Variables { fastcgi: Some(&fastcgi), ..Variables::new(facts, &settings) };
+            let both = Template::parse("$fastcgi_script_name $fastcgi_path_info").unwrap();
+            assert_eq!(both.expand(&variables).as_ref(), b"/a.php /b");
+        });
+    }
+}

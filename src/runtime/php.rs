@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
@@ -110,10 +110,12 @@ async fn watch(recipe: Recipe, mut child: Child, mut stopped: tokio::sync::watch
     let mut pause = SOONEST;
     loop {
         let born = Instant::now();
+        let group = pid(&child);
         tokio::select! {
             status = child.wait() => warn!(status = ?status.ok(), "php-fpm ended; starting it again"),
             _ = stopped.changed() => return end(child).await,
         }
+        end_orphans(group);
         if born.elapsed() > STABLE {
             pause = SOONEST;
         }
@@ -134,20 +136,30 @@ async fn watch(recipe: Recipe, mut child: Child, mut stopped: tokio::sync::watch
 
 /// SIGTERM ends workers in the middle of a script; a development server that is told to stop should stop.
 async fn end(mut child: Child) {
-    signal(&child, Signal::TERM);
+    let group = pid(&child);
+    if let Some(Err(error)) = group.map(|master| kill_process(master, Signal::TERM)) {
+        // It may have ended in this moment, which is what was wanted.
+        debug!(%error, "php-fpm could not be told");
+    }
     if tokio::time::timeout(STOP, child.wait()).await.is_err() {
-        signal(&child, Signal::KILL);
+        end_orphans(group);
         drop(child.wait().await);
     }
+    end_orphans(group);
     debug!("php-fpm stopped");
 }
 
-fn signal(child: &Child, signal: Signal) {
-    let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-    if let Some(Err(error)) = pid.map(|pid| kill_process(pid, signal)) {
-        // It may have ended in this moment, which is what was wanted.
-        debug!(%error, ?signal, "php-fpm could not be told");
+/// Workers outlive a master that was killed: they go on accepting, and the next master would find its socket in use.
+/// They are in the group that the master was started with.
+fn end_orphans(group: Option<Pid>) {
+    if let Some(Ok(())) = group.map(|group| kill_process_group(group, Signal::KILL)) {
+        debug!("php-fpm's workers had outlived it");
     }
+}
+
+/// `None` once its end was seen.
+fn pid(child: &Child) -> Option<Pid> {
+    child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw)
 }
 
 impl Recipe {

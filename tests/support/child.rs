@@ -129,11 +129,14 @@ pub fn signal(pid: u32, signal: Signal) {
     let _ = kill_process(pid, signal);
 }
 
-/// The direct children of a process: php-fpm's or nginx's workers.
+/// The direct children of a process: php-fpm's or nginx's workers. Linux lists them by the thread that started them.
 pub fn worker_pids(parent: u32) -> Vec<u32> {
-    let path = format!("/proc/{parent}/task/{parent}/children");
-    let text = fs::read_to_string(path).unwrap_or_default();
-    text.split_whitespace().map(|pid| pid.parse().expect("/proc lists numbers")).collect()
+    let threads = fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().flatten();
+    let lists = threads.map(|thread| fs::read_to_string(thread.path().join("children")).unwrap_or_default());
+    let pids = |list: String| -> Vec<u32> {
+        list.split_whitespace().map(|pid| pid.parse().expect("/proc lists numbers")).collect()
+    };
+    lists.flat_map(pids).collect()
 }
 
 pub fn read_log(path: &Path) -> String {

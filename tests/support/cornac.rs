@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::child::{self, Listen, Process, Signal};
 use super::http::{self, Response};
 use super::{Port, Scratch, free_port};
@@ -33,6 +35,18 @@ impl Cornac {
         let file = scratch.write("cornac.toml", toml);
         let mut command = Command::new(BINARY);
         command.arg("run").arg("-c").arg(file);
+        let mut process = Process::start("cornac", &mut command, scratch.join("output.log"));
+        for port in &ports {
+            process.wait_for_listener(&Listen::Tcp(port.address()), None);
+        }
+        Self { process, ports, scratch }
+    }
+
+    /// Any other command that goes on until it is ended, such as `serve`. Its folder is the current one.
+    pub fn running(args: &[&str], ports: Vec<Port>) -> Self {
+        let scratch = Scratch::new();
+        let mut command = Command::new(BINARY);
+        command.args(args).current_dir(scratch.path());
         let mut process = Process::start("cornac", &mut command, scratch.join("output.log"));
         for port in &ports {
             process.wait_for_listener(&Listen::Tcp(port.address()), None);
@@ -91,6 +105,25 @@ impl Cornac {
     pub fn wait_for_log(&self, text: &str) {
         let seen = child::wait_until(Duration::from_secs(10), || self.log().contains(text));
         assert!(seen, "{text:?} is not in the log:\n{}", self.log());
+    }
+
+    /// The access log's JSON lines on standard output, in their order.
+    pub fn entries(&self) -> Vec<Value> {
+        self.log().lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    /// Waits for the request's line in the access log; `target` is the raw one.
+    pub fn entry(&self, target: &str) -> Value {
+        self.entry_where(target, |entry| entry["target"] == target)
+    }
+
+    pub fn entry_where(&self, what: &str, is_it: impl Fn(&Value) -> bool) -> Value {
+        let mut found = None;
+        child::wait_until(Duration::from_secs(10), || {
+            found = self.entries().into_iter().find(&is_it);
+            found.is_some()
+        });
+        found.unwrap_or_else(|| panic!("no line in the access log for {what}:\n{}", self.log()))
     }
 
     /// Resident memory now, in KiB.

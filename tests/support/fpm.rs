@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use super::child::{self, Listen, Process, Signal, find_program};
 use super::{Port, Scratch, free_port};
@@ -280,6 +281,17 @@ impl Fpm {
     /// How often the fixtures counted under this name (`?count=NAME`).
     pub fn count(&self, name: &str) -> u64 {
         std::fs::metadata(self.counters.join(name)).map_or(0, |file| file.len())
+    }
+
+    /// Waits until it was counted so often.
+    pub fn wait_for_count(&self, name: &str, runs: u64) {
+        let seen = child::wait_until(Duration::from_secs(20), || self.count(name) >= runs);
+        assert!(seen, "{name} ran {} times in {}, not {runs}", self.count(name), self.member);
+    }
+
+    /// Lets every script through that waits at `/gate/NAME`, now and later.
+    pub fn open_gate(&self, name: &str) {
+        std::fs::write(self.counters.join(format!("{name}.open")), "").expect("the folder of the counters");
     }
 
     pub fn counters(&self) -> &Path {

@@ -309,7 +309,9 @@ fn line(from: &mut Connection) -> Result<String, Stopped> {
 
 fn parse_head(head: &[u8]) -> Option<Response> {
     let mut lines = head.split(|&byte| byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
-    let first = lines.next()?.strip_prefix(b"HTTP/1.1 ")?;
+    let first = lines.next()?;
+    // A server may answer a 1.0 client with either (RFC 9110 §6.2).
+    let first = first.strip_prefix(b"HTTP/1.1 ").or_else(|| first.strip_prefix(b"HTTP/1.0 "))?;
     let status = str::from_utf8(first.get(..3)?).ok()?.parse().ok()?;
     let reason = first.get(4..).unwrap_or_default().to_vec();
     let headers = lines.map(split_header).collect::<Option<_>>()?;
@@ -362,4 +364,14 @@ pub fn try_request(
     // The answer may come, and the peer stop reading, before all was sent.
     let _ = connection.try_send(body);
     connection.try_response(method)
+}
+
+/// A reply that broke must not look whole: an honest error page, or a stream that ends in the middle.
+#[track_caller]
+pub fn assert_never_a_clean_end(reply: Result<Response, Broken>) {
+    match reply {
+        Ok(response) => assert_eq!(response.status, 502, "a broken reply came as a whole one: {response:?}"),
+        Err(Broken::Truncated { .. } | Broken::Closed) => {}
+        Err(other) => panic!("{other:?}"),
+    }
 }

@@ -10,16 +10,26 @@
 )]
 
 mod child;
+pub mod compare;
 mod cornac;
 mod fpm;
 pub mod http;
+mod load;
 mod nginx;
 mod ports;
+pub mod recorder;
+mod responder;
+mod root;
 mod scratch;
+mod site;
 
 pub use child::{Listen, Process, Signal, find_program, signal, wait_until, worker_pids};
 pub use cornac::{Cornac, Finished};
 pub use fpm::{Fpm, FpmBuilder, Pm};
+pub use load::{Answer, Load};
 pub use nginx::Nginx;
 pub use ports::{Port, free_port};
+pub use responder::{Call, Responder, record, reply};
+pub use root::{Root, script};
 pub use scratch::{Scratch, big_bytes, config_example, fixtures};
+pub use site::{Tp, server};

@@ -1,0 +1,192 @@
+//! Members that are no php-fpm: whatever bytes come from them, the client gets an honest error or a sound reply, nobody gets
+//! another's reply, and the server lives, in bounded time, memory and log.
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use support::http::{self, Broken, Response};
+use support::{Call, Cornac, Responder, Tp, record, reply};
+
+const END_REQUEST: u8 = 3;
+const STDOUT: u8 = 6;
+const STDERR: u8 = 7;
+
+/// What a member sends for a request with this id.
+type Answer = Box<dyn Fn(u16) -> Vec<u8> + Send + Sync>;
+
+fn quoted(server: &str) -> String {
+    format!("\"{server}\"")
+}
+
+fn try_get(cornac: &Cornac, target: &str) -> Result<Response, Broken> {
+    http::try_request(cornac.address(), "GET", target, &[], b"")
+}
+
+fn hostile() -> Vec<(&'static str, Answer)> {
+    let cgi = b"Content-Type: text/plain\r\n\r\nbody";
+    let twice = |id: u16| {
+        [record(STDOUT, id, b"Content-Length: 4\r\nContent-Length: 5\r\n\r\nbody"), end(id)].concat()
+    };
+    vec![
+        ("garbage", Box::new(|_| b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nno".to_vec())),
+        ("zeros", Box::new(|_| vec![0; 4096])),
+        ("0xff", Box::new(|_| vec![0xff; 70_000])),
+        (
+            "another version",
+            Box::new(move |id| [vec![2], record(STDOUT, id, cgi)[1..].to_vec(), end(id)].concat()),
+        ),
+        ("another id", Box::new(move |id| reply(id.wrapping_add(1).max(1), cgi))),
+        ("id 0", Box::new(move |_| reply(0, cgi))),
+        ("an unknown type", Box::new(move |id| [record(99, id, cgi), end(id)].concat())),
+        ("an end and nothing else", Box::new(end)),
+        ("a short end", Box::new(|id| record(END_REQUEST, id, &[0; 2]))),
+        ("a long end", Box::new(|id| record(END_REQUEST, id, &[0; 600]))),
+        ("an overloaded server", Box::new(|id| record(END_REQUEST, id, &[0, 0, 0, 0, 2, 0, 0, 0]))),
+        ("no header line", Box::new(|id| [record(STDOUT, id, b"hello, world\n"), end(id)].concat())),
+        (
+            "a head without end",
+            Box::new(|id| [record(STDOUT, id, b"Content-Type: text/plain"), end(id)].concat()),
+        ),
+        ("a bare CR", Box::new(|id| [record(STDOUT, id, b"X-A: a\rX-B: b\r\n\r\nbody"), end(id)].concat())),
+        ("a NUL", Box::new(|id| [record(STDOUT, id, b"X-A: a\0b\r\n\r\nbody"), end(id)].concat())),
+        (
+            "a bad status",
+            Box::new(|id| [record(STDOUT, id, b"Status: banana\r\n\r\nbody"), end(id)].concat()),
+        ),
+        ("two lengths", Box::new(twice)),
+        (
+            "a negative length",
+            Box::new(|id| [record(STDOUT, id, b"Content-Length: -4\r\n\r\nbody"), end(id)].concat()),
+        ),
+    ]
+}
+
+fn end(id: u16) -> Vec<u8> {
+    record(END_REQUEST, id, &[0; 8])
+}
+
+#[test]
+fn whatever_a_member_answers_the_client_gets_an_error_or_a_sound_reply_and_the_server_lives() {
+    for (what, bytes) in hostile() {
+        let member = Responder::start(move |call: &mut Call| {
+            call.send(&bytes(call.id));
+            false
+        });
+        let cornac = Tp::with_servers(vec![quoted(&member.server())])
+            .pool("timeouts = { first_byte = \"2s\", between_reads = \"2s\" }")
+            .start();
+        let tolerated =
+            ["a short end", "a long end", "two lengths", "a negative length", "a bare CR", "a NUL"];
+        match try_get(&cornac, "/json") {
+            Ok(response) if response.status == 200 && tolerated.contains(&what) => {
+                assert_eq!(response.body, b"body", "{what}");
+                let raw = response.headers.iter().flat_map(|(name, value)| name.iter().chain(value));
+                assert!(raw.clone().all(|&byte| byte >= b' '), "{what}: {response:?}");
+            }
+            other => {
+                println!("{what}: {:?}", other.as_ref().map(|response| response.status));
+                http::assert_never_a_clean_end(other);
+            }
+        }
+        assert_eq!(cornac.get("/robots.txt").status, 200, "{what}");
+        assert!(!cornac.log().contains("panicked"), "{what}: {}", cornac.log());
+    }
+}
+
+#[test]
+fn a_head_without_end_is_refused_in_bounded_memory() {
+    let member = Responder::start(|call: &mut Call| {
+        let line = format!("X-Endless: {}\r\n", "x".repeat(60_000));
+        for _ in 0..2_000 {
+            call.send(&record(STDOUT, call.id, line.as_bytes()));
+        }
+        false
+    });
+    let cornac = Tp::with_servers(vec![quoted(&member.server())]).start();
+    assert_eq!(cornac.get("/json").status, 502);
+    assert_eq!(cornac.get("/robots.txt").status, 200);
+    assert!(cornac.peak_rss_kib() < 64 * 1024, "{} KiB", cornac.peak_rss_kib());
+}
+
+#[test]
+fn stderr_from_a_member_without_end_is_bounded_in_time_and_log() {
+    let member = Responder::start(|call: &mut Call| {
+        for _ in 0..500 {
+            call.send(&record(STDERR, call.id, &[b'e'; 60_000]));
+        }
+        call.reply("Content-Type: text/plain\r\n\r\nat last");
+        true
+    });
+    let cornac = Tp::with_servers(vec![quoted(&member.server())]).start();
+    match try_get(&cornac, "/json") {
+        Ok(response) if response.status == 200 => assert_eq!(response.text(), "at last"),
+        other => http::assert_never_a_clean_end(other),
+    }
+    assert!(cornac.log().len() < 64_000, "{} bytes in the log", cornac.log().len());
+    assert!(cornac.peak_rss_kib() < 64 * 1024, "{} KiB", cornac.peak_rss_kib());
+}
+
+/// nginx was seen to give such a reply to the next client (fpm-facts 4).
+#[test]
+fn a_second_reply_on_a_kept_connection_never_reaches_the_next_request() {
+    let member = Responder::start(|call: &mut Call| {
+        let own = format!(
+            "Content-Type: text/plain\r\n\r\nanswer {} of connection {}",
+            call.request, call.connection
+        );
+        let mut bytes = reply(call.id, own.as_bytes());
+        bytes.extend(reply(call.id, b"Content-Type: text/plain\r\n\r\nLEAKED"));
+        call.send(&bytes);
+        true
+    });
+    let cornac = Tp::with_servers(vec![quoted(&member.server())])
+        .pool("keepalive = { mode = \"on\", idle = 4, timeout = \"30s\" }")
+        .start();
+    for _ in 0..20 {
+        let text = cornac.get("/json").text().to_owned();
+        assert!(text.starts_with("answer 0 of connection"), "{text}");
+    }
+}
+
+/// The second reply comes only after the next request is on its way: nothing but its id tells it apart.
+#[test]
+fn a_late_reply_with_an_old_id_is_not_taken_for_the_new_one() {
+    let last = std::sync::Mutex::new(0);
+    let member = Responder::start(move |call: &mut Call| {
+        let mut last = last.lock().unwrap();
+        if call.request > 0 {
+            call.send(&reply(*last, b"Content-Type: text/plain\r\n\r\nLEAKED"));
+        }
+        *last = call.id;
+        call.reply("Content-Type: text/plain\r\n\r\nown");
+        true
+    });
+    let cornac = Tp::with_servers(vec![quoted(&member.server())])
+        .pool("keepalive = { mode = \"on\", idle = 4, timeout = \"30s\" }")
+        .start();
+    for _ in 0..20 {
+        match try_get(&cornac, "/json") {
+            Ok(response) => {
+                assert!(!response.body.windows(6).any(|window| window == b"LEAKED"), "{response:?}");
+                assert!(matches!(response.status, 200 | 502), "{response:?}");
+            }
+            Err(broken) => panic!("{broken:?}"),
+        }
+    }
+    assert!(member.connections() > 1, "the connection was not kept after that");
+}
+
+#[test]
+fn a_member_that_never_answers_costs_no_more_than_its_timeout() {
+    let member = Responder::start(|call: &mut Call| {
+        call.peer_closes(Duration::from_secs(20));
+        false
+    });
+    let cornac = Tp::with_servers(vec![quoted(&member.server())])
+        .pool("timeouts = { first_byte = \"200ms\" }")
+        .start();
+    let asked = Instant::now();
+    assert_eq!(cornac.get("/json").status, 504);
+    assert!(asked.elapsed() < Duration::from_secs(10));
+}

@@ -1,0 +1,211 @@
+//! The access log: one line a request, whatever became of it, with all that one asks a log after a bad night.
+
+mod support;
+
+use std::time::Duration;
+
+use serde_json::Value;
+use support::http::{self, Connection};
+use support::{Cornac, Fpm, Responder, Scratch, Tp, server, wait_until};
+
+/// Lines of a log file, when there are so many.
+fn lines(file: &std::path::Path, at_least: usize) -> Vec<String> {
+    let read = || std::fs::read_to_string(file).unwrap_or_default();
+    let seen = wait_until(Duration::from_secs(10), || read().lines().count() >= at_least);
+    assert!(seen, "fewer than {at_least} lines:\n{}", read());
+    read().lines().map(str::to_owned).collect()
+}
+
+fn millis(entry: &Value, key: &str) -> f64 {
+    entry[key].as_f64().unwrap_or_else(|| panic!("no {key} in {entry}"))
+}
+
+#[test]
+fn a_line_tells_site_route_pool_member_tries_times_and_bytes() {
+    let fpm = Fpm::start("a");
+    let cornac = Tp::over([&fpm]).site("names = [\"shop.example\"]").start();
+    let headers = [("Host", "shop.example"), ("User-Agent", "curl/8"), ("Referer", "http://x/")];
+    let target = "/sleep/30?x=%E4%B8%AD";
+    let reply = ask(&cornac, target, &headers);
+    let entry = cornac.entry(target);
+    assert_eq!((&entry["method"], &entry["status"]), (&"GET".into(), &200.into()));
+    assert_eq!((&entry["site"], &entry["host"]), (&"shop.example".into(), &"shop.example".into()));
+    assert_eq!((&entry["pool"], &entry["tries"]), (&"php".into(), &1.into()));
+    assert_eq!((&entry["referer"], &entry["user_agent"]), (&"http://x/".into(), &"curl/8".into()));
+    assert_eq!((&entry["remote_addr"], &entry["end"]), (&"127.0.0.1".into(), &"complete".into()));
+    assert_eq!(entry["bytes"], reply.len());
+    assert!(
+        entry["member"]
+            .as_str()
+            .is_some_and(|member| fpm.server().ends_with(member.trim_start_matches("unix:")))
+    );
+    assert!(entry["route"].as_str().is_some_and(|route| !route.is_empty()), "{entry}");
+    assert!(entry["request_id"].as_str().is_some_and(|id| id.len() >= 8), "{entry}");
+    assert!(millis(&entry, "first_byte_ms") >= 30.0 && millis(&entry, "queue_ms") >= 0.0, "{entry}");
+    assert!(millis(&entry, "total_ms") >= millis(&entry, "first_byte_ms"), "{entry}");
+    assert!(millis(&entry, "total_ms") < 10_000.0, "{entry}");
+}
+
+/// With a Host of one's own; the rig's client sends one already.
+fn ask(cornac: &Cornac, target: &str, headers: &[(&str, &str)]) -> Vec<u8> {
+    let mut client = Connection::open(cornac.address());
+    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    client.send(format!("GET {target} HTTP/1.1\r\n{headers}\r\n"));
+    let reply = client.response();
+    assert_eq!(reply.status, 200, "{reply:?}");
+    reply.body
+}
+
+#[test]
+fn ids_differ_from_request_to_request() {
+    let fpm = Fpm::start("a");
+    let cornac = Tp::over([&fpm]).start();
+    let mut client = Connection::open(cornac.address());
+    (0..20).for_each(|n| assert_eq!(client.get(&format!("/json?{n}")).status, 200));
+    cornac.entry("/json?19");
+    let mut ids: Vec<_> = cornac.entries().iter().map(|entry| entry["request_id"].to_string()).collect();
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), 20);
+}
+
+#[test]
+fn combined_begins_as_nginx_writes_it_and_goes_on_with_cornacs_fields() {
+    let (fpm, folder) = (Fpm::start("a"), Scratch::new());
+    let file = folder.join("access.log");
+    let cornac = Cornac::serving(|listen| {
+        let json = "{ path = \"stdout\", format = \"json\" }";
+        let combined = format!("{{ path = \"{}\", format = \"combined\" }}", file.display());
+        let toml = Tp::over([&fpm]).toml(listen).replace(json, &combined);
+        assert!(toml.contains("combined"));
+        toml
+    });
+    assert_eq!(cornac.get("/json?a=1").status, 200);
+    assert_eq!(cornac.get("/style.css").status, 200);
+    let lines = lines(&file, 2);
+    let line = &lines[0];
+    assert!(line.starts_with("127.0.0.1 - - ["), "{line}");
+    assert!(line.contains("] \"GET /json?a=1 HTTP/1.1\" 200 "), "{line}");
+    for word in ["php", &fpm.server().replace("unix:", "")] {
+        assert!(line.contains(word), "{word} is not in {line}");
+    }
+    assert!(lines[1].contains("\"GET /style.css HTTP/1.1\" 200 "), "{}", lines[1]);
+}
+
+#[test]
+fn a_log_named_by_its_path_alone_is_combined_and_one_that_is_off_is_silent() {
+    let (fpm, folder) = (Fpm::start("a"), Scratch::new());
+    let file = folder.join("access.log");
+    let with = |access_log: &str| {
+        let toml = |listen: &str| {
+            let json = "{ path = \"stdout\", format = \"json\" }";
+            Tp::over([&fpm]).toml(listen).replace(json, access_log)
+        };
+        Cornac::serving(toml)
+    };
+    let on = with(&format!("\"{}\"", file.display()));
+    assert_eq!(on.get("/json").status, 200);
+    assert!(lines(&file, 1)[0].contains("\"GET /json HTTP/1.1\" 200 "));
+    let off = with("\"off\"");
+    assert_eq!(off.get("/seen-nowhere").status, 404);
+    assert!(!off.log().contains("seen-nowhere"), "{}", off.log());
+}
+
+#[test]
+fn what_a_client_sends_cannot_break_out_of_its_line() {
+    let (fpm, folder) = (Fpm::start("a"), Scratch::new());
+    for format in ["combined", "json", "logfmt"] {
+        let file = folder.join(format);
+        let cornac = Cornac::serving(|listen| {
+            let json = "{ path = \"stdout\", format = \"json\" }";
+            let own = format!("{{ path = \"{}\", format = \"{format}\" }}", file.display());
+            Tp::over([&fpm]).toml(listen).replace(json, &own)
+        });
+        let mut client = Connection::open(cornac.address());
+        client.send(b"GET /json?q=\"quote%0Aline HTTP/1.1\r\nHost: x\r\nUser-Agent: a\"b\\c\x80\xffd\te\r\nReferer: \"; forged=1\r\n\r\n");
+        let answered = client.try_response("GET").map(|reply| reply.status).ok();
+        assert!(matches!(answered, Some(200 | 400)), "{answered:?}");
+        assert_eq!(cornac.get("/json?last").status, 200);
+        let bytes = std::fs::read(&file).expect("a log");
+        let bare = bytes.iter().find(|&&byte| byte < b' ' && byte != b'\n' || byte == 0x7f);
+        assert_eq!(bare, None, "{format}: {}", bytes.escape_ascii());
+        let expected = if answered == Some(200) { 2 } else { 1 };
+        let lines = lines(&file, expected);
+        assert!(lines.len() <= 2, "{format}: {lines:?}");
+        let first = &lines[0];
+        match format {
+            "json" => drop(serde_json::from_str::<Value>(first).unwrap_or_else(|e| panic!("{e}: {first}"))),
+            _ => assert!(!first.contains("a\"b"), "{format}: {first}"),
+        }
+    }
+}
+
+#[test]
+fn a_client_that_leaves_is_a_499() {
+    let fpm = Fpm::start("a");
+    let cornac = Tp::over([&fpm]).start();
+    let mut leaver = Connection::open(cornac.address());
+    leaver.send("GET /gate/left HTTP/1.1\r\nHost: x\r\n\r\n");
+    fpm.wait_for_count("left", 1);
+    drop(leaver);
+    let entry = cornac.entry("/gate/left");
+    assert_eq!((&entry["status"], &entry["end"]), (&499.into(), &"client left".into()));
+    assert_eq!((&entry["pool"], &entry["tries"]), (&"php".into(), &1.into()));
+    fpm.open_gate("left");
+}
+
+#[test]
+fn a_client_that_leaves_in_mid_reply_is_logged_with_what_it_got() {
+    let fpm = Fpm::start("a");
+    let cornac = Tp::over([&fpm]).start();
+    let mut leaver = Connection::open(cornac.address());
+    leaver.send("GET /big/50000000 HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!(leaver.head().expect("a head").status, 200);
+    drop(leaver);
+    let entry = cornac.entry("/big/50000000");
+    assert_eq!((&entry["status"], &entry["end"]), (&200.into(), &"client left".into()));
+    assert!(entry["bytes"].as_u64().is_some_and(|bytes| bytes < 50_000_000), "{entry}");
+}
+
+#[test]
+fn a_failure_is_logged_with_all_attempts_and_the_last_member() {
+    let closes = [(); 2].map(|()| Responder::start(|_| false));
+    let servers = closes.iter().map(|member| format!("\"{}\"", member.server())).collect();
+    let cornac = Tp::with_servers(servers).start();
+    assert_eq!(cornac.get("/json").status, 502);
+    let entry = cornac.entry("/json");
+    assert_eq!((&entry["status"], &entry["tries"]), (&502.into(), &2.into()));
+    let member = entry["member"].as_str().expect("a member");
+    assert!(closes.iter().any(|closes| closes.server() == member), "{entry}");
+}
+
+#[test]
+fn time_in_the_queue_is_told_apart_from_phps() {
+    let fpm = Fpm::builder("a").workers(1).start();
+    let cornac = Tp::with_servers(vec![server(&fpm, "max_conns = 1")]).start();
+    let mut first = Connection::open(cornac.address());
+    first.send("GET /gate/first HTTP/1.1\r\nHost: x\r\n\r\n");
+    fpm.wait_for_count("first", 1);
+    let mut second = Connection::open(cornac.address());
+    second.send("GET /sleep/60 HTTP/1.1\r\nHost: x\r\n\r\n");
+    let sent = std::time::Instant::now();
+    assert!(wait_until(Duration::from_secs(5), || sent.elapsed() >= Duration::from_millis(120)));
+    fpm.open_gate("first");
+    assert_eq!((first.response().status, second.response().status), (200, 200));
+    let entry = cornac.entry("/sleep/60");
+    let (queued, total) = (millis(&entry, "queue_ms"), millis(&entry, "total_ms"));
+    assert!(queued >= 80.0 && total - queued >= 60.0, "{entry}");
+}
+
+#[test]
+fn files_and_refusals_have_their_lines_too() {
+    let fpm = Fpm::start("a");
+    let cornac = Tp::over([&fpm]).start();
+    for (target, status) in [("/style.css", 200), ("/.env", 403), ("/uploads/photo.jpg/a.php", 404)] {
+        let reply = http::get(cornac.address(), target);
+        assert!(reply.status == status || reply.status / 100 == 4, "{target}: {}", reply.status);
+        let entry = cornac.entry(target);
+        assert_eq!(entry["status"], reply.status);
+        assert_eq!((entry.get("pool"), &entry["bytes"]), (None, &reply.body.len().into()), "{target}");
+    }
+}

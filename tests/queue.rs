@@ -1,0 +1,200 @@
+//! The queue in front of busy workers: ordered, bounded, and rid of those who left. One php-fpm worker, held at a gate, makes it full.
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use support::http::{self, BodyReader, Connection, Response};
+use support::{Answer, Cornac, Fpm, Load, Tp, server};
+
+/// One worker, and a cornac that knows it. One thread, so that what was sent first is seen first.
+fn one_worker(pool: &str) -> (Fpm, Cornac) {
+    let fpm = Fpm::builder("a").workers(1).start();
+    let cornac =
+        Tp::with_servers(vec![server(&fpm, "max_conns = 1")]).server("threads = 1").pool(pool).start();
+    (fpm, cornac)
+}
+
+fn send(cornac: &Cornac, target: &str) -> Connection {
+    let mut connection = Connection::open(cornac.address());
+    connection.send(format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n"));
+    connection
+}
+
+/// Takes the worker until its gate is opened.
+fn take_worker(fpm: &Fpm, cornac: &Cornac) -> Connection {
+    let held = send(cornac, "/gate/held");
+    fpm.wait_for_count("held", 1);
+    held
+}
+
+/// Whatever was sent before has been seen: the only thread has answered two later requests.
+fn settle(cornac: &Cornac) {
+    for _ in 0..2 {
+        assert_eq!(cornac.get("/robots.txt").status, 200);
+    }
+}
+
+fn assert_come_again_later(response: &Response) {
+    assert_eq!(response.status, 503, "{response:?}");
+    let seconds: u32 = response.header("retry-after").expect("Retry-After").parse().expect("in seconds");
+    assert!((1..=60).contains(&seconds), "{seconds}");
+}
+
+#[test]
+fn a_full_queue_is_a_503_with_retry_after_at_once() {
+    let (fpm, cornac) = one_worker("queue = { size = 2, timeout = \"30s\" }");
+    let mut held = take_worker(&fpm, &cornac);
+    let mut waiting = ["/json?n=1", "/json?n=2"].map(|target| send(&cornac, target));
+    settle(&cornac);
+    for _ in 0..3 {
+        let asked = Instant::now();
+        assert_come_again_later(&cornac.get("/json?count=refused"));
+        assert!(asked.elapsed() < Duration::from_secs(5), "as late as {:?}", asked.elapsed());
+    }
+    fpm.open_gate("held");
+    assert_eq!(held.response().text(), "through\n");
+    for connection in &mut waiting {
+        assert_eq!(connection.response().status, 200);
+    }
+    assert_eq!(fpm.count("refused"), 0);
+}
+
+#[test]
+fn without_a_queue_nobody_waits() {
+    let (fpm, cornac) = one_worker("queue = { size = 0 }");
+    let mut held = take_worker(&fpm, &cornac);
+    assert_come_again_later(&cornac.get("/json"));
+    fpm.open_gate("held");
+    assert_eq!(held.response().status, 200);
+    assert_eq!(cornac.get("/json").status, 200);
+}
+
+#[test]
+fn files_are_served_while_every_worker_is_busy() {
+    let (fpm, cornac) = one_worker("queue = { size = 0 }");
+    let mut held = take_worker(&fpm, &cornac);
+    assert_eq!(cornac.get("/style.css").status, 200);
+    fpm.open_gate("held");
+    assert_eq!(held.response().status, 200);
+}
+
+#[test]
+fn who_waits_is_answered_in_the_order_of_arrival() {
+    let (fpm, cornac) = one_worker("");
+    let mut held = take_worker(&fpm, &cornac);
+    let mut waiting = vec![];
+    for _ in 0..8 {
+        waiting.push(send(&cornac, "/count/turn"));
+        settle(&cornac);
+    }
+    assert_eq!(fpm.count("turn"), 0);
+    fpm.open_gate("held");
+    assert_eq!(held.response().status, 200);
+    let turns: Vec<_> = waiting.iter_mut().map(|waiting| waiting.response().json()["runs"].clone()).collect();
+    assert_eq!(turns, [1, 2, 3, 4, 5, 6, 7, 8]);
+}
+
+#[test]
+fn who_waits_too_long_gets_a_503_and_its_script_never_runs() {
+    let (fpm, cornac) = one_worker("queue = { timeout = \"150ms\" }");
+    let mut held = take_worker(&fpm, &cornac);
+    let asked = Instant::now();
+    assert_come_again_later(&cornac.get("/json?count=late"));
+    assert!(asked.elapsed() >= Duration::from_millis(150), "only {:?}", asked.elapsed());
+    let entry = cornac.entry("/json?count=late");
+    assert!(entry["queue_ms"].as_f64().is_some_and(|waited| waited >= 150.0), "{entry}");
+    assert_eq!(entry["tries"], 0);
+    fpm.open_gate("held");
+    assert_eq!(held.response().status, 200);
+    assert_eq!(cornac.get("/json").status, 200);
+    assert_eq!(fpm.count("late"), 0);
+}
+
+#[test]
+fn the_script_of_a_client_that_left_the_queue_never_runs() {
+    let (fpm, cornac) = one_worker("");
+    let mut held = take_worker(&fpm, &cornac);
+    let leaver = send(&cornac, "/count/leaver");
+    let mut stayer = send(&cornac, "/count/stayer");
+    settle(&cornac);
+    drop(leaver);
+    // Its line in the access log is the sign that it was taken out.
+    assert_eq!(cornac.entry("/count/leaver")["status"], 499);
+    fpm.open_gate("held");
+    assert_eq!((held.response().status, stayer.response().status), (200, 200));
+    assert_eq!((fpm.count("leaver"), fpm.count("stayer")), (0, 1));
+}
+
+#[test]
+fn a_place_in_the_queue_that_a_client_left_is_free_for_another() {
+    let (fpm, cornac) = one_worker("queue = { size = 1 }");
+    let mut held = take_worker(&fpm, &cornac);
+    drop(send(&cornac, "/json?n=leaver"));
+    assert_eq!(cornac.entry("/json?n=leaver")["status"], 499);
+    let mut next = send(&cornac, "/json?n=next");
+    settle(&cornac);
+    assert_come_again_later(&cornac.get("/json?n=one-too-many"));
+    fpm.open_gate("held");
+    assert_eq!((held.response().status, next.response().status), (200, 200));
+}
+
+#[test]
+fn a_client_that_leaves_a_running_script_frees_the_worker_when_php_notices() {
+    let (fpm, cornac) = one_worker("");
+    let mut leaver = send(&cornac, "/stream?chunks=20000&ms=5&unbuffered=1&count=streams");
+    let head = leaver.head().expect("a head");
+    BodyReader::of(&head, "GET").unwrap().next(&mut leaver).unwrap().expect("the first chunk");
+    drop(leaver);
+    // The script would print for 100 s.
+    let asked = Instant::now();
+    assert_eq!(cornac.get("/json").status, 200);
+    assert!(asked.elapsed() < Duration::from_secs(20));
+    let entry = cornac.entry("/stream?chunks=20000&ms=5&unbuffered=1&count=streams");
+    assert_eq!(entry["end"], "client left", "{entry}");
+    assert_eq!(fpm.count("streams"), 1);
+}
+
+#[test]
+fn a_client_that_leaves_a_silent_script_costs_the_next_one_nothing_but_time() {
+    let (fpm, cornac) = one_worker("");
+    let leaver = take_worker(&fpm, &cornac);
+    drop(leaver);
+    assert_eq!(cornac.entry("/gate/held")["status"], 499);
+    let mut next = send(&cornac, "/json");
+    settle(&cornac);
+    fpm.open_gate("held");
+    assert_eq!(next.response().status, 200);
+    assert_eq!(fpm.count("held"), 1);
+}
+
+#[test]
+fn a_saturated_pool_is_busy_and_not_down() {
+    let members = ["a", "b"].map(|name| Fpm::builder(name).workers(1).start());
+    for limit in ["max_fails = 1, max_conns = 1", "max_fails = 1"] {
+        let servers = members.each_ref().map(|fpm| server(fpm, limit)).to_vec();
+        let cornac = Tp::with_servers(servers).start();
+        let answers = Load::until(cornac.address(), 24, 10, |_, _| "/sleep/4").join();
+        Answer::all_are_200(&answers);
+        for member in ["a", "b"] {
+            assert!(Answer::of_member(&answers, member) >= 60, "{limit}: {member} did not get its share");
+        }
+        assert!(!cornac.log().contains("ejected"), "{}", cornac.log());
+    }
+}
+
+#[test]
+fn pipelined_requests_wait_too_and_are_answered_in_order() {
+    let (fpm, cornac) = one_worker("");
+    let mut held = take_worker(&fpm, &cornac);
+    let mut pipeline = Connection::open(cornac.address());
+    let one = |n: u32| format!("GET /count/pipe?n={n} HTTP/1.1\r\nHost: x\r\n\r\n");
+    pipeline.send((1..=4).map(one).collect::<String>());
+    settle(&cornac);
+    fpm.open_gate("held");
+    assert_eq!(held.response().status, 200);
+    for turn in 1..=4 {
+        assert_eq!(pipeline.response().json()["runs"], turn);
+    }
+    assert_eq!(http::get(cornac.address(), "/count/pipe").json()["runs"], 5);
+}
