@@ -71,14 +71,14 @@ impl Front {
     }
 }
 
+/// Not with `pipeline_flush`: it makes hyper copy every body and hold all of it, however slowly the client reads.
 fn builder() -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_PATIENCE)
         .max_buf_size(BUFFER)
-        .max_headers(MAX_HEADERS)
-        .pipeline_flush(true);
+        .max_headers(MAX_HEADERS);
     builder
 }
 
