@@ -17,6 +17,7 @@ fn digest(cornac: &Cornac, size: usize) -> String {
     cornac.get(&format!("/big/digest/bytes/{size}")).json()["sha256"].as_str().expect("a digest").to_owned()
 }
 
+#[expect(clippy::print_stdout, reason = "the measurement is what one runs this for")]
 fn assert_bounded(cornac: &Cornac, what: &str) {
     let peak = cornac.peak_rss_kib();
     println!("{what}: cornac's peak memory was {:.1} MiB", peak as f64 / 1024.0);

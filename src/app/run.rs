@@ -1,5 +1,6 @@
 //! `cornac run`: a configuration, served in the foreground.
 
+use std::io::IsTerminal;
 use std::path::Path;
 
 use tracing_subscriber::EnvFilter;
@@ -24,7 +25,10 @@ pub(super) fn run(config: &Path) -> Result<(), Failure> {
 pub(super) fn start_log(filter: &str) -> Result<(), Failure> {
     let filter = EnvFilter::try_new(filter)
         .map_err(|error| Failure::Request(format!("`log = \"{filter}\"` is no filter: {error}")))?;
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     // A second start in one process (tests) keeps the first log.
     drop(subscriber.try_init());
     Ok(())

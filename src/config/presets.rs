@@ -8,9 +8,10 @@ use toml::de::DeTable;
 
 use crate::route::{Location, PoolId, Template};
 
+use super::handlers::SitePool;
 use super::reader::Table;
 use super::report::Report;
-use super::routes::{self, Around, SitePool};
+use super::routes::{self, Around};
 use super::settings;
 
 /// A named list of routes.
@@ -132,3 +133,6 @@ impl FromStr for Preset {
         found.map(|(_, preset)| *preset).ok_or_else(|| UnknownPreset(name.to_owned()))
     }
 }
+
+#[cfg(test)]
+mod served;

@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn a_line_that_could_not_be_read_makes_no_second_mistake_and_no_missing_key() {
         let mut report = Report::new("a = \nb = 1");
-        report.damaged(Vec::from([0..4]));
+        report.damaged(std::iter::once(0..4).collect());
         report.mistake(2..3, "in the damaged line", None);
         report.absent(5..6, "something is missing", None);
         report.mistake(5..6, "certain", None);

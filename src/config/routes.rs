@@ -3,16 +3,15 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::route::{
-    FastCgi, Handler, Location, Match, PoolId, Rule, ScriptSource, Settings, Template, TryFiles, TryLast,
-};
+use crate::route::{Location, Match, Rule, Settings, Template, TryFiles, TryLast};
 
 use super::diagnostic::line_and_column;
+use super::handlers::SitePool;
 use super::model::Pool;
 use super::reader::{Node, Table};
 use super::report::nearest;
 use super::text::Text;
-use super::{rewrites, settings, values};
+use super::{handlers, rewrites, settings, values};
 
 /// Keys of the contract that no room behind this one can do yet.
 const PLANNED: [&str; 3] = ["proxy", "auth", "max_share"];
@@ -29,30 +28,6 @@ pub(super) struct Around<'a> {
     /// Names that the regexes of `names` capture.
     pub(super) known: &'a [String],
 }
-
-/// The pool of routes that name none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum SitePool {
-    Chosen(PoolId),
-    /// There are several, and the site names none.
-    Ambiguous,
-    /// There is none at all.
-    Missing,
-    /// The site names one that does not exist: reported there.
-    Wrong,
-}
-
-impl SitePool {
-    pub(super) fn chosen(self) -> Option<PoolId> {
-        match self {
-            Self::Chosen(pool) => Some(pool),
-            Self::Ambiguous | Self::Missing | Self::Wrong => None,
-        }
-    }
-}
-
-/// The remedy where there is no pool at all.
-pub(super) const ADD_A_POOL: &str = "add one: [pools.php] with servers = [\"127.0.0.1:9000\"]";
 
 /// The routes of a site as they were read.
 #[derive(Debug, Default)]
@@ -129,7 +104,7 @@ fn read_route<'a>(
     let answer = rewrites::read_return(&table, &known);
     let settings = read_settings(&table, around, matches, &known);
     let try_files = read_try_files(&table, &known, routes);
-    let handler = read_handler(&table, around, &known);
+    let handler = handlers::read(&table, around, &known);
     if table.get("return").is_some() {
         refuse_unreachable(&table);
     } else {
@@ -297,105 +272,13 @@ fn read_last<'a>(last: Text<'a>, known: &[String], routes: &mut Routes<'a>) -> O
     values::template(&last, known).map(TryLast::Uri)
 }
 
-fn read_handler(table: &Table<'_>, around: &Around<'_>, known: &[String]) -> Handler {
-    let Some(node) = table.get("fastcgi") else {
-        for key in ["split_path_info", "script", "params"] {
-            if let Some(node) = table.get(key) {
-                let hint = "say which pool runs the script: fastcgi = \"NAME\", or true for the site's";
-                node.mistake_at_key(format_args!("{key} needs fastcgi"), hint);
-            }
-        }
-        return Handler::Static;
-    };
-    let script = read_script(table, known);
-    let own = values::params(table, known);
-    let Some(pool) = read_pool(node, around) else { return Handler::Static };
-    let of_pool = around.pools.get(pool.0).map_or(&[][..], |pool| &pool.params);
-    let params = values::merged_params([of_pool, around.params, &own]);
-    Handler::FastCgi(Arc::new(FastCgi { pool, script, remote: around.remote, params }))
-}
-
-/// A name, or `true` for the site's own pool.
-fn read_pool(node: Node<'_>, around: &Around<'_>) -> Option<PoolId> {
-    if node.is_false() {
-        return None;
-    }
-    if node.is_true() {
-        return match around.pool {
-            SitePool::Chosen(pool) => Some(pool),
-            SitePool::Wrong => None,
-            SitePool::Missing => {
-                node.mistake("there is no pool", ADD_A_POOL);
-                None
-            }
-            SitePool::Ambiguous => {
-                node.mistake(
-                    "there are several pools, and the site names none",
-                    "name one here, or give the site a pool",
-                );
-                None
-            }
-        };
-    }
-    named_pool(&node.text_or(" or true")?, around.pools)
-}
-
-/// A pool by its name.
-pub(super) fn named_pool(text: &Text<'_>, pools: &[Pool]) -> Option<PoolId> {
-    let found = pools.iter().position(|pool| pool.name == text.value);
-    if found.is_none() {
-        let names: Vec<_> = pools.iter().map(|pool| &*pool.name).collect();
-        let near = nearest(text, &names, "pools");
-        let hint = near.unwrap_or_else(|| format!("add it: [pools.{}]", text.value));
-        text.node.report.absent(
-            text.node.span(),
-            format_args!("{}: there is no pool '{}'", text.node.key(), text.value),
-            hint,
-        );
-    }
-    found.map(PoolId)
-}
-
-fn read_script(table: &Table<'_>, known: &[String]) -> ScriptSource {
-    let split = table.get("split_path_info");
-    let script = table.get("script");
-    if let (Some(_), Some(script)) = (split, script) {
-        script.mistake_at_key("script and split_path_info exclude each other", "remove one of the two");
-    }
-    let split = split.and_then(Node::text).and_then(|text| read_split(&text));
-    let named = script.and_then(Node::text).and_then(|text| {
-        if !text.starts_with(['/', '$']) {
-            text.mistake("a script is a path below the root", format!("write \"/{}\"", text.value));
-        }
-        values::template(&text, known)
-    });
-    match (split, named) {
-        (Some(split), _) => ScriptSource::Split(split),
-        (None, Some(script)) => ScriptSource::Named(script),
-        (None, None) => ScriptSource::OnDisk,
-    }
-}
-
-fn read_split(text: &Text<'_>) -> Option<regex::bytes::Regex> {
-    let regex = values::regex(text, 0..text.len(), false)?;
-    if regex.captures_len() < 3 {
-        text.mistake("needs two groups: the script, and what follows it", r"'^(.+?\.php)(/.*)?$'");
-    }
-    Some(regex)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::testing::{model, site};
+    use crate::config::testing::site;
 
     fn route(lines: &str) -> Location {
         site(&format!("[[sites.routes]]\n{lines}")).locations.remove(0)
-    }
-
-    fn fastcgi(location: &Location) -> &FastCgi {
-        let Handler::FastCgi(fastcgi) = &location.handler else { panic!("{location:?}") };
-        fastcgi
     }
 
     #[test]
@@ -415,9 +298,7 @@ mod tests {
                 Match::Exact(path) => path == b"/a",
                 Match::Prefix { path, stops_regex: true } => path == b"/a/",
                 Match::Prefix { path, stops_regex: false } => path == b"/a b",
-                Match::Regex(regex) => {
-                    regex.is_match(b"/x.php") == !shown.contains('*') || regex.is_match(b"/x.pHP")
-                }
+                Match::Regex(regex) => regex.is_match(b"/x.pHP") == shown.contains('*'),
                 Match::Named(name) => name == "@name",
             };
             assert!(fits, "{location:?}");
@@ -437,42 +318,6 @@ mod tests {
     }
 
     #[test]
-    fn a_script_is_found_on_disk_or_as_the_route_says() {
-        let source =
-            |lines: &str| fastcgi(&route(&format!("match = \"/\"\nfastcgi = true\n{lines}"))).script.clone();
-        assert!(matches!(source(""), ScriptSource::OnDisk));
-        assert!(matches!(source("script = \"/index.php\""), ScriptSource::Named(_)));
-        assert!(matches!(source(r"split_path_info = '^(.+?\.php)(/.*)?$'"), ScriptSource::Split(_)));
-    }
-
-    #[test]
-    fn fastcgi_names_a_pool_or_takes_the_site_s() {
-        let text = |fastcgi: &str| {
-            format!(
-                "[pools.b]\nservers = [\"b:1\"]\n[pools.a]\nservers = [\"a:1\"]\n[[sites]]\nlisten = [\":80\"]\n\
-                 root = \"public\"\npool = \"b\"\n[[sites.routes]]\nmatch = \"/\"\nfastcgi = {fastcgi}\n"
-            )
-        };
-        let pool = |written: &str| fastcgi(&model(&text(written)).sites[0].locations[0]).pool;
-        assert_eq!(pool("true"), PoolId(0));
-        assert_eq!(pool("\"a\""), PoolId(1));
-    }
-
-    #[test]
-    fn params_of_a_route_are_over_its_site_s_and_those_over_its_pool_s() {
-        let text = "[pools.php]\nservers = [\"a:1\"]\nparams = { A = \"pool\", B = \"pool\", C = \"pool\" }\n\
-                    [[sites]]\nlisten = [\":80\"]\nroot = \"public\"\nparams = { B = \"site\", C = \"site\" }\n\
-                    [[sites.routes]]\nmatch = \"/\"\nfastcgi = true\nparams = { C = \"$uri\", Z = \"route\" }\n";
-        let model = model(text);
-        let params: Vec<_> = fastcgi(&model.sites[0].locations[0])
-            .params
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-            .collect();
-        assert_eq!(params, [("A", "pool"), ("B", "site"), ("C", "$uri"), ("Z", "route")]);
-    }
-
-    #[test]
     fn a_route_s_own_settings_and_an_alias_that_keeps_its_slash() {
         let location = route(
             "match = \"/a/\"\ninternal = true\nalias = \"public/\"\n\
@@ -483,14 +328,5 @@ mod tests {
         assert!(settings.alias.as_ref().unwrap().to_str().unwrap().ends_with("/public/"));
         assert_eq!(settings.first_byte_timeout.unwrap().as_secs(), 300);
         assert_eq!(settings.between_reads_timeout.unwrap().as_secs(), 1);
-    }
-
-    #[test]
-    fn a_group_s_name_is_a_variable_of_its_route() {
-        let location = route(
-            "match = '~ ^/(?<lang>de|fr)/'\nheaders = { Content-Language = \"$lang\" }\nfastcgi = true\nparams = { L = \"$lang\" }",
-        );
-        assert_eq!(location.settings.headers[0].value.as_str(), "$lang");
-        assert_eq!(fastcgi(&location).params[0].1.as_str(), "$lang");
     }
 }

@@ -1,6 +1,6 @@
 //! The keys that a site and a route share: what a route does not say, it has from its site.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::route::{Expires, HeaderRule, Settings, Template};
 
@@ -98,31 +98,35 @@ fn read_charset(charset: Node<'_>) -> Option<String> {
     Some(text.value.to_owned())
 }
 
-/// `root` and `backend_root` of a site or a route: where the files lie here, and for php-fpm.
+/// `root` and `backend_root` of a site or a route: where the files lie here, and for php-fpm. Whether there is a root.
 pub(super) fn read_roots(settings: &mut Settings, table: &Table<'_>, base: &Path, remote: bool) -> bool {
     let backend_root = table.get("backend_root").and_then(Node::text).and_then(|text| backend_root(&text));
-    let root = table.get("root").and_then(Node::text).and_then(|text| root(&text, base, remote));
-    let given = root.is_some() || (remote && backend_root.is_some());
+    let own = table.get("root").and_then(Node::text).and_then(|text| root(&text, base, remote));
+    let site_has_none = settings.root.as_os_str().is_empty();
     // With `scripts = "remote"` php-fpm's folder may be the only one there is.
-    if let Some(root) =
-        root.or_else(|| backend_root.clone().filter(|_| remote && !settings.root.is_absolute()))
-    {
-        settings.backend_root = match root.strip_prefix(&settings.root) {
-            Ok(below) if settings.root.is_absolute() && !below.as_os_str().is_empty() => {
-                settings.backend_root.join(below)
-            }
-            Ok(_) if settings.root == root => settings.backend_root.clone(),
-            _ => root.clone(),
-        };
+    let root = own.or_else(|| backend_root.clone().filter(|_| remote && site_has_none));
+    if let Some(root) = root {
+        settings.backend_root = backend_root_of(&root, settings);
         settings.root = root;
     }
     if let Some(backend_root) = backend_root {
         settings.backend_root = backend_root;
     }
-    given
+    !settings.root.as_os_str().is_empty()
 }
 
-fn root(text: &Text<'_>, base: &Path, remote: bool) -> Option<std::path::PathBuf> {
+/// A folder below the inherited root lies at the same place below the inherited backend root; any other has the same
+/// path for php-fpm.
+fn backend_root_of(root: &Path, inherited: &Settings) -> PathBuf {
+    match root.strip_prefix(&inherited.root) {
+        Ok(_) if inherited.root.as_os_str().is_empty() => root.to_owned(),
+        Ok(below) if below.as_os_str().is_empty() => inherited.backend_root.clone(),
+        Ok(below) => inherited.backend_root.join(below),
+        Err(_) => root.to_owned(),
+    }
+}
+
+fn root(text: &Text<'_>, base: &Path, remote: bool) -> Option<PathBuf> {
     no_variables(text)?;
     if text.is_empty() {
         text.mistake("the path is empty", "\".\" is the folder of this file");
@@ -137,7 +141,7 @@ fn root(text: &Text<'_>, base: &Path, remote: bool) -> Option<std::path::PathBuf
 }
 
 /// Lies on another machine: nothing about it can be checked here but its form.
-fn backend_root(text: &Text<'_>) -> Option<std::path::PathBuf> {
+fn backend_root(text: &Text<'_>) -> Option<PathBuf> {
     no_variables(text)?;
     if !text.starts_with('/') {
         text.mistake("must be an absolute path, as php-fpm sees it", "backend_root = \"/var/www/html\"");

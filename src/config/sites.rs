@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use crate::route::{Location, PoolId, Settings, Template};
 
+use super::handlers::SitePool;
 use super::model::{Listen, Pool, Site, SiteName};
 use super::names::{self, Claim};
 use super::presets::Preset;
 use super::reader::{Node, Table};
-use super::routes::{self, Around, SitePool};
+use super::routes::{self, Around};
 use super::text::Text;
-use super::{endpoints, settings, values};
+use super::{endpoints, handlers, settings, values};
 
 /// Keys of the contract that no room behind this one can do yet.
 const PLANNED: [&str; 8] = [
@@ -150,7 +151,7 @@ fn captured(names: &[(SiteName, Range<usize>)]) -> Vec<String> {
 /// The site's pool, which a preset needs and a site that runs no script does not.
 fn read_pool(table: &Table<'_>, pools: &[Pool], preset: Option<Preset>) -> SitePool {
     if let Some(node) = table.get("pool") {
-        let named = node.text().and_then(|text| routes::named_pool(&text, pools));
+        let named = node.text().and_then(|text| handlers::named_pool(&text, pools));
         return named.map_or(SitePool::Wrong, SitePool::Chosen);
     }
     let complain = |message: &str, hint: String| {
@@ -160,7 +161,7 @@ fn read_pool(table: &Table<'_>, pools: &[Pool], preset: Option<Preset>) -> SiteP
     };
     match pools {
         [] => {
-            complain("it runs scripts, but there is no pool", routes::ADD_A_POOL.to_owned());
+            complain("it runs scripts, but there is no pool", handlers::ADD_A_POOL.to_owned());
             SitePool::Missing
         }
         [_] => SitePool::Chosen(PoolId(0)),

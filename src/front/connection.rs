@@ -14,6 +14,7 @@ use tokio_io_timeout::TimeoutStream;
 
 use super::access_log::AccessLog;
 use super::facts::Client;
+use super::linger::Lingering;
 use super::pipeline::{Hangup, Pipeline};
 use crate::site::Generation;
 
@@ -48,9 +49,9 @@ impl Front {
     /// Serves a client until it leaves, or until `drain` asks and its request in flight is answered.
     pub async fn serve<S>(self: Arc<Self>, stream: S, client: Client, drain: Watcher)
     where
-        S: AsyncRead + AsyncWrite + Send + 'static,
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let mut stream = TimeoutStream::new(stream);
+        let mut stream = TimeoutStream::new(Lingering::new(stream));
         stream.set_write_timeout(Some(WRITE_PATIENCE));
         let service = service_fn(|request| {
             let front = Arc::clone(&self);
@@ -71,7 +72,6 @@ impl Front {
     }
 }
 
-/// Not with `pipeline_flush`: it makes hyper copy every body and hold all of it, however slowly the client reads.
 fn builder() -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
@@ -79,6 +79,7 @@ fn builder() -> http1::Builder {
         .header_read_timeout(HEAD_PATIENCE)
         .max_buf_size(BUFFER)
         .max_headers(MAX_HEADERS);
+    // Not pipeline_flush: with it hyper buffers replies without bound for a reader that has stopped.
     builder
 }
 

@@ -111,8 +111,15 @@ fn lower(host: &str) -> Cow<'_, str> {
 /// RFC 9112 §6.1: both lengths at once is an attempt to smuggle. hyper has checked each by itself.
 fn framing(head: &Parts) -> Result<Option<u64>, Refusal> {
     let lengths = head.headers.get_all(CONTENT_LENGTH).iter().count();
-    let coded = head.headers.contains_key(TRANSFER_ENCODING);
-    if lengths > 1 || coded && (lengths > 0 || head.version == Version::HTTP_10) {
+    let mut codings = head.headers.get_all(TRANSFER_ENCODING).iter();
+    let coded = codings.next();
+    // hyper decodes `chunked` and passes over whatever stands before it: php would get a body that is still coded.
+    if coded.is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+        || codings.next().is_some()
+    {
+        return Err(Refusal::BadRequest("a transfer coding other than chunked"));
+    }
+    if lengths > 1 || coded.is_some() && (lengths > 0 || head.version == Version::HTTP_10) {
         return Err(Refusal::BadRequest("the length of the body is ambiguous"));
     }
     let Some(length) = head.headers.get(CONTENT_LENGTH) else { return Ok(None) };
@@ -197,6 +204,16 @@ mod tests {
             assert!(framing(&parts(Version::HTTP_11, headers)).is_err(), "{headers:?}");
         }
         assert!(framing(&parts(Version::HTTP_10, &[("transfer-encoding", "chunked")])).is_err());
+    }
+
+    #[test]
+    fn chunked_once_is_the_only_transfer_coding() {
+        let coded = |headers: &[(&'static str, &'static str)]| framing(&parts(Version::HTTP_11, headers));
+        assert!(coded(&[("transfer-encoding", "Chunked")]).is_ok());
+        for coding in ["gzip, chunked", "chunked, chunked", "identity", "chunked;q=1", ""] {
+            assert!(coded(&[("transfer-encoding", coding)]).is_err(), "{coding}");
+        }
+        assert!(coded(&[("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")]).is_err());
     }
 
     #[test]

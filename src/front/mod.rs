@@ -2,7 +2,7 @@
 //!
 //! | file | owns |
 //! |---|---|
-//! | `connection` | one client's connection and its limits |
+//! | `connection`, `linger` | one client's connection, its limits and its end |
 //! | `pipeline` | the order of a request's steps |
 //! | `facts` | what a request says, checked once |
 //! | `incoming` | the request's body on its way in |
@@ -17,6 +17,7 @@ mod connection;
 mod facts;
 mod headers;
 mod incoming;
+mod linger;
 mod pipeline;
 mod respond;
 mod script;

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use http::header::{CONNECTION, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -104,7 +105,8 @@ impl Pipeline<'_> {
         let (body, length) = incoming::take(body, terms).await?;
         let had_body = !matches!(body, RequestBody::None);
         let facts = RequestFacts {
-            content_length: (had_body || facts.content_length.is_some()).then_some(length),
+            content_length: (had_body || facts.content_length.is_some() || is_chunked(facts))
+                .then_some(length),
             ..*facts
         };
         let cluster = self.generation.cluster(plan.fastcgi.pool);
@@ -112,6 +114,11 @@ impl Pipeline<'_> {
         let (head, body) = cluster.send(request).await?;
         Ok(script::response(head, body))
     }
+}
+
+/// hyper has refused every coding but `chunked`.
+fn is_chunked(facts: &RequestFacts<'_>) -> bool {
+    facts.headers.contains_key(TRANSFER_ENCODING)
 }
 
 /// nginx's `charset off` names none.
@@ -152,6 +159,11 @@ fn finish(
     });
     headers::add(&mut response, settings, facts);
     headers::add_server(&mut response);
+    // hyper drops a Content-Length that stands beside Transfer-Encoding before we see it: who believes the other of the two
+    // takes what follows for a request of its own, so nothing may follow (RFC 9112 §6.1).
+    if is_chunked(facts) {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     visit.answered(response.status());
     response.map(|body| Visited::new(body, visit))
 }

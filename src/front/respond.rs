@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use tracing::Level;
 
@@ -80,7 +80,10 @@ impl Refusal {
             }
             Self::TargetTooLong => Row::quiet(StatusCode::URI_TOO_LONG),
             Self::HeadTooLarge(_) => Row::quiet(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
-            Self::Method => Row::quiet(StatusCode::METHOD_NOT_ALLOWED),
+            Self::Method | Self::Planned(StatusCode::METHOD_NOT_ALLOWED) => Row {
+                header: Some((ALLOW, HeaderValue::from_static("GET, HEAD"))),
+                ..Row::quiet(StatusCode::METHOD_NOT_ALLOWED)
+            },
             Self::BodyTooLarge => Row::loud(StatusCode::PAYLOAD_TOO_LARGE, Level::INFO),
             Self::BodyTimeout => Row::quiet(StatusCode::REQUEST_TIMEOUT),
             Self::TempFile(_) => Row::loud(StatusCode::INTERNAL_SERVER_ERROR, Level::ERROR),
@@ -98,8 +101,14 @@ impl Refusal {
             response.headers_mut().insert(name, value);
         }
         // What is left of a refused body would be read as the next request.
-        if matches!(self, Self::BadRequest(_) | Self::BodyTooLarge | Self::BodyTimeout | Self::BodyBroken(_))
-        {
+        if matches!(
+            self,
+            Self::BadRequest(_)
+                | Self::BadTarget(_)
+                | Self::BodyTooLarge
+                | Self::BodyTimeout
+                | Self::BodyBroken(_)
+        ) {
             response.headers_mut().insert(http::header::CONNECTION, HeaderValue::from_static("close"));
         }
         response

@@ -7,7 +7,7 @@ use http::header::{HOST, HeaderName, HeaderValue};
 use smallvec::SmallVec;
 
 use super::split::as_backend_sees;
-use super::variables::{separator, write_ip, write_number, write_port, write_remote_user};
+use super::variables::{separator, write_ip, write_number, write_port};
 use super::{RequestFacts, Scheme, ScriptPlan, os_bytes};
 
 const SERVER_SOFTWARE: &str = concat!("cornac/", env!("CARGO_PKG_VERSION"));
@@ -83,9 +83,6 @@ fn of_connection<E>(
         give(ip_name, &[ip.text()])?;
         give(port_name, &[port.text()])?;
     }
-    let mut user = Vec::new();
-    write_remote_user(facts, &mut user);
-    give(b"REMOTE_USER", &[&user])?;
     give(b"SERVER_NAME", &[facts.server_name.as_bytes()])?;
     // php refuses to run without it when it was built to be called by a web server only.
     give(b"REDIRECT_STATUS", &[b"200"])
@@ -230,7 +227,6 @@ mod tests {
             ("REMOTE_PORT", "4711"),
             ("SERVER_ADDR", "2001:db8::1"),
             ("SERVER_PORT", "8080"),
-            ("REMOTE_USER", ""),
             ("SERVER_NAME", "www.example.com"),
             ("REDIRECT_STATUS", "200"),
             ("HTTP_HOST", "Example.com:8080"),

@@ -51,7 +51,8 @@ impl<'a> Target<'a> {
             return Err(BadTarget::Control);
         }
         let (authority, raw) = match sent {
-            [b'/', ..] => (None, sent),
+            // `?…` is what is left of `http://host?…`; alone it is no target that an HTTP parser lets through.
+            [b'/' | b'?', ..] => (None, sent),
             b"*" => return Ok(Self::asterisk(sent)),
             _ => split_authority(sent).map(|(host, rest)| (Some(host), rest))?,
         };

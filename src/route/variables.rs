@@ -317,7 +317,7 @@ pub(super) fn write_number(number: Option<u64>, out: &mut impl Write) {
     }
 }
 
-pub(super) fn write_remote_user(facts: &RequestFacts<'_>, out: &mut Vec<u8>) {
+fn write_remote_user(facts: &RequestFacts<'_>, out: &mut Vec<u8>) {
     if let Some(value) = facts.headers.get(AUTHORIZATION) {
         basic_user::write(value.as_bytes(), out);
     }
