@@ -50,7 +50,10 @@ impl Wire {
         let seen = Arc::new(Mutex::new(vec![]));
         let theirs = Arc::clone(&seen);
         let responder = Responder::start(move |call| {
-            theirs.lock().unwrap().push(decode(&call.params[BEGIN_REQUEST..]));
+            theirs
+                .lock()
+                .expect("no test panics while it holds this")
+                .push(decode(&call.params[BEGIN_REQUEST..]));
             call.reply("Content-Type: text/plain\r\n\r\n");
             true
         });
@@ -63,7 +66,7 @@ impl Wire {
 
     /// The params of the requests since the last call.
     fn take(&self) -> Vec<Params> {
-        std::mem::take(&mut self.seen.lock().unwrap())
+        std::mem::take(&mut self.seen.lock().expect("no test panics while it holds this"))
     }
 }
 

@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 
+use super::linger::BrokeOff;
 use super::visit::Visit;
 use crate::files::FileBody;
 use crate::upstream::{ReplyBody, ReplyError};
@@ -69,12 +70,13 @@ impl Body {
 pub(super) struct Visited {
     body: Body,
     visit: Visit,
+    broke_off: BrokeOff,
 }
 
 impl Visited {
     /// Ties them together.
-    pub(super) fn new(body: Body, visit: Visit) -> Self {
-        Self { body, visit }
+    pub(super) fn new(body: Body, visit: Visit, broke_off: BrokeOff) -> Self {
+        Self { body, visit, broke_off }
     }
 }
 
@@ -89,7 +91,10 @@ impl http_body::Body for Visited {
         let piece = ready!(self.body.poll_piece(cx));
         match &piece {
             Some(Ok(frame)) => self.visit.sent(frame.data_ref().map_or(0, Bytes::len)),
-            Some(Err(error)) => self.visit.broke_off(error),
+            Some(Err(error)) => {
+                self.broke_off.tell();
+                self.visit.broke_off(error);
+            }
             None => self.visit.complete(),
         }
         if self.body.is_over() && matches!(piece, Some(Ok(_))) {

@@ -9,12 +9,11 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::Watcher;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_io_timeout::TimeoutStream;
 
 use super::access_log::AccessLog;
 use super::facts::Client;
-use super::linger::Lingering;
+use super::linger::{Lingering, Stream};
 use super::pipeline::{Hangup, Pipeline};
 use crate::site::Generation;
 
@@ -47,14 +46,11 @@ impl Front {
     }
 
     /// Serves a client until it leaves, or until `drain` asks and its request in flight is answered.
-    pub async fn serve<S>(self: Arc<Self>, stream: S, client: Client, drain: Watcher)
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
-        let mut stream = TimeoutStream::new(Lingering::new(stream));
+    pub async fn serve<S: Stream>(self: Arc<Self>, stream: S, client: Client, drain: Watcher) {
+        let mut stream = TimeoutStream::new(Lingering::new(stream, client.broke_off.clone()));
         stream.set_write_timeout(Some(WRITE_PATIENCE));
         let service = service_fn(|request| {
-            let front = Arc::clone(&self);
+            let (front, client) = (Arc::clone(&self), client.clone());
             async move {
                 let generation = front.generation.load_full();
                 let pipeline = Pipeline {

@@ -7,6 +7,7 @@ use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{Method, Version};
 
+use super::linger::BrokeOff;
 use super::respond::Refusal;
 use crate::route::{RequestFacts, Scheme, Target};
 use crate::site::ListenerId;
@@ -15,7 +16,7 @@ use crate::site::ListenerId;
 pub(super) const MAX_TARGET: usize = 8 * 1024;
 
 /// Who is at the other end of a connection.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Client {
     /// Where it was accepted.
     pub listener: ListenerId,
@@ -23,6 +24,8 @@ pub struct Client {
     pub peer: Option<SocketAddr>,
     /// The address it came to; none over a unix socket.
     pub local: Option<SocketAddr>,
+    /// Told when a reply to it breaks off.
+    pub broke_off: BrokeOff,
 }
 
 /// nginx's `$request_id`: 32 hexadecimal digits, unique over processes and machines.

@@ -1,15 +1,22 @@
-//! Closing a client's connection so that the last reply arrives.
+//! The end of a client's connection: so that the last reply arrives, and half a reply never looks whole.
 //!
 //! A socket that is closed while the client is still sending answers with RST, which makes the client's kernel throw away
 //! what it has not read yet: the 413 that would have told it to stop. So our half is closed first, and what still comes is
 //! read and dropped for a while (RFC 9112 §9.6; nginx: `lingering_close`).
+//!
+//! A reply that broke off is the other way round: to an HTTP/1.0 client the end of the connection is the end of the reply, so
+//! there RST is what tells the truth (fpm-facts 3).
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
 /// How long the client may go on sending. nginx: `lingering_time`, 30 s there.
@@ -17,23 +24,50 @@ const LONGEST: Duration = Duration::from_secs(5);
 /// As much may come in that time: more is not a late packet but an upload that does not listen.
 const MOST: u64 = 16 * 1024 * 1024;
 
+/// Whether a connection's last reply broke off: told by the reply's body, asked at the connection's end.
+#[derive(Debug, Clone, Default)]
+pub struct BrokeOff(Arc<AtomicBool>);
+
+impl BrokeOff {
+    pub(super) fn tell(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn is_so(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A client's stream.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {
+    /// Makes closing it an RST, as far as it has such a thing.
+    fn close_by_reset(&self);
+}
+
+impl Stream for TcpStream {
+    fn close_by_reset(&self) {
+        if let Err(error) = SockRef::from(self).set_linger(Some(Duration::ZERO)) {
+            tracing::debug!(%error, "a client's connection cannot be reset");
+        }
+    }
+}
+
+impl Stream for UnixStream {
+    fn close_by_reset(&self) {}
+}
+
 /// A stream that lingers when it is dropped before the client has closed its half.
 #[derive(Debug)]
-pub(super) struct Lingering<S>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
+pub(super) struct Lingering<S: Stream> {
     /// `None` only while it is dropped.
     stream: Option<S>,
     client_is_done: bool,
+    broke_off: BrokeOff,
 }
 
-impl<S> Lingering<S>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    pub(super) fn new(stream: S) -> Self {
-        Self { stream: Some(stream), client_is_done: false }
+impl<S: Stream> Lingering<S> {
+    pub(super) fn new(stream: S, broke_off: BrokeOff) -> Self {
+        Self { stream: Some(stream), client_is_done: false, broke_off }
     }
 
     fn stream(self: Pin<&mut Self>) -> Pin<&mut S> {
@@ -41,12 +75,12 @@ where
     }
 }
 
-impl<S> Drop for Lingering<S>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
+impl<S: Stream> Drop for Lingering<S> {
     fn drop(&mut self) {
         let Some(stream) = self.stream.take().filter(|_| !self.client_is_done) else { return };
+        if self.broke_off.is_so() {
+            return stream.close_by_reset();
+        }
         // While the runtime ends, nothing can wait any more.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         runtime.spawn(timeout(LONGEST, linger(stream)));
@@ -61,10 +95,7 @@ async fn linger<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) -> io::Result<
     Ok(())
 }
 
-impl<S> AsyncRead for Lingering<S>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
+impl<S: Stream> AsyncRead for Lingering<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -78,10 +109,7 @@ where
     }
 }
 
-impl<S> AsyncWrite for Lingering<S>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
+impl<S: Stream> AsyncWrite for Lingering<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = ready!(self.as_mut().stream().poll_write(cx, bytes));
         self.client_is_done |= written.is_err();
@@ -113,14 +141,37 @@ where
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::duplex;
+    use tokio::io::{DuplexStream, duplex};
+    use tokio::net::TcpListener;
 
     use super::*;
+
+    impl Stream for DuplexStream {
+        fn close_by_reset(&self) {}
+    }
+
+    fn lingering<S: Stream>(stream: S) -> Lingering<S> {
+        Lingering::new(stream, BrokeOff::default())
+    }
+
+    #[tokio::test]
+    async fn half_a_reply_ends_with_a_reset_and_never_looks_whole() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let mut client = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("it listens");
+        let (server, _) = listener.accept().await.expect("it came");
+        let broke_off = BrokeOff::default();
+        let mut server = Lingering::new(server, broke_off.clone());
+        server.write_all(b"half").await.expect("there is room");
+        broke_off.tell();
+        drop(server);
+        let error = client.read_to_end(&mut Vec::new()).await.expect_err("not a clean end");
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    }
 
     #[tokio::test]
     async fn what_the_client_still_sends_is_read_and_it_gets_the_last_reply() {
         let (mut client, server) = duplex(16);
-        let mut server = Lingering::new(server);
+        let mut server = lingering(server);
         server.write_all(b"413 stop").await.expect("there is room");
         drop(server);
         // Far more than the pipe holds: somebody must be reading.
@@ -133,7 +184,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_client_that_never_ends_is_let_go() {
         let (mut client, server) = duplex(16);
-        drop(Lingering::new(server));
+        drop(lingering(server));
         tokio::time::sleep(LONGEST + Duration::from_secs(1)).await;
         assert!(client.write_all(b"more").await.is_err());
     }
@@ -141,7 +192,7 @@ mod tests {
     #[tokio::test]
     async fn a_client_that_has_closed_costs_no_task() {
         let (client, server) = duplex(16);
-        let mut server = Lingering::new(server);
+        let mut server = lingering(server);
         drop(client);
         assert_eq!(server.read(&mut [0; 4]).await.expect("the end"), 0);
         assert!(server.client_is_done);

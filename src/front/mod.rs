@@ -26,3 +26,4 @@ mod visit;
 pub use access_log::AccessLog;
 pub use connection::Front;
 pub use facts::Client;
+pub use linger::{BrokeOff, Stream};

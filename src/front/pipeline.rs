@@ -50,7 +50,7 @@ impl Pipeline<'_> {
         let request_id = RequestId::fresh();
         let head = match Head::read(&parts) {
             Ok(head) => head,
-            Err(refusal) => return Ok(refused_unread(&refusal, &parts, request_id.as_str())),
+            Err(refusal) => return Ok(refused_unread(&refusal, &parts, request_id.as_str(), client)),
         };
         let site = self.generation.sites().find(client.listener, head.host());
         let facts = head.facts(client, site.server_name(), request_id.as_str());
@@ -63,7 +63,7 @@ impl Pipeline<'_> {
         if hangup {
             return Err(Hangup);
         }
-        Ok(finish(answer, &settings, &facts, visit))
+        Ok(finish(answer, &settings, &facts, visit, client))
     }
 
     async fn carry_out(
@@ -152,6 +152,7 @@ fn finish(
     settings: &Settings,
     facts: &RequestFacts<'_>,
     mut visit: Visit,
+    client: &Client,
 ) -> Response<Visited> {
     let mut response = answer.unwrap_or_else(|refusal| {
         refusal.log(facts.request_id);
@@ -165,13 +166,13 @@ fn finish(
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     visit.answered(response.status());
-    response.map(|body| Visited::new(body, visit))
+    response.map(|body| Visited::new(body, visit, client.broke_off.clone()))
 }
 
 /// A request too wrong to belong to any site.
-fn refused_unread(refusal: &Refusal, parts: &Parts, request_id: &str) -> Response<Visited> {
+fn refused_unread(refusal: &Refusal, parts: &Parts, request_id: &str, client: &Client) -> Response<Visited> {
     refusal.log(request_id);
     let mut response = refusal.respond(&parts.headers, request_id);
     headers::add_server(&mut response);
-    response.map(|body| Visited::new(body, Visit::none()))
+    response.map(|body| Visited::new(body, Visit::none(), client.broke_off.clone()))
 }

@@ -11,7 +11,7 @@ use tracing::{error, info, warn};
 use super::listen::{Accepted, BindError, Listener, written};
 use super::signals::{Signals, Wish};
 use crate::config::model::{Listen, Model};
-use crate::front::{AccessLog, Client, Front};
+use crate::front::{AccessLog, BrokeOff, Client, Front};
 use crate::site::{Generation, ListenerId};
 
 /// After an accept failed for want of descriptors, so that the loop does not spin until one is given back.
@@ -123,11 +123,11 @@ async fn accept(listener: Listener, id: ListenerId, front: Arc<Front>, drain: Ar
                 // A reply's last segment must not wait for the acknowledgement of the one before.
                 drop(stream.set_nodelay(true));
                 let local = stream.local_addr().ok().or(local);
-                let client = Client { listener: id, peer: Some(peer), local };
+                let client = Client { listener: id, peer: Some(peer), local, broke_off: BrokeOff::default() };
                 tokio::spawn(Arc::clone(&front).serve(stream, client, drain.watcher()));
             }
             Ok(Accepted::Unix(stream)) => {
-                let client = Client { listener: id, peer: None, local: None };
+                let client = Client { listener: id, peer: None, local: None, broke_off: BrokeOff::default() };
                 tokio::spawn(Arc::clone(&front).serve(stream, client, drain.watcher()));
             }
             Err(error) if is_the_clients_own(&error) => {}
