@@ -23,7 +23,7 @@ mod root;
 mod scratch;
 mod site;
 
-pub use child::{Listen, Signal, signal, wait_until, worker_pids};
+pub use child::{Listen, Process, Signal, find_program, signal, wait_until, worker_pids};
 pub use cornac::{Cornac, Finished};
 pub use fpm::{Fpm, FpmBuilder, Pm};
 pub use load::{Answer, Load};

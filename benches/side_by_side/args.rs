@@ -1,0 +1,88 @@
+//! The command line. Cargo adds `--bench`; the two inner commands are how the bench starts itself.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+pub(crate) const USAGE: &str = "\
+cargo bench --bench side_by_side -- [OPTIONS]
+  --only NAME[,NAME]  these rows only (also: the environment variable ONLY)
+  --quick             short rounds: enough to see that all works
+  --rounds N          how often each contestant has its turn
+  --subject NAME      what is put beside nginx: cornac (default), or nginx itself, which must come to 1.0
+  --json FILE         all samples, for programs
+  --write             puts the table into docs/performance.md
+  --list              the rows";
+
+/// What this process is.
+pub(crate) enum Command {
+    Compare(Args),
+    Floor { listen: SocketAddr, backend: SocketAddr },
+    Reap,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Args {
+    pub(crate) only: Vec<String>,
+    pub(crate) quick: bool,
+    pub(crate) rounds: Option<usize>,
+    pub(crate) subject: Subject,
+    pub(crate) json: Option<PathBuf>,
+    pub(crate) write: bool,
+    pub(crate) list: bool,
+}
+
+/// Who is put beside nginx.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Subject {
+    #[default]
+    Cornac,
+    Nginx,
+}
+
+impl Command {
+    pub(crate) fn parse(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
+        let mut args = Args { only: names(&std::env::var("ONLY").unwrap_or_default()), ..Args::default() };
+        while let Some(word) = words.next() {
+            let mut value = || words.next().ok_or_else(|| format!("{word} needs a value\n{USAGE}"));
+            match word.as_str() {
+                "--floor" => {
+                    return Ok(Self::Floor { listen: address(&value()?)?, backend: address(&value()?)? });
+                }
+                "--reap" => return Ok(Self::Reap),
+                "--only" => args.only = names(&value()?),
+                "--quick" => args.quick = true,
+                "--rounds" => args.rounds = Some(rounds(&value()?)?),
+                "--subject" => args.subject = subject(&value()?)?,
+                "--json" => args.json = Some(value()?.into()),
+                "--write" => args.write = true,
+                "--list" => args.list = true,
+                "--bench" => {}
+                _ => return Err(format!("what is {word}?\n{USAGE}")),
+            }
+        }
+        Ok(Self::Compare(args))
+    }
+}
+
+fn names(list: &str) -> Vec<String> {
+    list.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
+fn rounds(text: &str) -> Result<usize, String> {
+    text.parse()
+        .ok()
+        .filter(|rounds| *rounds > 0)
+        .ok_or_else(|| format!("--rounds {text}: a number from 1 on"))
+}
+
+fn subject(name: &str) -> Result<Subject, String> {
+    match name {
+        "cornac" => Ok(Subject::Cornac),
+        "nginx" => Ok(Subject::Nginx),
+        _ => Err(format!("--subject {name}: cornac or nginx")),
+    }
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| format!("{text} is no address"))
+}

@@ -1,0 +1,107 @@
+//! cornac beside nginx: the same load, the same backends, in turns, and the ratio of what came out.
+//!
+//! Here is the order of things. What is compared stands in `rows`, how a server is started in `contestant`, what
+//! is measured in `sample`, and what becomes of the numbers in `report`.
+//!
+//! Absolute figures depend on the machine and on its mood; a ratio within one run holds. So every round measures each
+//! contestant once, and the ratios are those of neighbours in time.
+
+mod args;
+mod backend;
+mod contestant;
+mod floor;
+mod load;
+mod process;
+mod reaper;
+mod report;
+mod rows;
+mod sample;
+#[path = "../../tests/support/mod.rs"]
+mod support;
+mod transfer;
+
+use std::process::ExitCode;
+
+use args::{Args, Command};
+use backend::{Backend, Document};
+use contestant::Contestant;
+use reaper::Reaper;
+use report::Report;
+use rows::Row;
+use sample::{Length, Sample};
+use support::find_program;
+
+fn main() -> ExitCode {
+    let done = match Command::parse(std::env::args().skip(1)) {
+        Ok(Command::Compare(args)) => compare(&args),
+        Ok(Command::Floor { listen, backend }) => {
+            floor::serve(listen, backend).map_err(|error| error.to_string())
+        }
+        Ok(Command::Reap) => reaper::reap(std::io::stdin().lock()).map_err(|error| error.to_string()),
+        Err(problem) => Err(problem),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("side_by_side: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn compare(args: &Args) -> Result<(), String> {
+    let rows = rows::chosen(args)?;
+    look_for_tools(&rows)?;
+    let reaper = Reaper::start()?;
+    let document = Document::new(&reaper);
+    let mut report = Report::begin(args);
+    for row in &rows {
+        let samples = measure(row, args, &document, &reaper)?;
+        report.add(row, samples);
+    }
+    report.finish(args)
+}
+
+/// Everything that is missing is told at once, before the first minute is spent.
+fn look_for_tools(rows: &[Row]) -> Result<(), String> {
+    let mut groups = vec![];
+    if find_program(&["wrk"]).is_none() {
+        groups.push("bench");
+    }
+    if find_program(&["nginx"]).is_none() {
+        groups.push("nginx");
+    }
+    if rows.iter().any(Row::needs_php) && !backend::php_fpm_is_there() {
+        groups.push("php");
+    }
+    if !groups.is_empty() {
+        return Err(format!(
+            "something is missing; install it by:\n    scripts/install-deps.sh {}",
+            groups.join(" ")
+        ));
+    }
+    backend::look_for_null_responder()
+}
+
+/// One list of samples a contestant, in the row's order, one sample a round.
+fn measure(
+    row: &Row,
+    args: &Args,
+    document: &Document,
+    reaper: &Reaper,
+) -> Result<Vec<(Contestant, Vec<Sample>)>, String> {
+    eprint!("{:<14}", row.name);
+    let length = Length::of(args);
+    let backend = Backend::start(row.backend, reaper)?;
+    let mut measured: Vec<_> = row.contestants.iter().map(|contestant| (*contestant, vec![])).collect();
+    for _ in 0..length.rounds {
+        for (contestant, samples) in &mut measured {
+            // Started anew each time: nobody holds php-fpm's workers, or a warm heap, while it is the other's turn.
+            let server = contestant.start(row, &backend, document, reaper)?;
+            samples.push(sample::take(row, &server, length)?);
+            eprint!(".");
+        }
+    }
+    eprintln!();
+    Ok(measured)
+}

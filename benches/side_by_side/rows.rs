@@ -1,0 +1,141 @@
+//! What is compared: the rows of the table, each with its load, its backend and who takes part.
+
+use crate::args::{Args, Subject};
+use crate::contestant::{Contestant, Tuning};
+
+/// One row.
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub(crate) name: &'static str,
+    pub(crate) what: &'static str,
+    pub(crate) load: Load,
+    pub(crate) backend: BackendKind,
+    /// The first is the reference: plain nginx.
+    pub(crate) contestants: Vec<Contestant>,
+}
+
+/// What clients do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Load {
+    /// wrk asks for `target` over so many connections, as fast as it is answered.
+    Requests { target: &'static str, connections: u32 },
+    /// 100 MB to a script that answers its digest.
+    Upload,
+    /// 100 MB from a script, compared byte by byte.
+    Download,
+}
+
+/// What stands behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BackendKind {
+    /// Nothing: files only.
+    None,
+    /// Our null responder, which answers so many bytes.
+    Null(usize),
+    /// Three php-fpm pools of four workers each.
+    Fpm,
+}
+
+impl Row {
+    pub(crate) fn needs_php(&self) -> bool {
+        self.backend == BackendKind::Fpm
+    }
+
+    /// Whether a sample counts requests, or transfers of 100 MB.
+    pub(crate) fn is_transfer(&self) -> bool {
+        !matches!(self.load, Load::Requests { .. })
+    }
+}
+
+const KEEPALIVE: Tuning = Tuning { keepalive: true, open_file_cache: false };
+
+/// The rows that were asked for.
+pub(crate) fn chosen(args: &Args) -> Result<Vec<Row>, String> {
+    let subject = match args.subject {
+        Subject::Cornac => Contestant::Cornac,
+        Subject::Nginx => Contestant::NginxAgain,
+    };
+    let all = all(subject);
+    if args.list {
+        let list: Vec<_> = all.iter().map(|row| format!("  {:<14}{}", row.name, row.what)).collect();
+        return Err(format!("the rows are\n{}", list.join("\n")));
+    }
+    let known = |name: &String| all.iter().any(|row| row.name == name);
+    if let Some(unknown) = args.only.iter().find(|name| !known(name)) {
+        return Err(format!("there is no row {unknown}; --list shows them"));
+    }
+    Ok(all
+        .into_iter()
+        .filter(|row| args.only.is_empty() || args.only.iter().any(|name| name == row.name))
+        .collect())
+}
+
+fn all(subject: Contestant) -> Vec<Row> {
+    let nginx = Contestant::Nginx(KEEPALIVE);
+    let no_keepalive = Contestant::Nginx(Tuning { keepalive: false, ..KEEPALIVE });
+    let file_cache = Contestant::Nginx(Tuning { open_file_cache: true, ..KEEPALIVE });
+    let asked = |target, connections| Load::Requests { target, connections };
+    let row = |name, what, load, backend, contestants: &[Contestant]| Row {
+        name,
+        what,
+        load,
+        backend,
+        contestants: contestants.to_vec(),
+    };
+    let (null, none, fpm) = (BackendKind::Null, BackendKind::None, BackendKind::Fpm);
+    let files = [nginx, subject, file_cache];
+    vec![
+        row(
+            "hello",
+            "FastCGI, 12 bytes from a null responder",
+            asked("/hello.php", 64),
+            null(12),
+            &[nginx, subject],
+        ),
+        row(
+            "floor",
+            "the same through a bare epoll loop: what the kernel alone costs",
+            asked("/hello.php", 64),
+            null(12),
+            &[nginx, subject, Contestant::Floor],
+        ),
+        row(
+            "hello-fpm",
+            "a one-line script on 3 php-fpm pools of 4 workers, 12 clients",
+            asked("/hello.php", 12),
+            fpm,
+            &[nginx, subject, no_keepalive],
+        ),
+        row("static-1k", "a file of 1 KiB", asked("/1k.bin", 64), none, &files),
+        row("static-100k", "a file of 100 KiB", asked("/100k.bin", 64), none, &files),
+        row("static-10m", "a file of 10 MiB", asked("/10m.bin", 16), none, &files),
+        row(
+            "reply-64k",
+            "FastCGI, 64 KiB from a null responder",
+            asked("/hello.php", 64),
+            null(64 << 10),
+            &[nginx, subject],
+        ),
+        row(
+            "reply-1m",
+            "FastCGI, 1 MiB from a null responder",
+            asked("/hello.php", 64),
+            null(1 << 20),
+            &[nginx, subject],
+        ),
+        row(
+            "upload-100m",
+            "100 MB to a script on php-fpm, digest checked",
+            Load::Upload,
+            fpm,
+            &[nginx, subject],
+        ),
+        row(
+            "download-100m",
+            "100 MB from a script on php-fpm, every byte checked",
+            Load::Download,
+            fpm,
+            &[nginx, subject],
+        ),
+    ]
+}

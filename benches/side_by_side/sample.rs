@@ -1,0 +1,99 @@
+//! One sample: a load on one server, and what it cost.
+
+use std::time::{Duration, Instant};
+
+use crate::args::Args;
+use crate::contestant::Server;
+use crate::rows::{Load, Row};
+use crate::{load, process, transfer};
+
+/// How long is measured.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Length {
+    pub(crate) rounds: usize,
+    pub(crate) seconds: u64,
+    /// Transfers of 100 MB.
+    pub(crate) transfers: u32,
+}
+
+impl Length {
+    pub(crate) fn of(args: &Args) -> Self {
+        let (rounds, seconds, transfers) = if args.quick { (3, 1, 2) } else { (5, 4, 6) };
+        Self { rounds: args.rounds.unwrap_or(rounds), seconds, transfers }
+    }
+}
+
+/// What one turn of one contestant came to. Missing is what this kind of load does not tell.
+#[derive(Clone, Debug)]
+pub(crate) struct Sample {
+    /// Requests, or transfers, a second.
+    pub(crate) rate: f64,
+    /// Processor time of the server for one request, or one transfer, in µs.
+    pub(crate) cpu_us: f64,
+    pub(crate) p50: Option<Duration>,
+    pub(crate) p99: Option<Duration>,
+    pub(crate) peak_kib: u64,
+    /// Not answered, or not by a success.
+    pub(crate) errors: u64,
+    /// The share of requests that found an open connection to php-fpm.
+    pub(crate) reuse: Option<f64>,
+}
+
+/// What clients saw.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    pub(crate) requests: u64,
+    pub(crate) elapsed: Duration,
+    pub(crate) p50: Option<Duration>,
+    pub(crate) p99: Option<Duration>,
+    pub(crate) errors: u64,
+}
+
+/// Loads the server once to warm it up, then measures.
+pub(crate) fn take(row: &Row, server: &Server<'_>, length: Length) -> Result<Sample, String> {
+    run(row, server, 1, 1)?;
+    let (cpu, opens) = (process::cpu_time(server.pid()), process::tcp_opens());
+    let seen = run(row, server, length.seconds, length.transfers)?;
+    let cpu = process::cpu_time(server.pid()) - cpu;
+    if seen.requests == 0 {
+        return Err(format!("{} answered nothing. It said:\n{}", server.name(), server.log()));
+    }
+    let requests = seen.requests as f64;
+    Ok(Sample {
+        rate: requests / seen.elapsed.as_secs_f64(),
+        cpu_us: cpu.as_secs_f64() * 1e6 / requests,
+        p50: seen.p50,
+        p99: seen.p99,
+        peak_kib: process::peak_kib(server.pid()),
+        errors: seen.errors,
+        reuse: reuse(row, opens, &seen),
+    })
+}
+
+fn run(row: &Row, server: &Server<'_>, seconds: u64, transfers: u32) -> Result<Seen, String> {
+    let started = Instant::now();
+    let done = |requests: u32| Seen {
+        requests: requests.into(),
+        elapsed: started.elapsed(),
+        p50: None,
+        p99: None,
+        errors: 0,
+    };
+    match row.load {
+        Load::Requests { target, connections } => load::wrk(server.address(), target, connections, seconds),
+        Load::Upload => transfer::uploads(server.address(), transfers).map(|()| done(transfers)),
+        Load::Download => transfer::downloads(server.address(), transfers).map(|()| done(transfers)),
+    }
+    .map_err(|problem| format!("{}: {problem}\n{}", server.name(), server.log()))
+}
+
+/// Told by the kernel's count of opened connections, so that nobody has to be believed.
+fn reuse(row: &Row, opens_before: Option<u64>, seen: &Seen) -> Option<f64> {
+    let Load::Requests { connections, .. } = row.load else { return None };
+    if !row.needs_php() {
+        return None;
+    }
+    let opened = process::tcp_opens()?.checked_sub(opens_before?)?;
+    let upstream = opened.saturating_sub(connections.into()) as f64;
+    Some((1.0 - upstream / seen.requests as f64).max(0.0))
+}
