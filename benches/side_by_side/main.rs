@@ -6,6 +6,8 @@
 //! Absolute figures depend on the machine and on its mood; a ratio within one run holds. So every round measures each
 //! contestant once, and the ratios are those of neighbours in time.
 
+#![expect(clippy::print_stdout, reason = "the table is what one runs this for")]
+
 mod args;
 mod backend;
 mod contestant;
