@@ -209,6 +209,24 @@ fn a_full_backlog_of_php_fpm_is_waited_for() {
 }
 
 #[test]
+fn a_backlog_that_stays_full_is_a_503_and_no_reason_to_eject() {
+    let fpm = Fpm::builder("a").workers(1).backlog(1).start();
+    let cornac = Tp::with_servers(vec![server(&fpm, "max_fails = 1")])
+        .pool("timeouts = { connect = \"100ms\" }")
+        .start();
+    let mut held = take_worker(&fpm, &cornac);
+    let answers = Load::until(cornac.address(), 8, 1, |_, _| "/json").join_after(|| {
+        cornac.wait_for_log("its backlog is full");
+        fpm.open_gate("held");
+    });
+    assert_eq!(held.response().status, 200);
+    let refused = answers.iter().filter(|answer| answer.status == 503).count();
+    assert!(refused > 0 && answers.iter().all(|answer| matches!(answer.status, 200 | 503)), "{answers:#?}");
+    assert!(!cornac.log().contains("ejected") && !cornac.log().contains("suspect"), "{}", cornac.log());
+    assert_eq!(cornac.get("/json").status, 200);
+}
+
+#[test]
 fn an_upload_that_waited_and_one_that_is_tried_again_arrive_whole() {
     let (fpm, cornac) = one_worker("");
     let mut held = take_worker(&fpm, &cornac);

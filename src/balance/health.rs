@@ -46,6 +46,15 @@ pub enum Failure {
     Truncated,
     /// It answered something that is not FastCGI.
     Garbage,
+    /// It lives, but the line before its door is full (fpm-facts 14): busy, not down.
+    BacklogFull,
+}
+
+impl Failure {
+    /// Whether it speaks against the member.
+    pub fn blames_the_member(self) -> bool {
+        self != Self::BacklogFull
+    }
 }
 
 impl fmt::Display for Failure {
@@ -58,6 +67,7 @@ impl fmt::Display for Failure {
             Self::Silent => "no answer in time",
             Self::Truncated => "reply cut short",
             Self::Garbage => "not FastCGI",
+            Self::BacklogFull => "its backlog is full",
         })
     }
 }

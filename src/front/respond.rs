@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use tracing::Level;
 
 use super::body::Body;
+use crate::balance::Failure;
 use crate::fcgi::PairTooLarge;
 use crate::files;
 use crate::route::{BadTarget, Fixed, Redirect};
@@ -134,7 +135,7 @@ impl Refusal {
 
 fn upstream_row(error: &SendError) -> Row {
     match error.fault {
-        Fault::QueueFull | Fault::QueueTimeout => {
+        Fault::QueueFull | Fault::QueueTimeout | Fault::Connect(Failure::BacklogFull) => {
             let seconds = error.retry_after.unwrap_or(Duration::from_secs(1)).as_secs().max(1);
             Row {
                 header: Some((RETRY_AFTER, HeaderValue::from(seconds))),
@@ -249,8 +250,9 @@ mod tests {
             (failed(Fault::QueueFull), 503),
             (failed(Fault::QueueTimeout), 503),
             (failed(Fault::FirstByteTimeout), 504),
-            (failed(Fault::Connect(crate::balance::Failure::ConnectTimeout)), 504),
-            (failed(Fault::Connect(crate::balance::Failure::Refused)), 502),
+            (failed(Fault::Connect(Failure::ConnectTimeout)), 504),
+            (failed(Fault::Connect(Failure::Refused)), 502),
+            (failed(Fault::Connect(Failure::BacklogFull)), 503),
         ] {
             assert_eq!(refusal.row().status.as_u16(), status, "{refusal:?}");
         }

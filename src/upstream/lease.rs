@@ -100,7 +100,9 @@ impl Permit {
     }
 
     pub(crate) fn failed(&mut self, failure: Failure) {
-        self.report(Event::Failed(failure));
+        if failure.blames_the_member() {
+            self.report(Event::Failed(failure));
+        }
     }
 
     fn report(&mut self, event: Event) {
