@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use support::http::{self, Connection};
-use support::{Cornac, Fpm, Responder, Scratch, Tp, server, wait_until};
+use support::{Cornac, Fpm, Responder, Scratch, Signal, Tp, server, wait_until};
 
 /// Lines of a log file, when there are so many.
 fn lines(file: &std::path::Path, at_least: usize) -> Vec<String> {
@@ -109,6 +109,26 @@ fn a_log_named_by_its_path_alone_is_combined_and_one_that_is_off_is_silent() {
     let off = with("\"off\"");
     assert_eq!(off.get("/seen-nowhere").status, 404);
     assert!(!off.log().contains("seen-nowhere"), "{}", off.log());
+}
+
+#[test]
+fn after_a_rotation_sigusr1_opens_the_file_anew_and_no_line_is_lost() {
+    let (fpm, folder) = (Fpm::start("a"), Scratch::new());
+    let (file, old) = (folder.join("access.log"), folder.join("access.log.1"));
+    let cornac = Cornac::serving(|listen| {
+        let json = "{ path = \"stdout\", format = \"json\" }";
+        Tp::over([&fpm]).toml(listen).replace(json, &format!("\"{}\"", file.display()))
+    });
+    assert_eq!(cornac.get("/json?before").status, 200);
+    lines(&file, 1);
+    std::fs::rename(&file, &old).expect("a rotation");
+    assert_eq!(cornac.get("/json?between").status, 200);
+    lines(&old, 2);
+    cornac.signal(Signal::USR1);
+    cornac.wait_for_log("logs reopened");
+    assert_eq!(cornac.get("/json?after").status, 200);
+    assert!(lines(&file, 1)[0].contains("/json?after"));
+    assert_eq!(lines(&old, 2).len(), 2);
 }
 
 #[test]

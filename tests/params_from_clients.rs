@@ -339,6 +339,8 @@ fn php_fpm_s_own_pages_are_not_reachable_through_a_site() {
         .directive("pm.status_path", "/status.php")
         .directive("ping.path", "/ping.php")
         .start();
+    // With cgi.fix_pathinfo = 0 php-fpm takes PATH_INFO for the path of its page, so that /index.php/fpm-status shows it behind any front
+    // end: a pool with that setting needs pm.status_listen.
     let default = Fpm::start("b");
     for (fpm, pages) in [(&fpm, ["/status.php", "/ping.php"]), (&default, ["/fpm-status", "/fpm-ping"])] {
         for preset in ["plain", "thinkphp", "laravel", "wordpress"] {

@@ -5,13 +5,14 @@
 mod support;
 
 use support::compare::{Asked, Difference, HOST, compare};
-use support::paths::{PATHS, root};
+use support::paths::{PATHS, made_up, root};
 use support::{Cornac, Fpm, Nginx, Root};
 
 fn paths() -> Vec<Asked> {
     let target = format!("/index.php/{}?{}", "p/".repeat(1_000), "q=1&".repeat(1_000));
     let long = Asked { name: "a long target".to_owned(), ..Asked::get(&target) };
-    PATHS.iter().copied().map(Asked::get).chain([long]).collect()
+    let made_up = made_up(400).map(|target| Asked::get(&target));
+    PATHS.iter().copied().map(Asked::get).chain([long]).chain(made_up).collect()
 }
 
 const fn row(
@@ -253,14 +254,44 @@ fn requests() -> Vec<Asked> {
         with_body("a form", "Content-Type: application/x-www-form-urlencoded\r\n", "a=1&b=2"),
         with_body("a body without a type", "", "abc"),
     ];
-    with_lines.chain(methods).chain(hosts).collect()
+    let bytes: [(&str, &[u8]); 8] = [
+        (
+            "GBK in the path",
+            b"GET /info.php/\xd6\xd0 HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n\r\n",
+        ),
+        (
+            "GBK in the query",
+            b"GET /info.php?q=\xd6\xd0 HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n\r\n",
+        ),
+        (
+            "GBK in a header",
+            b"GET /info.php HTTP/1.1\r\nHost: shop.example\r\nX-Gbk: \xd6\xd0\r\nConnection: close\r\n\r\n",
+        ),
+        ("OPTIONS *", b"OPTIONS * HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n\r\n"),
+        ("GET *", b"GET * HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n\r\n"),
+        (
+            "an empty line first",
+            b"\r\nGET /info.php HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n\r\n",
+        ),
+        ("line ends without CR", b"GET /info.php HTTP/1.1\nHost: shop.example\nConnection: close\n\n"),
+        (
+            "no space behind the colon",
+            b"GET /info.php HTTP/1.1\r\nHOST:shop.example\r\nconnection:close\r\nx:y\r\n\r\n",
+        ),
+    ];
+    let bytes = bytes.into_iter().map(|(name, bytes)| Asked::raw(name, bytes));
+    with_lines.chain(methods).chain(hosts).chain(bytes).collect()
 }
 
 const JOINED: &str =
     "repeated headers are one list (RFC 9110 §5.3): php would keep the last that nginx sends";
 
+const RAW: &str = "bytes that are no UTF-8 must be percent-encoded (RFC 3986 §2.1), as %D6%D0 they arrive";
+
 const HEADERS: &[Difference] = &[
     NAME,
+    row("GBK in the path", "answer", "200 by info.php", "400", RAW),
+    row("GBK in the query", "answer", "200 by info.php", "400", RAW),
     row("/info.php/p?q=1 [X-Twice: a | X-Twice: b]", "HTTP_X_TWICE", "b", "a, b", JOINED),
     row("/info.php/p?q=1 [Accept: a | X-Between: x | Accept: b]", "HTTP_ACCEPT", "b", "a, b", JOINED),
     row(

@@ -10,7 +10,8 @@ use std::time::Duration;
 use socket2::{Domain, Socket, Type};
 use support::http::Connection;
 use support::{
-    Answer, Cornac, Fpm, Listen, Load, Signal, Tp, config_example, fixtures, free_port, server, wait_until,
+    Answer, Cornac, Fpm, Listen, Load, Pm, Signal, Tp, config_example, fixtures, free_port, server,
+    wait_until,
 };
 
 /// How often each member answers `requests` GETs, one after another.
@@ -337,4 +338,47 @@ fn a_script_may_ask_its_own_site() {
         let reply = client.response();
         assert_eq!((reply.status, reply.text()), (200, "inner says: hello"));
     }
+}
+
+/// Where few requests come, every member that is out is due for a probe by the time of the next one.
+#[test]
+fn a_request_that_finds_members_dead_does_not_spend_all_its_tries_on_probes() {
+    let mut members = ["a", "b", "c", "d"].map(|name| Fpm::builder(name).workers(1).tcp().start());
+    let short = "max_fails = 1, fail_timeout = \"1ms\"";
+    let servers = members.each_ref().map(|fpm| server(fpm, short)).to_vec();
+    let cornac = Tp::with_servers(servers).pool("policy = \"round_robin\"").start();
+    assert_eq!(shares(&cornac, 4).len(), 4);
+    members[..3].iter_mut().for_each(Fpm::kill);
+    // Three attempts on three dead members: the first request is lost, and nobody else.
+    let lost = (0..400).filter(|_| cornac.get("/json").status != 200).count();
+    assert!(lost <= 1, "{lost} of 400 requests failed though a member is well");
+}
+
+/// A kept connection is a worker that php-fpm cannot reap (fpm-facts 13).
+#[test]
+fn workers_on_demand_come_under_load_and_go_when_it_ends() {
+    for pm in [Pm::Ondemand, Pm::Dynamic] {
+        let fpm = Fpm::builder("a").pm(pm).workers(6).directive("pm.process_idle_timeout", "1s").start();
+        let cornac = Tp::over([&fpm]).start();
+        Answer::all_are_200(&Load::until(cornac.address(), 8, 30, |_, n| format!("/sleep/{}", n % 5)).join());
+        if pm == Pm::Ondemand {
+            assert!(fpm.worker_pids().len() > 1, "{} workers", fpm.worker_pids().len());
+            let reaped = wait_until(Duration::from_secs(20), || fpm.worker_pids().is_empty());
+            assert!(reaped, "{} workers are held though nobody asks", fpm.worker_pids().len());
+            assert_eq!(cornac.get("/json").status, 200);
+        }
+    }
+}
+
+#[test]
+fn a_worker_killed_for_taking_too_long_is_a_502_and_hurts_nobody_else() {
+    let fpm = Fpm::builder("a").workers(2).directive("request_terminate_timeout", "1s").start();
+    let cornac = Tp::over([&fpm]).start();
+    let mut slow = Connection::open(cornac.address());
+    slow.send("POST /sleep/20000?count=slow HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n");
+    fpm.wait_for_count("slow", 1);
+    let load = Load::start(cornac.address(), 1, |_, _| "/json");
+    assert_eq!(slow.response().status, 502);
+    Answer::all_are_200(&load.stop());
+    assert_eq!(fpm.count("slow"), 1);
 }

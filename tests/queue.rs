@@ -198,3 +198,33 @@ fn pipelined_requests_wait_too_and_are_answered_in_order() {
     }
     assert_eq!(http::get(cornac.address(), "/count/pipe").json()["runs"], 5);
 }
+
+/// php-fpm's own backlog is short here: a unix socket then refuses at once, where TCP would wait (fpm-facts 14).
+#[test]
+fn a_full_backlog_of_php_fpm_is_waited_for() {
+    let fpm = Fpm::builder("a").workers(2).backlog(2).start();
+    let cornac = Tp::over([&fpm]).pool("timeouts = { connect = \"10s\" }").start();
+    Answer::all_are_200(&Load::until(cornac.address(), 32, 5, |_, _| "/sleep/4").join());
+    assert!(!cornac.log().contains("ejected"), "{}", cornac.log());
+}
+
+#[test]
+fn an_upload_that_waited_and_one_that_is_tried_again_arrive_whole() {
+    let (fpm, cornac) = one_worker("");
+    let mut held = take_worker(&fpm, &cornac);
+    let body = support::big_bytes(3_000_000);
+    let mut waiting = Connection::open(cornac.address());
+    waiting.send(format!("PUT /upload HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", body.len()));
+    waiting.send(&body);
+    settle(&cornac);
+    fpm.open_gate("held");
+    assert_eq!(held.response().status, 200);
+    let digest = cornac.get("/big/digest/bytes/3000000").json()["sha256"].clone();
+    assert_eq!(waiting.response().json()["body"]["sha256"], digest);
+
+    let closes = support::Responder::start(|_| false);
+    let servers = vec![format!("{{ address = \"{}\", weight = 100 }}", closes.server()), server(&fpm, "")];
+    let cornac = Tp::with_servers(servers).pool("policy = \"round_robin\"").start();
+    let again = http::request(cornac.address(), "PUT", "/upload", &[], &body).json();
+    assert_eq!((again["body"]["sha256"].clone(), closes.calls()), (digest, 1));
+}

@@ -141,6 +141,17 @@ fn a_first_byte_timeout_is_a_504_and_php_ran_once() {
 }
 
 #[test]
+fn a_route_may_be_less_patient_than_its_pool() {
+    let fpm = Fpm::start("a");
+    let cornac = Tp::over([&fpm])
+        .more("[[sites.routes]]\nmatch = '~ ^/index\\.php(/|$)'\nfastcgi = true\ntimeouts = { first_byte = \"100ms\" }\n")
+        .start();
+    assert_eq!(method(&cornac, "GET", "/index.php/gate/silent").status, 504);
+    fpm.open_gate("silent");
+    assert_eq!(cornac.get("/json").status, 200);
+}
+
+#[test]
 fn a_reply_that_stops_in_the_middle_is_cut_off_after_between_reads() {
     let fpm = Fpm::start("a");
     let cornac = Tp::over([&fpm]).pool("timeouts = { between_reads = \"200ms\" }").start();

@@ -245,6 +245,32 @@ const LOCATIONS: &[Location] = &[
         cornac: "match = '/ret/vars'\nreturn = { status = 200, body = '$request_method $scheme $host $server_name $uri $args $is_args $query_string $document_uri $remote_addr $cookie_a $http_x_test $server_protocol $arg_none.' }",
         targets: &["/ret/vars", "/ret/vars/a%20b?c=d", "/ret/vars?"],
     },
+    // Headers of one's own.
+    Location {
+        nginx: r"location = /hello.txt { add_header X-Own '$uri $arg_a'; add_header X-More one; }",
+        cornac: "match = '= /hello.txt'\nheaders = { X-Own = '$uri $arg_a', X-More = 'one' }",
+        targets: &["/hello.txt", "/hello.txt?a=b"],
+    },
+    Location {
+        nginx: r"location = /style.css { expires max; }",
+        cornac: "match = '= /style.css'\nexpires = 'max'",
+        targets: &["/style.css"],
+    },
+    Location {
+        nginx: r"location = /a+b.txt { expires epoch; add_header Cache-Control private; }",
+        cornac: "match = '= /a+b.txt'\nexpires = 'epoch'\nheaders = { Cache-Control = 'private' }",
+        targets: &["/a+b.txt", "/a%2Bb.txt"],
+    },
+    Location {
+        nginx: r"location = /moved-with-headers { add_header X-Own yes; return 301 /hello.txt; }",
+        cornac: "match = '= /moved-with-headers'\nheaders = { X-Own = 'yes' }\nreturn = { status = 301, url = '/hello.txt' }",
+        targets: &["/moved-with-headers"],
+    },
+    Location {
+        nginx: r"location ^~ /headers-of-php/ { add_header X-Own '$fastcgi_script_name'; include fastcgi_params; fastcgi_param SCRIPT_FILENAME ROOT/info.php; fastcgi_param SCRIPT_NAME /info.php; fastcgi_param PATH_INFO ''; fastcgi_pass SERVER; }",
+        cornac: "match = '^~ /headers-of-php/'\nheaders = { X-Own = '/headers-of-php/' }\nfastcgi = 'php'\nscript = '/info.php'\nparams = { SCRIPT_NAME = '/info.php', PATH_INFO = '' }",
+        targets: &["/headers-of-php/"],
+    },
     // A script of one's own, params of one's own.
     Location {
         nginx: r"location /script/ { include fastcgi_params; fastcgi_param SCRIPT_FILENAME ROOT/info.php; fastcgi_param SCRIPT_NAME /info.php; fastcgi_param PATH_INFO $uri; fastcgi_param X_OWN own-$arg_a; fastcgi_pass SERVER; }",

@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -21,7 +22,7 @@ pub struct AccessLog {
 enum Sink {
     Stdout,
     /// Appended with one write a line, so that lines of several processes do not mix (POSIX, O_APPEND).
-    File(Mutex<File>),
+    File(PathBuf, Mutex<File>),
 }
 
 /// What a line tells. Times are in milliseconds.
@@ -96,11 +97,17 @@ impl AccessLog {
         let sink = match &settings.to {
             LogTarget::Off => return Ok(None),
             LogTarget::Stdout => Sink::Stdout,
-            LogTarget::File(path) => {
-                Sink::File(Mutex::new(OpenOptions::new().append(true).create(true).open(path)?))
-            }
+            LogTarget::File(path) => Sink::File(path.clone(), Mutex::new(open_file(path)?)),
         };
         Ok(Some(Self { format: settings.format, sink }))
+    }
+
+    /// Opens the file again under its name.
+    pub(super) fn reopen(&self) -> io::Result<()> {
+        if let Sink::File(path, file) = &self.sink {
+            *file.lock() = open_file(path)?;
+        }
+        Ok(())
     }
 
     /// A time as this log's format writes it, in the machine's time zone.
@@ -118,12 +125,16 @@ impl AccessLog {
         let line = render(self.format, entry);
         let written = match &self.sink {
             Sink::Stdout => io::stdout().lock().write_all(line.as_bytes()),
-            Sink::File(file) => file.lock().write_all(line.as_bytes()),
+            Sink::File(_, file) => file.lock().write_all(line.as_bytes()),
         };
         if let Err(error) = written {
             tracing::error!(%error, "a line of the access log is lost");
         }
     }
+}
+
+fn open_file(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).open(path)
 }
 
 fn render(format: LogFormat, entry: &Entry) -> String {

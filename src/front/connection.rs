@@ -43,6 +43,14 @@ impl Front {
         Self { generation, access_log: access_log.map(Arc::new), temp_dir }
     }
 
+    /// Opens the access log's file again, after it was moved away.
+    ///
+    /// # Errors
+    /// It cannot be opened; the old file is written on.
+    pub fn reopen_log(&self) -> std::io::Result<()> {
+        self.access_log.as_ref().map_or(Ok(()), |log| log.reopen())
+    }
+
     /// Serves a client until it leaves, or until `drain` asks and its request in flight is answered.
     pub async fn serve<S: Stream>(self: Arc<Self>, stream: S, client: Client, drain: Watcher) {
         let mut stream = TimeoutStream::new(Lingering::new(stream, client.broke_off.clone()));
@@ -80,5 +88,85 @@ fn log_end(error: &hyper::Error) {
     let hangup = std::error::Error::source(error).is_some_and(|source| source.is::<Hangup>());
     if !hangup {
         tracing::debug!("client connection: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+
+    use hyper_util::server::graceful::GracefulShutdown;
+
+    use super::super::linger::BrokeOff;
+    use super::*;
+    use crate::site::ListenerId;
+
+    /// A client of a site with this root; its pool is never reached.
+    fn client_of(root: &Path) -> DuplexStream {
+        let text = format!(
+            "[pools.php]\nservers = [\"127.0.0.1:1\"]\n[[sites]]\nlisten = [\"127.0.0.1:1\"]\nroot = '{}'\npreset = \"plain\"",
+            root.display()
+        );
+        let model = crate::config::parse(&text, "test", root).expect("valid");
+        let generation = Arc::new(ArcSwap::from_pointee(Generation::build(&model, None)));
+        let front = Arc::new(Front::new(generation, None, std::env::temp_dir()));
+        let client =
+            Client { listener: ListenerId(0), peer: None, local: None, broke_off: BrokeOff::default() };
+        let (near, far) = duplex(4096);
+        tokio::spawn(async move {
+            let drain = GracefulShutdown::new();
+            front.serve(far, client, drain.watcher()).await;
+        });
+        near
+    }
+
+    async fn answer(mut client: DuplexStream) -> String {
+        let mut text = Vec::new();
+        client.read_to_end(&mut text).await.expect("it ends");
+        String::from_utf8_lossy(&text).into_owned()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_does_not_finish_its_head_is_let_go() {
+        let root = tempfile::tempdir().expect("a temp dir");
+        for sent in [&b""[..], b"GET / HT", b"GET / HTTP/1.1\r\nHost: a\r\nX-Slow: "] {
+            let mut client = client_of(root.path());
+            client.write_all(sent).await.expect("there is room");
+            let began = tokio::time::Instant::now();
+            answer(client).await;
+            assert!(began.elapsed() >= HEAD_PATIENCE, "{sent:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_client_is_let_go_after_its_answer() {
+        let root = tempfile::tempdir().expect("a temp dir");
+        let mut client = client_of(root.path());
+        client.write_all(b"GET /missing HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("there is room");
+        let began = tokio::time::Instant::now();
+        assert!(answer(client).await.starts_with("HTTP/1.1 404 "));
+        assert!(began.elapsed() >= HEAD_PATIENCE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_does_not_finish_its_body_gets_408() {
+        let root = tempfile::tempdir().expect("a temp dir");
+        std::fs::write(root.path().join("a.php"), "").expect("writes");
+        let mut client = client_of(root.path());
+        let request = b"POST /a.php HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc";
+        client.write_all(request).await.expect("there is room");
+        assert!(answer(client).await.starts_with("HTTP/1.1 408 "));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_reads_nothing_is_let_go() {
+        let root = tempfile::tempdir().expect("a temp dir");
+        std::fs::write(root.path().join("large.bin"), vec![b'x'; 1 << 20]).expect("writes");
+        let mut client = client_of(root.path());
+        client.write_all(b"GET /large.bin HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("there is room");
+        tokio::time::sleep(WRITE_PATIENCE * 2).await;
+        assert!(answer(client).await.len() < 1 << 20, "the rest never came");
     }
 }

@@ -8,8 +8,9 @@ use super::body::Body;
 use super::respond::Refusal;
 use super::visit::Visit;
 use crate::balance::{self, PolicyKind};
+use crate::config::model::Timeouts;
 use crate::fcgi::{BodyRule, ReplyHead, RequestEncoder};
-use crate::route::{RequestFacts, ScriptPlan, Variables, env};
+use crate::route::{RequestFacts, ScriptPlan, Settings, Variables, env};
 use crate::upstream::{Cluster, ReplyBody, RequestBody, UpstreamRequest};
 
 /// Everything encoded that can be before a worker is taken.
@@ -35,10 +36,22 @@ pub(super) fn request(
         idempotent: facts.method.is_idempotent(),
         key: key(cluster, plan, facts),
         buffering: plan.settings.buffering,
-        timeouts: None,
+        timeouts: timeouts(cluster, &plan.settings),
         label: facts.request_id.into(),
         script: String::from_utf8_lossy(&plan.script_filename).into(),
         observer: visit.goes_to(cluster.name()),
+    })
+}
+
+/// The route's own timeouts, where it has any.
+fn timeouts(cluster: &Cluster, settings: &Settings) -> Option<Timeouts> {
+    let (first_byte, between_reads) = (settings.first_byte_timeout, settings.between_reads_timeout);
+    first_byte.or(between_reads)?;
+    let of_pool = cluster.pool().timeouts;
+    Some(Timeouts {
+        first_byte: first_byte.unwrap_or(of_pool.first_byte),
+        between_reads: between_reads.unwrap_or(of_pool.between_reads),
+        ..of_pool
     })
 }
 

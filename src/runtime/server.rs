@@ -80,15 +80,33 @@ impl Server {
         for (listener, index) in std::mem::take(&mut self.listeners).into_iter().zip(0..) {
             accepting.spawn(accept(listener, ListenerId(index), Arc::clone(&self.front), Arc::clone(&drain)));
         }
-        let wish = self.signals.wish_to_end().await;
+        let finishes = self.until_the_end().await;
         self.remove_socket_files();
         accepting.shutdown().await;
-        match wish {
-            Wish::StopNow => info!("stopping"),
-            Wish::Finish => self.finish(drain).await,
+        match finishes {
+            true => self.finish(drain).await,
+            false => info!("stopping"),
         }
         for cluster in self.generation.load().clusters() {
             cluster.drain();
+        }
+    }
+
+    /// Heeds signals until one of them ends the server; whether it may finish what is in flight.
+    async fn until_the_end(&mut self) -> bool {
+        loop {
+            match self.signals.next().await {
+                Wish::StopNow => return false,
+                Wish::Finish => return true,
+                Wish::ReopenLogs => match self.front.reopen_log() {
+                    Ok(()) => info!("logs reopened"),
+                    Err(error) => {
+                        error!(%error, "the access log cannot be reopened; lines go to the old file")
+                    }
+                },
+                Wish::Reload => warn!("reload (SIGHUP) is not supported yet; everything stays as it is"),
+                Wish::Upgrade => warn!("upgrade (SIGUSR2) is not supported yet; everything stays as it is"),
+            }
         }
     }
 
@@ -101,7 +119,7 @@ impl Server {
         tokio::select! {
             () = drain.shutdown() => info!("all requests are answered"),
             () = tokio::time::sleep(self.shutdown_timeout) => warn!("shutdown_timeout has passed; what is left is cut"),
-            _ = self.signals.wish_to_end() => warn!("asked again; what is left is cut"),
+            _ = self.until_the_end() => warn!("asked again; what is left is cut"),
         }
     }
 

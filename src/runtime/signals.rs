@@ -1,7 +1,6 @@
-//! Signals, with nginx's meanings: TERM and INT stop, QUIT finishes what is in flight.
+//! Signals, with nginx's meanings (<http://nginx.org/en/docs/control.html>).
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing::warn;
 
 /// What the operator wishes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,6 +9,12 @@ pub(super) enum Wish {
     StopNow,
     /// SIGQUIT: answer what is in flight first.
     Finish,
+    /// SIGHUP.
+    Reload,
+    /// SIGUSR1: the log files were moved away.
+    ReopenLogs,
+    /// SIGUSR2: hand the sockets to a new binary.
+    Upgrade,
 }
 
 /// The signals that cornac hears.
@@ -19,6 +24,8 @@ pub(super) struct Signals {
     interrupt: Signal,
     quit: Signal,
     hangup: Signal,
+    user1: Signal,
+    user2: Signal,
 }
 
 impl Signals {
@@ -29,18 +36,20 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt())?,
             quit: signal(SignalKind::quit())?,
             hangup: signal(SignalKind::hangup())?,
+            user1: signal(SignalKind::user_defined1())?,
+            user2: signal(SignalKind::user_defined2())?,
         })
     }
 
-    /// Waits for a signal that ends the server.
-    pub(super) async fn wish_to_end(&mut self) -> Wish {
-        loop {
-            tokio::select! {
-                _ = self.terminate.recv() => return Wish::StopNow,
-                _ = self.interrupt.recv() => return Wish::StopNow,
-                _ = self.quit.recv() => return Wish::Finish,
-                _ = self.hangup.recv() => warn!("reload (SIGHUP) is not supported yet; the configuration stays as it is"),
-            }
+    /// Waits for the next one.
+    pub(super) async fn next(&mut self) -> Wish {
+        tokio::select! {
+            _ = self.terminate.recv() => Wish::StopNow,
+            _ = self.interrupt.recv() => Wish::StopNow,
+            _ = self.quit.recv() => Wish::Finish,
+            _ = self.hangup.recv() => Wish::Reload,
+            _ = self.user1.recv() => Wish::ReopenLogs,
+            _ = self.user2.recv() => Wish::Upgrade,
         }
     }
 }

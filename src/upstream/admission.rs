@@ -275,10 +275,16 @@ impl Desk {
 
     fn choose(&mut self, admission: &Arc<Admission>, wish: &Wish, now: Instant) -> Choice {
         let panic = self.seats.iter().all(|seat| seat.down || !seat.member.takes_requests(now));
+        // Who has met one dead member is not sent to find out about another while somebody is known to be well.
+        let mut probes = wish.tried.is_empty() || panic;
         loop {
-            let view = View { seats: &self.seats, wish, now, panic };
+            let view = View { seats: &self.seats, wish, now, panic, probes };
             let Some(index) = self.policy.prefer(&view, wish.key, &mut self.rng) else {
-                return self.without_choice(wish, now, panic);
+                if probes {
+                    return self.without_choice(wish, now, panic);
+                }
+                probes = true;
+                continue;
             };
             let seat = &self.seats[index];
             // Another generation shares the member and may have been faster: then the view shows it now.
@@ -294,7 +300,7 @@ impl Desk {
     }
 
     fn without_choice(&self, wish: &Wish, now: Instant, panic: bool) -> Choice {
-        let view = View { seats: &self.seats, wish, now, panic };
+        let view = View { seats: &self.seats, wish, now, panic, probes: true };
         let could_answer = |index| view.answers(index) && self.seats[index].weight > 0;
         let wait = self.names_pending || (0..self.seats.len()).any(could_answer);
         if wait { Choice::Wait } else { Choice::Nobody }
@@ -308,6 +314,8 @@ struct View<'a> {
     now: Instant,
     /// Every member is out by failures: rather than fail for certain, use them all.
     panic: bool,
+    /// Whether this wish may find out that an ejected member is back.
+    probes: bool,
 }
 
 impl View<'_> {
@@ -315,7 +323,11 @@ impl View<'_> {
     fn answers(&self, index: usize) -> bool {
         let member = &self.seats[index].member;
         let serves = member.takes_requests(self.now) || (self.panic && member.is_out_by_failure());
-        serves && !self.seats[index].down && !self.wish.tried.iter().any(|tried| Arc::ptr_eq(tried, member))
+        let wanted = self.probes || !member.is_out_by_failure();
+        serves
+            && wanted
+            && !self.seats[index].down
+            && !self.wish.tried.iter().any(|tried| Arc::ptr_eq(tried, member))
     }
 }
 

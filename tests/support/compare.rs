@@ -81,7 +81,7 @@ pub fn compare(nginx: SocketAddr, cornac: SocketAddr, asked: &[Asked], meant: &[
 pub struct Seen {
     /// Status, and who answered: which script, which file's text, or where to.
     pub answer: String,
-    /// What php received; empty when no script answered.
+    /// What php received, when a script answered; and the reply's headers that a configuration may set, as `reply: name`.
     pub params: BTreeMap<String, String>,
 }
 
@@ -109,7 +109,8 @@ impl Seen {
         if let Ok(mirror) = serde_json::from_slice::<Value>(&response.body)
             && let Some(params) = mirror["params"].as_object()
         {
-            let params = params.iter().map(|(name, value)| (name.clone(), text_of(value))).collect();
+            let params = params.iter().map(|(name, value)| (name.clone(), text_of(value)));
+            let params = params.chain(set_headers(response)).collect();
             return Self { answer: format!("{status} by {}", text_of(&mirror["entry"])), params };
         }
         let answer = match response.header("location") {
@@ -117,7 +118,7 @@ impl Seen {
             None if status == 200 => format!("200 {}", response.body.escape_ascii()),
             None => status.to_string(),
         };
-        Self { answer, params: BTreeMap::new() }
+        Self { answer, params: set_headers(response).collect() }
     }
 
     fn rename(&mut self, param: &str, from: &str, to: &str) {
@@ -126,7 +127,6 @@ impl Seen {
         }
     }
 
-    /// Params are compared only where a script answered on both sides.
     fn differences<'a>(&'a self, other: &'a Self) -> Vec<(&'a str, &'a str, &'a str)> {
         if self.answer != other.answer {
             return vec![("answer", &self.answer, &other.answer)];
@@ -139,6 +139,13 @@ impl Seen {
         let pairs = names.into_iter().map(|name| (name, value(self, name), value(other, name)));
         pairs.filter(|(_, ours, theirs)| ours != theirs).collect()
     }
+}
+
+/// Error pages are each server's own, and so are their headers.
+fn set_headers(response: &Response) -> impl Iterator<Item = (String, String)> {
+    let names = ["cache-control", "expires", "x-own", "x-more", "x-fixture-member"];
+    let own = names.into_iter().filter(|_| response.status < 400);
+    own.map(|name| (format!("reply: {name}"), response.header_all(name).join(" | ")))
 }
 
 fn text_of(value: &Value) -> String {

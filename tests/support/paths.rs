@@ -226,3 +226,71 @@ pub const PATHS: &[&str] = &[
     "/%zz",
     "/%c",
 ];
+
+/// What made-up targets are put together from.
+const PIECES: &[&str] = &[
+    "/",
+    "/",
+    "/",
+    "//",
+    "index.php",
+    "info.php",
+    "admin.php",
+    "page.php",
+    "x.php",
+    ".php",
+    "script.php",
+    "dir",
+    "deep",
+    "er",
+    "both",
+    "html",
+    "empty",
+    "uploads",
+    "v1.2",
+    "hello.txt",
+    "photo.jpg",
+    "index.html",
+    ".well-known",
+    "security.txt",
+    ".env",
+    "a",
+    "b",
+    ".",
+    "..",
+    "%2e",
+    "%2F",
+    "%5C",
+    "\\",
+    "%20",
+    "+",
+    "%2B",
+    "&",
+    "%26",
+    "=",
+    "?",
+    "%3F",
+    "%25",
+    "%zz",
+    "%00",
+    "%FF",
+    "%61",
+    "%E4%B8%AD",
+    ":",
+    ";",
+    "$uri",
+];
+
+/// Targets that nobody would think of; the same ones on every run.
+pub fn made_up(count: usize) -> impl Iterator<Item = String> {
+    let mut state: u64 = 7;
+    // Knuth's MMIX generator: its upper bits are random enough for this.
+    let mut next = move |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below
+    };
+    (0..count).map(move |_| {
+        let pieces = 1 + next(8);
+        (0..pieces).fold("/".to_owned(), |target, _| target + PIECES[next(PIECES.len())])
+    })
+}
