@@ -28,7 +28,11 @@ fn read(text: &str) -> Option<Seen> {
     // "connect 0, read 0, write 0, timeout 12"
     let broken = after("Socket errors:").map_or(0, |line| line.split([' ', ',']).filter_map(number).sum());
     let refused = after("Non-2xx or 3xx responses:").and_then(number).unwrap_or(0);
+    // Little's law: so many clients were being served at a time on average. The others got no answer at all, and are in no latency.
+    let mean = after("Latency  ").and_then(|line| line.split_whitespace().next()).and_then(duration)?;
+    let served = number(requests)? as f64 * mean.as_secs_f64() / elapsed.as_secs_f64();
     Some(Seen {
+        served: Some(served),
         requests: number(requests)?.checked_sub(refused)?,
         elapsed,
         p50: after("50%").and_then(duration),

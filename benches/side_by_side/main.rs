@@ -98,12 +98,30 @@ fn measure(
     let mut measured: Vec<_> = row.contestants.iter().map(|contestant| (*contestant, vec![])).collect();
     for _ in 0..length.rounds {
         for (contestant, samples) in &mut measured {
-            // Started anew each time: nobody holds php-fpm's workers, or a warm heap, while it is the other's turn.
-            let server = contestant.start(row, &backend, document, reaper)?;
-            samples.push(sample::take(row, &server, length)?);
+            let turn = || {
+                // Started anew each time: nobody holds php-fpm's workers, or a warm heap, while it is the other's turn.
+                let server = contestant.start(row, &backend, document, reaper)?;
+                sample::take(row, &server, length)
+            };
+            samples.push(until_answered(contestant.name(), turn)?);
             eprint!(".");
         }
     }
     eprintln!();
     Ok(measured)
+}
+
+/// A turn in which nobody was answered is told, and taken again.
+fn until_answered(
+    name: &str,
+    mut turn: impl FnMut() -> Result<Option<Sample>, String>,
+) -> Result<Sample, String> {
+    const TURNS: usize = 5;
+    for _ in 0..TURNS {
+        if let Some(sample) = turn()? {
+            return Ok(sample);
+        }
+        eprint!(" [{name} answered nobody] ");
+    }
+    Err(format!("{name} answered nobody in {TURNS} turns"))
 }

@@ -37,7 +37,7 @@ impl Report {
         let (_, reference) = &measured[0];
         println!("{}: {}", row.name, row.what);
         println!(
-            "  {:<20} {:>12} {:>18} {:>9} {:>9} {:>9} {:>8} {:>7}",
+            "  {:<20} {:>12} {:>18} {:>9} {:>9} {:>9} {:>8} {:>6} {:>7}",
             "",
             if row.is_transfer() { "MB/s" } else { "requests/s" },
             if row.is_transfer() { "CPU µs/transfer" } else { "CPU µs/request" },
@@ -45,6 +45,7 @@ impl Report {
             "p99 ms",
             "peak MiB",
             "errors",
+            "stuck",
             "reuse"
         );
         for (contestant, samples) in &measured {
@@ -101,10 +102,12 @@ fn figures(row: &Row, contestant: Contestant, samples: &[Sample]) -> String {
     } else {
         format!("{:.1} %", Spread::of(reuse).median * 100.0)
     };
+    let stuck: Vec<f64> = samples.iter().filter_map(|sample| sample.stuck).collect();
+    let stuck = if stuck.is_empty() { "–".to_owned() } else { format!("{:.0}", Spread::of(stuck).median) };
     let cpu = Spread::of(samples.iter().map(|sample| sample.cpu_us));
     let errors: u64 = samples.iter().map(|sample| sample.errors).sum();
     format!(
-        "{:<20} {:>12.0} {:>11.1} ±{:>3.0} % {:>9} {:>9} {:>9.1} {errors:>8} {reuse:>7}",
+        "{:<20} {:>12.0} {:>11.1} ±{:>3.0} % {:>9} {:>9} {:>9.1} {errors:>8} {stuck:>6} {reuse:>7}",
         contestant.name(),
         Spread::of(samples.iter().map(|sample| sample.rate)).median * unit,
         cpu.median,
@@ -208,6 +211,7 @@ fn to_json(row: &Row, measured: &[(Contestant, Vec<Sample>)]) -> Value {
             "p99_seconds": seconds(sample.p99),
             "peak_rss_kib": sample.peak_kib,
             "errors": sample.errors,
+            "stuck": sample.stuck,
             "reuse": sample.reuse,
         })
     };

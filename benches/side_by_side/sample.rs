@@ -35,6 +35,8 @@ pub(crate) struct Sample {
     pub(crate) peak_kib: u64,
     /// Not answered, or not by a success.
     pub(crate) errors: u64,
+    /// Clients, on average, that waited without an answer, and so are in no latency: nginx's keepalive starves some.
+    pub(crate) stuck: Option<f64>,
     /// The share of requests that found an open connection to php-fpm.
     pub(crate) reuse: Option<f64>,
 }
@@ -47,27 +49,31 @@ pub(crate) struct Seen {
     pub(crate) p50: Option<Duration>,
     pub(crate) p99: Option<Duration>,
     pub(crate) errors: u64,
+    /// Clients that were being served at a time, on average.
+    pub(crate) served: Option<f64>,
 }
 
-/// Loads the server once to warm it up, then measures.
-pub(crate) fn take(row: &Row, server: &Server<'_>, length: Length) -> Result<Sample, String> {
+/// Loads the server once to warm it up, then measures. `None` where nobody was answered: an nginx that keeps connections
+/// can hold all of php-fpm's workers by one of its own, while every client has come to the other.
+pub(crate) fn take(row: &Row, server: &Server<'_>, length: Length) -> Result<Option<Sample>, String> {
     run(row, server, 1, 1)?;
     let (cpu, opens) = (process::cpu_time(server.pid()), process::tcp_opens());
     let seen = run(row, server, length.seconds, length.transfers)?;
     let cpu = process::cpu_time(server.pid()) - cpu;
     if seen.requests == 0 {
-        return Err(format!("{} answered nothing. It said:\n{}", server.name(), server.log()));
+        return Ok(None);
     }
     let requests = seen.requests as f64;
-    Ok(Sample {
+    Ok(Some(Sample {
         rate: requests / seen.elapsed.as_secs_f64(),
         cpu_us: cpu.as_secs_f64() * 1e6 / requests,
         p50: seen.p50,
         p99: seen.p99,
         peak_kib: process::peak_kib(server.pid()),
         errors: seen.errors,
+        stuck: stuck(row, &seen),
         reuse: reuse(row, opens, &seen),
-    })
+    }))
 }
 
 fn run(row: &Row, server: &Server<'_>, seconds: u64, transfers: u32) -> Result<Seen, String> {
@@ -78,6 +84,7 @@ fn run(row: &Row, server: &Server<'_>, seconds: u64, transfers: u32) -> Result<S
         p50: None,
         p99: None,
         errors: 0,
+        served: None,
     };
     match row.load {
         Load::Requests { target, connections } => load::wrk(server.address(), target, connections, seconds),
@@ -85,6 +92,11 @@ fn run(row: &Row, server: &Server<'_>, seconds: u64, transfers: u32) -> Result<S
         Load::Download => transfer::downloads(server.address(), transfers).map(|()| done(transfers)),
     }
     .map_err(|problem| format!("{}: {problem}\n{}", server.name(), server.log()))
+}
+
+fn stuck(row: &Row, seen: &Seen) -> Option<f64> {
+    let Load::Requests { connections, .. } = row.load else { return None };
+    seen.served.map(|served| (f64::from(connections) - served).max(0.0))
 }
 
 /// Told by the kernel's count of opened connections, so that nobody has to be believed.

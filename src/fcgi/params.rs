@@ -2,7 +2,7 @@
 //!
 //! Which parameters there are is `route::env`'s; the body that follows is framed with [`stdin_header`].
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::record::{HEADER, Keep, RecordType, RequestId, begin_request, encode, stdin_header};
 
@@ -15,7 +15,7 @@ const USUAL_REQUEST: usize = 2048;
 /// pair straddles two records.
 #[derive(Debug)]
 pub struct RequestEncoder {
-    buffer: BytesMut,
+    buffer: Vec<u8>,
     id: RequestId,
     /// Where the open PARAMS record's header stands; its length is filled in when it is closed.
     record: usize,
@@ -32,8 +32,8 @@ pub struct PairTooLarge {
 impl RequestEncoder {
     /// A request for a responder, with no parameters yet.
     pub fn new(id: RequestId, keep: Keep) -> Self {
-        let mut buffer = BytesMut::with_capacity(USUAL_REQUEST);
-        buffer.put_slice(&begin_request(id, keep));
+        let mut buffer = Vec::with_capacity(USUAL_REQUEST);
+        buffer.extend_from_slice(&begin_request(id, keep));
         let mut encoder = Self { buffer, id, record: 0 };
         encoder.open_record();
         encoder
@@ -64,9 +64,9 @@ impl RequestEncoder {
         self.buffer.reserve(pair);
         put_length(&mut self.buffer, name.len());
         put_length(&mut self.buffer, value);
-        self.buffer.put_slice(name);
+        self.buffer.extend_from_slice(name);
         for part in parts {
-            self.buffer.put_slice(part);
+            self.buffer.extend_from_slice(part);
         }
         Ok(())
     }
@@ -74,14 +74,14 @@ impl RequestEncoder {
     /// The request up to its body, which follows as STDIN records.
     pub fn finish(mut self) -> Bytes {
         self.end_params();
-        self.buffer.freeze()
+        self.buffer.into()
     }
 
     /// The whole of a request that has no body.
     pub fn finish_without_body(mut self) -> Bytes {
         self.end_params();
-        self.buffer.put_slice(&stdin_header(self.id, 0));
-        self.buffer.freeze()
+        self.buffer.extend_from_slice(&stdin_header(self.id, 0));
+        self.buffer.into()
     }
 
     fn open_content(&self) -> usize {
@@ -90,7 +90,7 @@ impl RequestEncoder {
 
     fn open_record(&mut self) {
         self.record = self.buffer.len();
-        self.buffer.put_slice(&encode(RecordType::Params, self.id, 0));
+        self.buffer.extend_from_slice(&encode(RecordType::Params, self.id, 0));
     }
 
     fn close_record(&mut self) {
@@ -112,11 +112,11 @@ const fn length_size(length: usize) -> usize {
     if length < 0x80 { 1 } else { 4 }
 }
 
-fn put_length(buffer: &mut BytesMut, length: usize) {
+fn put_length(buffer: &mut Vec<u8>, length: usize) {
     if length < 0x80 {
-        buffer.put_u8(length as u8);
+        buffer.push(length as u8);
     } else {
-        buffer.put_u32(length as u32 | 0x8000_0000);
+        buffer.extend_from_slice(&(length as u32 | 0x8000_0000).to_be_bytes());
     }
 }
 

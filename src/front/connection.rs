@@ -24,8 +24,6 @@ const HEAD_PATIENCE: Duration = Duration::from_secs(60);
 const WRITE_PATIENCE: Duration = Duration::from_secs(60);
 /// The largest head of a request, and what hyper holds of a body or a reply. nginx: `large_client_header_buffers`, 32 KB.
 const BUFFER: usize = 64 * 1024;
-/// More header lines than this are 431.
-const MAX_HEADERS: usize = 200;
 
 /// What answers clients; one for the whole process.
 #[derive(Debug)]
@@ -78,11 +76,9 @@ impl Front {
 
 fn builder() -> http1::Builder {
     let mut builder = http1::Builder::new();
-    builder
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_PATIENCE)
-        .max_buf_size(BUFFER)
-        .max_headers(MAX_HEADERS);
+    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_PATIENCE).max_buf_size(BUFFER);
+    // More than 100 header lines are 431, as with Apache httpd. Any max_headers, even this one, makes hyper fill two heap
+    // buffers for each request.
     // Not pipeline_flush: with it hyper buffers replies without bound for a reader that has stopped.
     builder
 }

@@ -83,7 +83,8 @@ impl Pipeline<'_> {
                 };
                 files::decide(request).render().map(|found| found.map(Body::File)).map_err(Refusal::File)
             }
-            Plan::Script(plan) => self.run(plan, facts, body, visit).await,
+            // Boxed: hyper moves the future of every request several times, and this one is kilobytes large.
+            Plan::Script(plan) => Box::pin(self.run(plan, facts, body, visit)).await,
         }
     }
 
