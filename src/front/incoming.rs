@@ -31,10 +31,10 @@ pub(super) struct Terms<'a> {
     pub(super) temp_dir: &'a Path,
 }
 
-/// Takes the body; its length is then known, whatever the client said of it.
-pub(super) async fn take(body: Incoming, terms: Terms<'_>) -> Result<(RequestBody, u64), Refusal> {
+/// Takes the body; its length is then known, whatever the client said of it. `None` where there was none to take.
+pub(super) async fn take(body: Incoming, terms: Terms<'_>) -> Result<(RequestBody, Option<u64>), Refusal> {
     if body.is_end_stream() {
-        return Ok((RequestBody::None, 0));
+        return Ok((RequestBody::None, None));
     }
     let declared = body.size_hint().exact();
     if terms.max > 0 && declared.is_some_and(|length| length > terms.max) {
@@ -42,9 +42,9 @@ pub(super) async fn take(body: Incoming, terms: Terms<'_>) -> Result<(RequestBod
     }
     match declared {
         Some(length) if !terms.buffering => {
-            Ok((RequestBody::Stream(Box::pin(body.map_err(Into::into)), length), length))
+            Ok((RequestBody::Stream(Box::pin(body.map_err(Into::into)), length), Some(length)))
         }
-        _ => collect(body, declared.unwrap_or(0), terms).await,
+        _ => collect(body, declared.unwrap_or(0), terms).await.map(|(body, length)| (body, Some(length))),
     }
 }
 

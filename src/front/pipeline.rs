@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::header::{CONNECTION, TRANSFER_ENCODING};
 use http::request::Parts;
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 
 use super::access_log::AccessLog;
@@ -16,9 +16,8 @@ use super::respond::{self, Refusal};
 use super::visit::Visit;
 use super::{headers, script};
 use crate::files;
-use crate::route::{Fixed, Plan, Redirect, RequestFacts, ScriptPlan, Settings};
+use crate::route::{Plan, RequestFacts, ScriptPlan, Settings};
 use crate::site::Generation;
-use crate::upstream::RequestBody;
 
 /// What answers requests besides the generation, which a reload may change in between.
 #[derive(Debug)]
@@ -33,7 +32,7 @@ pub(super) struct Pipeline<'a> {
 #[error("closed without an answer, as the route says")]
 pub(super) struct Hangup;
 
-/// A reply, and whether it may still get the site's headers.
+/// A reply that still gets the route's headers, or why there is none.
 type Answer = Result<Response<Body>, Refusal>;
 
 impl Pipeline<'_> {
@@ -58,9 +57,8 @@ impl Pipeline<'_> {
         let plan = site.plan(&facts);
         let settings = Arc::clone(plan.settings());
         visit.takes_route(plan.route());
-        let hangup = matches!(&plan, Plan::Fixed(fixed) if fixed.status.as_u16() == 444);
         let answer = self.carry_out(plan, &facts, body, &mut visit).await;
-        if hangup {
+        if let Err(Refusal::Hangup) = answer {
             return Err(Hangup);
         }
         Ok(finish(answer, &settings, &facts, visit, client))
@@ -74,8 +72,8 @@ impl Pipeline<'_> {
         visit: &mut Visit,
     ) -> Answer {
         match plan {
-            Plan::Fixed(fixed) => answer_fixed(fixed),
-            Plan::Redirect(redirect) => Ok(answer_redirect(redirect, facts)),
+            Plan::Fixed(fixed) => respond::fixed(fixed),
+            Plan::Redirect(to) => Ok(respond::redirect(to, facts.headers, facts.request_id)),
             Plan::File(file) => {
                 let request = files::FileRequest {
                     method: facts.method,
@@ -103,12 +101,7 @@ impl Pipeline<'_> {
             temp_dir: self.temp_dir,
         };
         let (body, length) = incoming::take(body, terms).await?;
-        let had_body = !matches!(body, RequestBody::None);
-        let facts = RequestFacts {
-            content_length: (had_body || facts.content_length.is_some() || is_chunked(facts))
-                .then_some(length),
-            ..*facts
-        };
+        let facts = RequestFacts { content_length: length.or(facts.content_length), ..*facts };
         let cluster = self.generation.cluster(plan.fastcgi.pool);
         let request = script::request(&plan, &facts, body, cluster, visit)?;
         let (head, body) = cluster.send(request).await?;
@@ -124,26 +117,6 @@ fn is_chunked(facts: &RequestFacts<'_>) -> bool {
 /// nginx's `charset off` names none.
 fn charset(settings: &Settings) -> Option<&str> {
     (settings.charset != "off").then_some(&settings.charset)
-}
-
-fn answer_fixed(fixed: Fixed) -> Answer {
-    let Some(text) = fixed.body else { return Err(Refusal::Planned(fixed.status)) };
-    let mut response = Response::new(Body::text(text.into()));
-    *response.status_mut() = fixed.status;
-    response
-        .headers_mut()
-        .insert(http::header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    Ok(response)
-}
-
-fn answer_redirect(redirect: Redirect, facts: &RequestFacts<'_>) -> Response<Body> {
-    let mut response = respond::page(redirect.status, facts.headers, facts.request_id);
-    match HeaderValue::from_maybe_shared(bytes::Bytes::from(redirect.location)) {
-        Ok(location) => drop(response.headers_mut().insert(http::header::LOCATION, location)),
-        // The router encodes what a header cannot carry; should it ever fail to, nothing is split.
-        Err(_) => *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR,
-    }
-    response
 }
 
 /// Adds what every reply has, and ties it to its visit.

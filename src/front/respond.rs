@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use tracing::Level;
 
@@ -11,7 +11,7 @@ use super::body::Body;
 use crate::balance::Failure;
 use crate::fcgi::PairTooLarge;
 use crate::files;
-use crate::route::BadTarget;
+use crate::route::{BadTarget, Fixed, Redirect};
 use crate::upstream::{Fault, SendError};
 
 /// Why a request is not answered with what it asked for.
@@ -47,6 +47,9 @@ pub(crate) enum Refusal {
     /// The route says so (`return`, `deny`, no such file).
     #[error("refused by the route")]
     Planned(StatusCode),
+    /// nginx's 444: the connection is closed without an answer.
+    #[error("closed without an answer, as the route says")]
+    Hangup,
     /// A file cannot be sent.
     #[error("{}", .0.status)]
     File(files::Refusal),
@@ -89,6 +92,8 @@ impl Refusal {
             Self::BodyTimeout => Row::quiet(StatusCode::REQUEST_TIMEOUT),
             Self::TempFile(_) => Row::loud(StatusCode::INTERNAL_SERVER_ERROR, Level::ERROR),
             Self::Planned(status) => Row::quiet(*status),
+            // Never sent: the connection is closed.
+            Self::Hangup => Row::quiet(StatusCode::BAD_REQUEST),
             Self::File(refusal) => Row { header: refusal.header.clone(), ..Row::quiet(refusal.status) },
             Self::Upstream(error) => upstream_row(error),
         }
@@ -142,6 +147,32 @@ fn upstream_row(error: &SendError) -> Row {
         fault if fault.is_timeout() => Row::loud(StatusCode::GATEWAY_TIMEOUT, Level::ERROR),
         _ => Row::loud(StatusCode::BAD_GATEWAY, Level::ERROR),
     }
+}
+
+/// nginx's status for closing the connection without an answer.
+const HANGUP: u16 = 444;
+
+/// What a `return` or a refusal of the router says.
+pub(super) fn fixed(fixed: Fixed) -> Result<Response<Body>, Refusal> {
+    if fixed.status.as_u16() == HANGUP {
+        return Err(Refusal::Hangup);
+    }
+    let Some(text) = fixed.body else { return Err(Refusal::Planned(fixed.status)) };
+    let mut response = Response::new(Body::text(text.into()));
+    *response.status_mut() = fixed.status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    Ok(response)
+}
+
+/// A redirect, with a page for whoever does not follow it.
+pub(super) fn redirect(to: Redirect, accept: &HeaderMap, request_id: &str) -> Response<Body> {
+    let mut response = page(to.status, accept, request_id);
+    match HeaderValue::from_maybe_shared(Bytes::from(to.location)) {
+        Ok(location) => drop(response.headers_mut().insert(LOCATION, location)),
+        // The router encodes what a header cannot carry; should it ever fail to, nothing is split.
+        Err(_) => *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR,
+    }
+    response
 }
 
 /// The standard page of a status: HTML, or JSON for a client that prefers it.
