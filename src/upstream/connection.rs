@@ -109,9 +109,12 @@ impl Connection {
         slices: &[IoSlice<'_>],
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
-        match &mut self.socket {
-            Socket::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
-            Socket::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+        // A send of one piece costs the kernel less than a gathering write.
+        match (&mut self.socket, slices) {
+            (Socket::Tcp(stream), [piece]) => Pin::new(stream).poll_write(cx, piece),
+            (Socket::Tcp(stream), _) => Pin::new(stream).poll_write_vectored(cx, slices),
+            (Socket::Unix(stream), [piece]) => Pin::new(stream).poll_write(cx, piece),
+            (Socket::Unix(stream), _) => Pin::new(stream).poll_write_vectored(cx, slices),
         }
     }
 
