@@ -143,6 +143,7 @@ fn upstream_row(error: &SendError) -> Row {
             }
         }
         Fault::RequestBody => Row::quiet(StatusCode::BAD_REQUEST),
+        Fault::RequestBodyTimeout => Row::quiet(StatusCode::REQUEST_TIMEOUT),
         Fault::TempFile => Row::loud(StatusCode::INTERNAL_SERVER_ERROR, Level::ERROR),
         fault if fault.is_timeout() => Row::loud(StatusCode::GATEWAY_TIMEOUT, Level::ERROR),
         _ => Row::loud(StatusCode::BAD_GATEWAY, Level::ERROR),
@@ -250,6 +251,7 @@ mod tests {
             (failed(Fault::QueueFull), 503),
             (failed(Fault::QueueTimeout), 503),
             (failed(Fault::FirstByteTimeout), 504),
+            (failed(Fault::RequestBodyTimeout), 408),
             (failed(Fault::Connect(Failure::ConnectTimeout)), 504),
             (failed(Fault::Connect(Failure::Refused)), 502),
             (failed(Fault::Connect(Failure::BacklogFull)), 503),
