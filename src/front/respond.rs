@@ -151,7 +151,7 @@ fn upstream_row(error: &SendError) -> Row {
 }
 
 /// nginx's status for closing the connection without an answer.
-const HANGUP: u16 = 444;
+pub(super) const HANGUP: u16 = 444;
 
 /// What a `return` or a refusal of the router says.
 pub(super) fn fixed(fixed: Fixed) -> Result<Response<Body>, Refusal> {
