@@ -74,7 +74,7 @@ impl Pipeline<'_> {
         visit: &mut Visit,
     ) -> Answer {
         match plan {
-            Plan::Fixed(fixed) => respond::fixed(fixed),
+            Plan::Fixed(fixed) => respond::fixed(fixed.status, fixed.body),
             Plan::Redirect(to) => Ok(respond::redirect(to, facts.headers, facts.request_id)),
             Plan::File(file) => {
                 let request = files::FileRequest {

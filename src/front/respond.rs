@@ -11,7 +11,7 @@ use super::body::Body;
 use crate::balance::Failure;
 use crate::fcgi::PairTooLarge;
 use crate::files;
-use crate::route::{BadTarget, Fixed, Redirect};
+use crate::route::{BadTarget, Redirect};
 use crate::upstream::{Fault, SendError};
 
 /// Why a request is not answered with what it asked for.
@@ -154,13 +154,18 @@ fn upstream_row(error: &SendError) -> Row {
 pub(super) const HANGUP: u16 = 444;
 
 /// What a `return` or a refusal of the router says.
-pub(super) fn fixed(fixed: Fixed) -> Result<Response<Body>, Refusal> {
-    if fixed.status.as_u16() == HANGUP {
+pub(super) fn fixed(status: StatusCode, body: Option<Vec<u8>>) -> Result<Response<Body>, Refusal> {
+    if status.as_u16() == HANGUP {
         return Err(Refusal::Hangup);
     }
-    let Some(text) = fixed.body else { return Err(Refusal::Planned(fixed.status)) };
+    let text = match body {
+        Some(text) => text,
+        // As nginx: `return 200` is empty; only errors and redirects have a page.
+        None if status.is_success() => Vec::new(),
+        None => return Err(Refusal::Planned(status)),
+    };
     let mut response = Response::new(Body::text(text.into()));
-    *response.status_mut() = fixed.status;
+    *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     Ok(response)
 }
@@ -270,6 +275,14 @@ mod tests {
     fn a_refused_body_ends_the_connection() {
         let response = Refusal::BodyTooLarge.respond(&HeaderMap::new(), "r1");
         assert_eq!(response.headers()[http::header::CONNECTION], "close");
+    }
+
+    #[test]
+    fn a_return_without_a_text_is_a_page_only_where_it_is_an_error() {
+        let returns = |status| fixed(StatusCode::from_u16(status).expect("a status"), None);
+        assert!(returns(200).expect("a reply").body().is_over());
+        assert!(matches!(returns(404), Err(Refusal::Planned(StatusCode::NOT_FOUND))));
+        assert!(matches!(returns(HANGUP), Err(Refusal::Hangup)));
     }
 
     #[test]
