@@ -108,7 +108,7 @@ impl Pipeline<'_> {
         let cluster = self.generation.cluster(plan.fastcgi.pool);
         let request = script::request(&plan, &facts, body, cluster, visit)?;
         let (head, body) = cluster.send(request).await?;
-        Ok(script::response(head, body))
+        Ok(script::response(head, body, facts.request_id))
     }
 }
 
