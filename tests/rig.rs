@@ -296,8 +296,7 @@ fn the_other_roots_answer_too() {
 fn a_killed_worker_is_a_truncated_reply_and_the_master_starts_another() {
     let fpm = Fpm::builder("a").workers(2).start();
     let nginx = thinkphp(&fpm);
-    let before = fpm.worker_pids();
-    assert_eq!(before.len(), 2);
+    assert!(wait_until(Duration::from_secs(5), || fpm.worker_pids().len() == 2));
     let killed = fpm.kill_worker();
     assert!(wait_until(Duration::from_secs(5), || fpm.worker_pids().len() == 2
         && !fpm.worker_pids().contains(&killed)));

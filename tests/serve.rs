@@ -28,6 +28,12 @@ fn master(cornac: &Cornac) -> u32 {
     found[0]
 }
 
+/// Its workers, when all of them have started.
+fn workers_of(master: u32, count: usize) -> Vec<u32> {
+    assert!(wait_until(SOON, || worker_pids(master).len() == count), "{:?}", worker_pids(master));
+    worker_pids(master)
+}
+
 /// The private folder of that php-fpm: its title names the configuration in it.
 fn folder_of(master: u32) -> PathBuf {
     let title = std::fs::read(format!("/proc/{master}/cmdline")).expect("a running php-fpm");
@@ -95,8 +101,7 @@ fn php_that_is_killed_comes_back_and_the_next_requests_succeed() {
     let cornac = serve(&fixtures("plain"), &["--workers", "2"]);
     assert_eq!(cornac.get("/hello.php").text(), "hello\n");
     let first = master(&cornac);
-    let workers = worker_pids(first);
-    assert_eq!(workers.len(), 2);
+    let workers = workers_of(first, 2);
     signal(first, Signal::KILL);
     assert!(wait_until(SOON, || !is_alive(first)));
     let renewed = || worker_pids(cornac.pid()).iter().any(|&pid| pid != first && is_alive(pid));
@@ -117,9 +122,7 @@ fn with_it_its_php_fpm_ends_and_nothing_is_left() {
         let mut cornac = serve(&fixtures("plain"), &["--workers", "2"]);
         assert_eq!(cornac.get("/hello.php").status, 200);
         let php = master(&cornac);
-        // The first page is there before the second worker is.
-        assert!(wait_until(SOON, || worker_pids(php).len() == 2), "{:?}", worker_pids(php));
-        let (workers, folder) = (worker_pids(php), folder_of(php));
+        let (workers, folder) = (workers_of(php, 2), folder_of(php));
         assert!(folder.join("php.sock").exists(), "{}", folder.display());
         cornac.signal(how);
         let status = cornac.wait(SOON).unwrap_or_else(|| panic!("does not end on {how:?}"));

@@ -14,7 +14,7 @@
 //! | `ranges` | Range: which bytes |
 //! | `decide`, `render`, `multipart` | the decision, its response, its response in parts |
 //! | `body`, `reader`, `spare` | the bytes on their way: frames, reads, buffers |
-//! | `disk` | the file system as the router sees it |
+//! | `disk`, `recent` | the file system as the router sees it |
 
 mod body;
 mod coding;
@@ -26,6 +26,7 @@ mod open;
 mod preconditions;
 mod ranges;
 mod reader;
+mod recent;
 mod render;
 mod spare;
 #[cfg(test)]
@@ -41,6 +42,7 @@ pub use self::coding::Coding;
 pub use self::decide::{Decision, Entity, Stored, decide};
 pub use self::disk::Disk;
 pub use self::ranges::{Span, Spans};
+pub use self::recent::Recent;
 pub use self::render::Refusal;
 
 /// A request for one file.

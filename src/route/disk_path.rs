@@ -76,6 +76,14 @@ impl DiskPath {
         }
     }
 
+    /// The same where a script is looked for.
+    pub(super) fn script_kind(&self, disk: &impl Lookup) -> Kind {
+        match self.bytes.ends_with(b"/") {
+            true => Kind::Missing,
+            false => disk.script_kind(self.as_path()),
+        }
+    }
+
     pub(super) fn as_path(&self) -> &Path {
         let bytes = match self.bytes.strip_suffix(b"/") {
             Some(b"") | None => &self.bytes,

@@ -81,6 +81,11 @@ impl fmt::Display for Kind {
 pub trait Lookup {
     /// What lies at this absolute path.
     fn kind(&self, path: &Path) -> Kind;
+
+    /// The same for a path that is to be run as a script; may be the answer of a moment ago.
+    fn script_kind(&self, path: &Path) -> Kind {
+        self.kind(path)
+    }
 }
 
 fn os_bytes(path: &Path) -> &[u8] {

@@ -80,7 +80,7 @@ fn on_path(
             continue;
         }
         let path = variables.disk_path(name).ok_or("no file can have that path")?;
-        match if remote { Kind::File } else { path.kind(disk) } {
+        match if remote { Kind::File } else { path.script_kind(disk) } {
             Kind::File => return Ok((Script { name: name.to_vec(), path_info: path_info.to_vec() }, path)),
             // A directory may be called a.php; the script may lie in it.
             Kind::Directory => {}
@@ -98,7 +98,7 @@ fn runnable(
     path_info: &[u8],
 ) -> Result<(Script, DiskPath), &'static str> {
     let path = variables.disk_path(name).ok_or("no file can have that path")?;
-    if !remote && path.kind(disk) != Kind::File {
+    if !remote && path.script_kind(disk) != Kind::File {
         return Err("no such script");
     }
     Ok((Script { name: name.to_vec(), path_info: path_info.to_vec() }, path))

@@ -282,6 +282,10 @@ impl Matched {
         if regex.captures_len() == 1 {
             return regex.is_match(subject).then(Self::default);
         }
+        // Most patterns do not match most paths, and to see that costs a fraction of the groups.
+        if !regex.is_match(subject) {
+            return None;
+        }
         let found = regex.captures(subject)?;
         let named = regex.capture_names().flatten().map(|name| {
             let value = found.name(name).map_or(&b""[..], |group| group.as_bytes());

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::config::model::{self, Listen, Model};
-use crate::files::Disk;
+use crate::files::Recent;
 use crate::route::{NoTrace, Plan, PoolId, RequestFacts, Router};
 use crate::upstream::Cluster;
 use names::Names;
@@ -34,6 +34,7 @@ pub struct Sites {
 #[derive(Debug)]
 pub struct Site {
     router: Router,
+    disk: Recent,
     server_name: String,
 }
 
@@ -100,12 +101,12 @@ impl Sites {
 impl Site {
     fn build(model: &model::Site) -> Self {
         let router = Router::new(model.rules.clone(), model.locations.clone(), Arc::clone(&model.settings));
-        Self { router, server_name: model.server_name.clone() }
+        Self { router, disk: Recent::default(), server_name: model.server_name.clone() }
     }
 
     /// How a request will be served.
     pub fn plan(&self, facts: &RequestFacts<'_>) -> Plan {
-        self.router.plan(facts, &Disk, &mut NoTrace)
+        self.router.plan(facts, &self.disk, &mut NoTrace)
     }
 
     /// What decides: for `explain`, which looks on.

@@ -9,7 +9,7 @@ use super::connection::Connection;
 use super::lease::Permit;
 use super::outcome::{Fault, Ledger, SendError};
 use super::queue::Wish;
-use super::reply::ReplyBody;
+use super::reply::{Reading, ReplyBody};
 use super::request::{RequestBody, Upload, UpstreamRequest};
 use super::resolve::{self, Lookup, Servers};
 use super::status::{self, PoolStatus};
@@ -109,10 +109,11 @@ impl Cluster {
         let mut slot = self.find_slot(&mut journey, None).await?;
         loop {
             let failed = match self.attempt(slot, &mut journey).await {
-                Ok((head, talk)) => match self.hand_on(&head, talk, journey).await {
-                    Ok(body) => return Ok((head, body)),
-                    Err(error) => return Err(error),
-                },
+                Ok((head, talk)) => {
+                    let reading = journey.reading(&head);
+                    let body = self.hand_on(talk, journey.ledger, reading).await?;
+                    return Ok((head, body));
+                }
                 Err(failed) => failed,
             };
             slot = match journey.again(&failed) {
@@ -177,7 +178,7 @@ impl Cluster {
         &self,
         (mut permit, kept): (Permit, Option<Connection>),
         journey: &mut Journey,
-    ) -> Result<(ReplyHead, Talk), Failed> {
+    ) -> Result<(ReplyHead, Box<Talk>), Failed> {
         let connection = match kept {
             Some(kept) => kept,
             None => match journey.connect(&permit).await {
@@ -205,11 +206,13 @@ impl Cluster {
         }
     }
 
-    async fn hand_on(&self, head: &ReplyHead, talk: Talk, journey: Journey) -> Result<ReplyBody, SendError> {
-        let buffering = head.accel.buffering.unwrap_or(journey.buffering);
-        let bodiless = journey.body_rule == BodyRule::Discard || matches!(head.status.as_u16(), 204 | 304);
-        let length = if bodiless { Some(0) } else { head.content_length };
-        match ReplyBody::begin(talk, journey.ledger, length, buffering, &self.temp_dir).await {
+    async fn hand_on(
+        &self,
+        talk: Box<Talk>,
+        ledger: Ledger,
+        reading: Reading,
+    ) -> Result<ReplyBody, SendError> {
+        match ReplyBody::begin(talk, ledger, reading, &self.temp_dir).await {
             Ok(body) => Ok(body),
             Err((talk, mut ledger, fault)) => {
                 drop(talk.fail(fault));
@@ -296,13 +299,19 @@ impl Journey {
         connection
     }
 
-    fn talk(&mut self, lease: super::lease::Lease) -> Talk {
+    fn talk(&mut self, lease: super::lease::Lease) -> Box<Talk> {
         // Each attempt gives the body back or ends the journey; a head without its body would be another request.
         let body = self.body.take().unwrap_or(RequestBody::None);
         let upload = Upload::new(self.id, self.head.clone(), body);
         let exchange = Exchange::new(self.id, self.body_rule);
         let complaints = Complaints::new(Arc::clone(&self.label), Arc::clone(&self.script));
         Talk::new(lease, exchange, upload, complaints, self.timeouts, self.last_moment)
+    }
+
+    fn reading(&self, head: &ReplyHead) -> Reading {
+        let bodiless = self.body_rule == BodyRule::Discard || matches!(head.status.as_u16(), 204 | 304);
+        let length = if bodiless { Some(0) } else { head.content_length };
+        Reading { length, buffering: head.accel.buffering.unwrap_or(self.buffering) }
     }
 
     fn again(&mut self, failed: &Failed) -> Again {

@@ -25,7 +25,7 @@ struct Shared {
 }
 
 impl Pump {
-    pub(crate) fn start(talk: Talk, temp_dir: PathBuf) -> Arc<Self> {
+    pub(crate) fn start(talk: Box<Talk>, temp_dir: PathBuf) -> Arc<Self> {
         let shared = Shared {
             spool: Spool::new(temp_dir),
             ended: None,
@@ -39,7 +39,7 @@ impl Pump {
     }
 
     /// Reads a reply to its end for nobody, so that the script is not cancelled and the connection stays usable.
-    pub(crate) fn drain(mut talk: Talk) {
+    pub(crate) fn drain(mut talk: Box<Talk>) {
         // Where the runtime is gone already, dropping the talk is all that is left to do.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         runtime.spawn(async move {
@@ -118,7 +118,7 @@ fn wake(waker: &mut Option<Waker>) {
     }
 }
 
-async fn run(pump: Arc<Pump>, mut talk: Talk) {
+async fn run(pump: Arc<Pump>, mut talk: Box<Talk>) {
     let reader = Abandoned(pump);
     let result = std::future::poll_fn(|cx| poll_run(&reader.0, &mut talk, cx)).await;
     match result {

@@ -37,15 +37,23 @@ enum Rest {
     Buffered(Arc<Pump>),
 }
 
+/// How a reply's body is handed on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reading {
+    /// Its length, where the head tells it; 0 where no body may follow.
+    pub(crate) length: Option<u64>,
+    /// Whether it is taken from php-fpm as fast as it comes.
+    pub(crate) buffering: bool,
+}
+
 impl ReplyBody {
     /// Takes over after the head. `length` is the declared one, 0 where no body is to be delivered.
     pub(crate) async fn begin(
-        mut talk: Talk,
+        mut talk: Box<Talk>,
         mut ledger: Ledger,
-        length: Option<u64>,
-        buffering: bool,
+        Reading { length, buffering }: Reading,
         temp_dir: &Path,
-    ) -> Result<Self, (Talk, Ledger, Fault)> {
+    ) -> Result<Self, (Box<Talk>, Ledger, Fault)> {
         let mut first = SmallVec::new();
         let ended = match std::future::poll_fn(|cx| Poll::Ready(gather(&mut talk, &mut first, cx))).await {
             Ok(ended) => ended,
@@ -63,7 +71,7 @@ impl ReplyBody {
                 Rest::Nothing
             }
             false if buffering => Rest::Buffered(Pump::start(talk, temp_dir.to_owned())),
-            false => Rest::Streaming(Box::new(talk)),
+            false => Rest::Streaming(talk),
         };
         first.reverse();
         Ok(Self { first, rest, missing: length, ledger })
@@ -193,7 +201,7 @@ impl Drop for ReplyBody {
         }
         match std::mem::replace(&mut self.rest, Rest::Nothing) {
             // The client has all it was promised; the script may still be at its end.
-            Rest::Streaming(talk) if complete => Pump::drain(*talk),
+            Rest::Streaming(talk) if complete => Pump::drain(talk),
             Rest::Buffered(pump) if !complete => pump.reader_left(),
             Rest::Nothing | Rest::Streaming(_) | Rest::Buffered(_) => {}
         }

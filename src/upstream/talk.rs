@@ -57,13 +57,24 @@ impl Talk {
         complaints: Complaints,
         timeouts: Timeouts,
         last_moment: Option<Instant>,
-    ) -> Self {
+    ) -> Box<Self> {
         let heard_at = lease.began();
         // Holds until something was sent, which sets it anew.
         let deadline = (heard_at + timeouts.connect + timeouts.first_byte, Fault::FirstByteTimeout);
         let id = upload.id();
         let sending = Sending::Going;
-        Self { lease, exchange, id, upload, sending, complaints, timeouts, heard_at, deadline, last_moment }
+        Box::new(Self {
+            lease,
+            exchange,
+            id,
+            upload,
+            sending,
+            complaints,
+            timeouts,
+            heard_at,
+            deadline,
+            last_moment,
+        })
     }
 
     /// What php-fpm says next, while the request goes on being sent.
@@ -92,7 +103,7 @@ impl Talk {
     }
 
     /// Ends after [`Said::End`]: gives the worker back, with the connection if it may be used again.
-    pub(crate) fn finish(self) {
+    pub(crate) fn finish(self: Box<Self>) {
         if self.may_be_reused() {
             self.lease.finish(self.id);
         }
@@ -111,7 +122,7 @@ impl Talk {
 
     /// Ends after a fault: tells the member's health what it is to blame for, closes the connection and returns the slot
     /// and the body, if that can still be sent from its beginning.
-    pub(crate) fn fail(mut self, fault: Fault) -> (Permit, Option<RequestBody>) {
+    pub(crate) fn fail(mut self: Box<Self>, fault: Fault) -> (Permit, Option<RequestBody>) {
         let stale = self.lease.origin() == Origin::Reused;
         let failure = match fault {
             Fault::ClosedEarly if !stale => Some(Failure::ClosedEarly),
