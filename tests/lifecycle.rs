@@ -118,8 +118,10 @@ fn the_pid_file_is_there_while_it_runs_and_gone_afterwards() {
     let (fpm, folder) = (Fpm::start("a"), Scratch::new());
     let file = folder.join("cornac.pid");
     let mut cornac = Tp::over([&fpm]).server(&format!("pid_file = \"{}\"", file.display())).start();
-    let pid = std::fs::read_to_string(&file).expect("a pid file");
-    assert_eq!(pid.trim(), cornac.pid().to_string());
+    // It is written when the sockets stand, which is when the rig goes on.
+    let own = cornac.pid().to_string();
+    let written = || std::fs::read_to_string(&file).is_ok_and(|pid| pid.trim() == own);
+    assert!(wait_until(SOON, written), "no pid file:\n{}", cornac.log());
     cornac.signal(Signal::TERM);
     assert_ended_well(&mut cornac);
     assert!(!file.exists());
@@ -153,4 +155,33 @@ fn it_starts_while_no_member_does_and_serves_when_one_comes() {
     assert_eq!((cornac.get("/json").status, cornac.get("/style.css").status), (502, 200));
     fpm.restart();
     assert!(wait_until(SOON, || cornac.get("/json").status == 200), "{}", cornac.log());
+}
+
+#[test]
+fn a_second_server_that_cannot_start_leaves_the_firsts_pid_file_alone() {
+    let folder = Scratch::new();
+    let file = folder.join("cornac.pid");
+    let toml = |listen: &str| {
+        let tp = Tp::with_servers(vec!["\"127.0.0.1:1\"".to_owned()]);
+        tp.server(&format!("pid_file = \"{}\"", file.display())).toml(listen)
+    };
+    let first = Cornac::serving(toml);
+    first.wait_for_log("listening");
+    let config = first.config_file();
+    let second = Cornac::command(&["run", "-c", &config.display().to_string()]);
+    assert_eq!(second.status.code(), Some(3), "{}", second.text);
+    let pid = std::fs::read_to_string(&file).expect("still there");
+    assert_eq!(pid.trim(), first.pid().to_string());
+}
+
+#[test]
+fn a_pid_file_that_cannot_be_written_is_named() {
+    let port = support::free_port();
+    let folder = Scratch::new();
+    let tp = Tp::with_servers(vec!["\"127.0.0.1:1\"".to_owned()]);
+    let toml = tp.server("pid_file = \"/proc/cornac.pid\"").toml(&port.to_string());
+    let config = folder.write("cornac.toml", &toml);
+    let failed = Cornac::command(&["run", "-c", &config.display().to_string()]);
+    assert_eq!(failed.status.code(), Some(3), "{}", failed.text);
+    assert!(failed.text.contains("the pid file /proc/cornac.pid: "), "{}", failed.text);
 }

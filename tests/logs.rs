@@ -229,3 +229,55 @@ fn files_and_refusals_have_their_lines_too() {
         assert_eq!((entry.get("pool"), &entry["bytes"]), (None, &reply.body.len().into()), "{target}");
     }
 }
+
+#[test]
+fn a_reply_without_a_body_is_complete_too() {
+    let nowhere = vec!["\"127.0.0.1:1\"".to_owned()];
+    let empty = "[[sites.routes]]\nmatch = \"= /empty\"\nreturn = { status = 204 }\n";
+    let cornac = Tp::with_servers(nowhere).more(empty).start();
+    for (method, target, header, status) in [
+        ("HEAD", "/style.css", "", 200),
+        ("HEAD", "/.env", "", 403),
+        ("GET", "/empty", "", 204),
+        ("GET", "/style.css?304", "If-None-Match: *\r\n", 304),
+    ] {
+        let mut client = Connection::open(cornac.address());
+        client.send(format!("{method} {target} HTTP/1.1\r\nHost: x\r\n{header}\r\n"));
+        assert_eq!(client.try_response(method).expect("a reply").status, status, "{target}");
+        let entry = cornac.entry(target);
+        assert_eq!((&entry["end"], &entry["bytes"]), (&"complete".into(), &0.into()), "{entry}");
+    }
+}
+
+#[test]
+fn a_connection_closed_without_an_answer_is_a_444() {
+    let closes = "[[sites.routes]]\nmatch = \"= /closes\"\nreturn = { status = 444 }\n";
+    let cornac = Tp::with_servers(vec!["\"127.0.0.1:1\"".to_owned()]).more(closes).start();
+    let mut client = Connection::open(cornac.address());
+    client.send("GET /closes HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert!(client.read_to_end().is_empty());
+    let entry = cornac.entry("/closes");
+    assert_eq!((&entry["status"], &entry["end"]), (&444.into(), &"closed without an answer".into()));
+}
+
+#[test]
+fn a_request_too_wrong_for_any_site_has_its_line() {
+    let cornac = Tp::with_servers(vec!["\"127.0.0.1:1\"".to_owned()]).start();
+    let long = format!("/{}", "a".repeat(9000));
+    for (request, target, status) in [
+        ("TRACE /traced HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(), "/traced", 405),
+        (
+            "GET /hosts HTTP/1.1\r\nHost: x\r\nHost: y\r\nUser-Agent: scan\"ner\r\n\r\n".to_owned(),
+            "/hosts",
+            400,
+        ),
+        (format!("GET {long} HTTP/1.1\r\nHost: x\r\n\r\n"), &long, 414),
+    ] {
+        let mut client = Connection::open(cornac.address());
+        client.send(request);
+        assert_eq!(client.response().status, status);
+        let entry = cornac.entry(target);
+        assert_eq!((&entry["status"], &entry["end"]), (&status.into(), &"complete".into()), "{entry}");
+        assert_eq!((&entry["remote_addr"], &entry["site"]), (&"127.0.0.1".into(), &"".into()), "{entry}");
+    }
+}

@@ -12,9 +12,10 @@ use crate::runtime::{Server, written};
 pub(super) fn run(config: &Path) -> Result<(), Failure> {
     let model = super::load(config)?;
     start_log(&model.server.log)?;
-    let _pid_file = model.server.pid_file.as_deref().map(PidFile::write).transpose()?;
     runtime(model.server.threads)?.block_on(async {
         let server = Server::start(&model)?;
+        // Not before the sockets stand: a second cornac, which finds them taken, must not touch the first one's file.
+        let _pid_file = model.server.pid_file.as_deref().map(PidFile::write).transpose()?;
         announce(&server, &model);
         server.run().await;
         Ok(())
@@ -55,8 +56,9 @@ fn announce(server: &Server, model: &Model) {
 struct PidFile<'a>(&'a Path);
 
 impl<'a> PidFile<'a> {
-    fn write(path: &'a Path) -> std::io::Result<Self> {
-        std::fs::write(path, format!("{}\n", std::process::id()))?;
+    fn write(path: &'a Path) -> Result<Self, Failure> {
+        std::fs::write(path, format!("{}\n", std::process::id()))
+            .map_err(|error| Failure::PidFile(path.to_owned(), error))?;
         Ok(Self(path))
     }
 }

@@ -1,6 +1,6 @@
 //! The messages of php-fpm that have one likely cause, and its remedy.
 //!
-//! Passing STDERR on to the log is `site`'s; it adds the SCRIPT_FILENAME that was sent.
+//! Passing STDERR on to the log is `upstream`'s (`complaints`); it adds the SCRIPT_FILENAME that was sent.
 
 use std::fmt;
 

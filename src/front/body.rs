@@ -55,7 +55,8 @@ impl Body {
         }
     }
 
-    fn is_over(&self) -> bool {
+    /// Whether no byte is left to send.
+    pub(super) fn is_over(&self) -> bool {
         match self {
             Self::Empty => true,
             Self::Text(_) => false,

@@ -105,8 +105,12 @@ mod tests {
 
     /// A client of a site with this root; its pool is never reached.
     fn client_of(root: &Path) -> DuplexStream {
+        client_of_pool(root, "127.0.0.1:1", "")
+    }
+
+    fn client_of_pool(root: &Path, server: &str, of_site: &str) -> DuplexStream {
         let text = format!(
-            "[pools.php]\nservers = [\"127.0.0.1:1\"]\n[[sites]]\nlisten = [\"127.0.0.1:1\"]\nroot = '{}'\npreset = \"plain\"",
+            "[pools.php]\nservers = [\"{server}\"]\n[[sites]]\nlisten = [\"127.0.0.1:1\"]\nroot = '{}'\npreset = \"plain\"\n{of_site}",
             root.display()
         );
         let model = crate::config::parse(&text, "test", root).expect("valid");
@@ -157,6 +161,23 @@ mod tests {
         let mut client = client_of(root.path());
         let request = b"POST /a.php HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc";
         client.write_all(request).await.expect("there is room");
+        assert!(answer(client).await.starts_with("HTTP/1.1 408 "));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_does_not_finish_its_body_holds_no_worker_where_nothing_is_buffered() {
+        let root = tempfile::tempdir().expect("a temp dir");
+        std::fs::write(root.path().join("a.php"), "").expect("writes");
+        let member = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let server = member.local_addr().expect("bound").to_string();
+        let mut client = client_of_pool(root.path(), &server, "buffering = false");
+        let request = b"POST /a.php HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc";
+        client.write_all(request).await.expect("there is room");
+        let (mut worker, _) = member.accept().await.expect("the request has its worker");
+        let mut got = Vec::new();
+        let released = tokio::time::timeout(HEAD_PATIENCE * 2, worker.read_to_end(&mut got)).await;
+        released.expect("the worker is let go").expect("closed");
+        assert!(got.ends_with(b"abc"), "it had what the client sent");
         assert!(answer(client).await.starts_with("HTTP/1.1 408 "));
     }
 

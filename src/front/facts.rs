@@ -72,7 +72,7 @@ impl<'a> Head<'a> {
             return Err(Refusal::TargetTooLong);
         }
         let content_length = framing(parts)?;
-        let host = lower(host(parts)?);
+        let host = lower(rootless(host(parts)?));
         Ok(Self { parts, target: Target::parse(raw.as_bytes())?, host, content_length })
     }
 
@@ -148,6 +148,11 @@ fn host(head: &Parts) -> Result<&str, Refusal> {
     without_port(text).ok_or(Refusal::BadRequest("Host is no host"))
 }
 
+/// `example.com.` is `example.com`, as with nginx: else its clients would meet the default site.
+fn rootless(host: &str) -> &str {
+    host.strip_suffix('.').unwrap_or(host)
+}
+
 /// `None` for what cannot be a host, such as one with a slash in it.
 fn without_port(host: &str) -> Option<&str> {
     let (name, port) = match host.rfind(':') {
@@ -194,6 +199,14 @@ mod tests {
         assert!(read_host(&[]).is_err());
         assert!(read_host(&[("host", "a"), ("host", "a")]).is_err());
         assert_eq!(host(&parts(Version::HTTP_10, &[])).expect("1.0 needs none"), "");
+    }
+
+    #[test]
+    fn a_host_that_names_the_root_is_the_same_host() {
+        for host in ["example.com.", "Example.COM.:80", "example.com"] {
+            let parts = parts(Version::HTTP_11, &[("host", host)]);
+            assert_eq!(Head::read(&parts).expect("a host").host(), "example.com", "{host}");
+        }
     }
 
     #[test]

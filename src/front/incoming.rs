@@ -1,16 +1,18 @@
 //! The request's body on its way in: taken off the client before a worker is taken (fpm-facts 10), in memory while it
 //! is small and in an unlinked temp file when it is not.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http_body::Body as _;
+use http_body::{Body, Frame};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use tokio::time::timeout;
+use tokio::time::{Sleep, sleep, timeout};
 
 use super::respond::Refusal;
 use crate::upstream::RequestBody;
@@ -42,7 +44,7 @@ pub(super) async fn take(body: Incoming, terms: Terms<'_>) -> Result<(RequestBod
     }
     match declared {
         Some(length) if !terms.buffering => {
-            Ok((RequestBody::Stream(Box::pin(body.map_err(Into::into)), length), Some(length)))
+            Ok((RequestBody::Stream(Box::pin(Patient { body, silence: None }), length), Some(length)))
         }
         _ => collect(body, declared.unwrap_or(0), terms).await.map(|(body, length)| (body, Some(length))),
     }
@@ -62,6 +64,30 @@ async fn collect(mut body: Incoming, declared: u64, terms: Terms<'_>) -> Result<
     Ok((store.into_body(length), length))
 }
 
+/// A body on its way to a worker, who must not be held by a client that has stopped: a silence is an error of kind
+/// `TimedOut`. Time counts only while php-fpm would take more.
+struct Patient {
+    body: Incoming,
+    silence: Option<Pin<Box<Sleep>>>,
+}
+
+impl Body for Patient {
+    type Data = Bytes;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) {
+            self.silence = None;
+            return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
+        }
+        let silence = self.silence.get_or_insert_with(|| Box::pin(sleep(PATIENCE)));
+        silence.as_mut().poll(cx).map(|()| Some(Err(io::Error::from(io::ErrorKind::TimedOut).into())))
+    }
+}
+
 /// Where the body lies so far.
 #[derive(Debug)]
 enum Store {
@@ -74,7 +100,7 @@ enum Store {
 
 impl Store {
     /// Writes go to the page cache from this thread, as nginx's do: they wait for the disk only when the kernel makes them.
-    fn add(self, piece: Bytes, declared: u64, temp_dir: &Path) -> std::io::Result<Self> {
+    fn add(self, piece: Bytes, declared: u64, temp_dir: &Path) -> io::Result<Self> {
         let whole = piece.len() as u64 >= declared && piece.len() <= IN_MEMORY;
         let mut held = match self {
             Self::File(mut file) => return file.write_all(&piece).map(|()| Self::File(file)),

@@ -77,9 +77,13 @@ impl<S: Stream> Lingering<S> {
 
 impl<S: Stream> Drop for Lingering<S> {
     fn drop(&mut self) {
-        let Some(stream) = self.stream.take().filter(|_| !self.client_is_done) else { return };
+        let Some(stream) = self.stream.take() else { return };
+        // Also to a client that has closed its half: it still reads.
         if self.broke_off.is_so() {
             return stream.close_by_reset();
+        }
+        if self.client_is_done {
+            return;
         }
         // While the runtime ends, nothing can wait any more.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
@@ -156,11 +160,20 @@ mod tests {
 
     #[tokio::test]
     async fn half_a_reply_ends_with_a_reset_and_never_looks_whole() {
+        half_a_reply(false).await;
+        half_a_reply(true).await;
+    }
+
+    async fn half_a_reply(client_has_said_all: bool) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let mut client = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("it listens");
         let (server, _) = listener.accept().await.expect("it came");
         let broke_off = BrokeOff::default();
         let mut server = Lingering::new(server, broke_off.clone());
+        if client_has_said_all {
+            client.shutdown().await.expect("connected");
+            assert_eq!(server.read(&mut [0; 4]).await.expect("the end"), 0);
+        }
         server.write_all(b"half").await.expect("there is room");
         broke_off.tell();
         drop(server);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::header::{CONNECTION, TRANSFER_ENCODING};
 use http::request::Parts;
-use http::{HeaderValue, Request, Response};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
 use super::access_log::AccessLog;
@@ -47,18 +47,20 @@ impl Pipeline<'_> {
     ) -> Result<Response<Visited>, Hangup> {
         let (parts, body) = request.into_parts();
         let request_id = RequestId::fresh();
+        let mut visit = Visit::begin(self.access_log, &parts, client, &request_id);
         let head = match Head::read(&parts) {
             Ok(head) => head,
-            Err(refusal) => return Ok(refused_unread(&refusal, &parts, request_id.as_str(), client)),
+            Err(refusal) => return Ok(refused_unread(&refusal, &parts, request_id.as_str(), visit, client)),
         };
         let site = self.generation.sites().find(client.listener, head.host());
         let facts = head.facts(client, site.server_name(), request_id.as_str());
-        let mut visit = Visit::begin(self.access_log, &facts, site.server_name());
+        visit.finds_site(head.host(), site.server_name());
         let plan = site.plan(&facts);
         let settings = Arc::clone(plan.settings());
         visit.takes_route(plan.route());
         let answer = self.carry_out(plan, &facts, body, &mut visit).await;
         if let Err(Refusal::Hangup) = answer {
+            visit.hung_up();
             return Err(Hangup);
         }
         Ok(finish(answer, &settings, &facts, visit, client))
@@ -72,7 +74,7 @@ impl Pipeline<'_> {
         visit: &mut Visit,
     ) -> Answer {
         match plan {
-            Plan::Fixed(fixed) => respond::fixed(fixed),
+            Plan::Fixed(fixed) => respond::fixed(fixed.status, fixed.body),
             Plan::Redirect(to) => Ok(respond::redirect(to, facts.headers, facts.request_id)),
             Plan::File(file) => {
                 let request = files::FileRequest {
@@ -106,7 +108,7 @@ impl Pipeline<'_> {
         let cluster = self.generation.cluster(plan.fastcgi.pool);
         let request = script::request(&plan, &facts, body, cluster, visit)?;
         let (head, body) = cluster.send(request).await?;
-        Ok(script::response(head, body))
+        Ok(script::response(head, body, facts.request_id))
     }
 }
 
@@ -125,7 +127,7 @@ fn finish(
     answer: Answer,
     settings: &Settings,
     facts: &RequestFacts<'_>,
-    mut visit: Visit,
+    visit: Visit,
     client: &Client,
 ) -> Response<Visited> {
     let mut response = answer.unwrap_or_else(|refusal| {
@@ -139,14 +141,34 @@ fn finish(
     if is_chunked(facts) {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    visit.answered(response.status());
-    response.map(|body| Visited::new(body, visit, client.broke_off.clone()))
+    visited(response, facts.method, visit, client)
 }
 
 /// A request too wrong to belong to any site.
-fn refused_unread(refusal: &Refusal, parts: &Parts, request_id: &str, client: &Client) -> Response<Visited> {
+fn refused_unread(
+    refusal: &Refusal,
+    parts: &Parts,
+    request_id: &str,
+    visit: Visit,
+    client: &Client,
+) -> Response<Visited> {
     refusal.log(request_id);
     let mut response = refusal.respond(&parts.headers, request_id);
     headers::add_server(&mut response);
-    response.map(|body| Visited::new(body, Visit::none(), client.broke_off.clone()))
+    visited(response, &parts.method, visit, client)
+}
+
+/// hyper asks for no body where there must be none or is none: such a reply is complete with its head.
+fn visited(
+    response: Response<Body>,
+    method: &Method,
+    mut visit: Visit,
+    client: &Client,
+) -> Response<Visited> {
+    visit.answered(response.status());
+    let bodiless = matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    if bodiless || method == Method::HEAD || response.body().is_over() {
+        visit.complete();
+    }
+    response.map(|body| Visited::new(body, visit, client.broke_off.clone()))
 }

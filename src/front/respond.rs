@@ -11,7 +11,7 @@ use super::body::Body;
 use crate::balance::Failure;
 use crate::fcgi::PairTooLarge;
 use crate::files;
-use crate::route::{BadTarget, Fixed, Redirect};
+use crate::route::{BadTarget, Redirect};
 use crate::upstream::{Fault, SendError};
 
 /// Why a request is not answered with what it asked for.
@@ -143,6 +143,7 @@ fn upstream_row(error: &SendError) -> Row {
             }
         }
         Fault::RequestBody => Row::quiet(StatusCode::BAD_REQUEST),
+        Fault::RequestBodyTimeout => Row::quiet(StatusCode::REQUEST_TIMEOUT),
         Fault::TempFile => Row::loud(StatusCode::INTERNAL_SERVER_ERROR, Level::ERROR),
         fault if fault.is_timeout() => Row::loud(StatusCode::GATEWAY_TIMEOUT, Level::ERROR),
         _ => Row::loud(StatusCode::BAD_GATEWAY, Level::ERROR),
@@ -150,16 +151,21 @@ fn upstream_row(error: &SendError) -> Row {
 }
 
 /// nginx's status for closing the connection without an answer.
-const HANGUP: u16 = 444;
+pub(super) const HANGUP: u16 = 444;
 
 /// What a `return` or a refusal of the router says.
-pub(super) fn fixed(fixed: Fixed) -> Result<Response<Body>, Refusal> {
-    if fixed.status.as_u16() == HANGUP {
+pub(super) fn fixed(status: StatusCode, body: Option<Vec<u8>>) -> Result<Response<Body>, Refusal> {
+    if status.as_u16() == HANGUP {
         return Err(Refusal::Hangup);
     }
-    let Some(text) = fixed.body else { return Err(Refusal::Planned(fixed.status)) };
+    let text = match body {
+        Some(text) => text,
+        // As nginx: `return 200` is empty; only errors and redirects have a page.
+        None if status.is_success() => Vec::new(),
+        None => return Err(Refusal::Planned(status)),
+    };
     let mut response = Response::new(Body::text(text.into()));
-    *response.status_mut() = fixed.status;
+    *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     Ok(response)
 }
@@ -250,6 +256,7 @@ mod tests {
             (failed(Fault::QueueFull), 503),
             (failed(Fault::QueueTimeout), 503),
             (failed(Fault::FirstByteTimeout), 504),
+            (failed(Fault::RequestBodyTimeout), 408),
             (failed(Fault::Connect(Failure::ConnectTimeout)), 504),
             (failed(Fault::Connect(Failure::Refused)), 502),
             (failed(Fault::Connect(Failure::BacklogFull)), 503),
@@ -268,6 +275,14 @@ mod tests {
     fn a_refused_body_ends_the_connection() {
         let response = Refusal::BodyTooLarge.respond(&HeaderMap::new(), "r1");
         assert_eq!(response.headers()[http::header::CONNECTION], "close");
+    }
+
+    #[test]
+    fn a_return_without_a_text_is_a_page_only_where_it_is_an_error() {
+        let returns = |status| fixed(StatusCode::from_u16(status).expect("a status"), None);
+        assert!(returns(200).expect("a reply").body().is_over());
+        assert!(matches!(returns(404), Err(Refusal::Planned(StatusCode::NOT_FOUND))));
+        assert!(matches!(returns(HANGUP), Err(Refusal::Hangup)));
     }
 
     #[test]

@@ -77,7 +77,13 @@ fn client_network(address: Option<IpAddr>) -> u64 {
 }
 
 /// php's reply: its head as it is, its body as it comes.
-pub(super) fn response(head: ReplyHead, body: ReplyBody) -> Response<Body> {
+pub(super) fn response(head: ReplyHead, body: ReplyBody, request_id: &str) -> Response<Body> {
+    if head.accel.redirect.is_some() {
+        tracing::warn!(
+            request_id,
+            "X-Accel-Redirect is not supported yet: the client gets the script's own body"
+        );
+    }
     let mut response = Response::new(Body::Script(body));
     *response.status_mut() = head.status;
     *response.headers_mut() = head.headers;

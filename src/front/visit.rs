@@ -5,12 +5,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
+use http::request::Parts;
 use http::{HeaderMap, HeaderName, StatusCode};
 use parking_lot::Mutex;
 
 use super::access_log::{AccessLog, Entry, UpstreamEntry, end_word, millis};
 use super::body::BodyError;
-use crate::route::RequestFacts;
+use super::facts::{Client, RequestId};
+use super::respond::HANGUP;
+use crate::route::protocol;
 use crate::upstream::{Observer, Outcome};
 
 /// nginx's status for a client that closed the connection before it got an answer.
@@ -36,11 +39,16 @@ impl fmt::Debug for Visit {
 
 impl Visit {
     /// Begins with the request's line, before anything is decided about it.
-    pub(super) fn begin(log: Option<&Arc<AccessLog>>, facts: &RequestFacts<'_>, site: &str) -> Self {
+    pub(super) fn begin(
+        log: Option<&Arc<AccessLog>>,
+        parts: &Parts,
+        client: &Client,
+        request_id: &RequestId,
+    ) -> Self {
         Self(log.map(|log| {
             Box::new(Open {
                 began: Instant::now(),
-                entry: entry(log, facts, site),
+                entry: entry(log, parts, client, request_id),
                 log: Arc::clone(log),
                 pool: None,
                 outcome: Arc::default(),
@@ -49,9 +57,12 @@ impl Visit {
         }))
     }
 
-    /// Of a request that belongs to no site.
-    pub(super) fn none() -> Self {
-        Self(None)
+    /// The site that the host names.
+    pub(super) fn finds_site(&mut self, host: &str, site: &str) {
+        if let Some(open) = &mut self.0 {
+            open.entry.host = host.to_owned();
+            open.entry.site = site.to_owned();
+        }
     }
 
     /// The route's spelling.
@@ -74,6 +85,14 @@ impl Visit {
         if let Some(open) = &mut self.0 {
             open.entry.status = status.as_u16();
             open.entry.end = "client left";
+        }
+    }
+
+    /// There is no answer, as the route says.
+    pub(super) fn hung_up(&mut self) {
+        if let Some(open) = &mut self.0 {
+            open.entry.status = HANGUP;
+            open.entry.end = "closed without an answer";
         }
     }
 
@@ -118,20 +137,23 @@ impl Drop for Visit {
     }
 }
 
-fn entry(log: &AccessLog, facts: &RequestFacts<'_>, site: &str) -> Entry {
+fn entry(log: &AccessLog, parts: &Parts, client: &Client, request_id: &RequestId) -> Entry {
     Entry {
         time: log.now(),
-        request_id: facts.request_id.to_owned(),
-        remote_addr: facts.peer.map_or_else(|| "unix:".to_owned(), |peer| peer.ip().to_string()),
-        method: facts.method.as_str().to_owned(),
-        target: lossy(facts.target.raw),
-        protocol: facts.protocol(),
-        host: facts.host.to_owned(),
+        request_id: request_id.as_str().to_owned(),
+        remote_addr: client.peer.map_or_else(|| "unix:".to_owned(), |peer| peer.ip().to_string()),
+        method: parts.method.as_str().to_owned(),
+        target: parts
+            .uri
+            .path_and_query()
+            .map_or_else(|| parts.uri.to_string(), |raw| raw.as_str().to_owned()),
+        protocol: protocol(parts.version),
+        host: String::new(),
         status: CLIENT_CLOSED_REQUEST,
         bytes: 0,
-        referer: header(facts.headers, http::header::REFERER),
-        user_agent: header(facts.headers, http::header::USER_AGENT),
-        site: site.to_owned(),
+        referer: header(&parts.headers, http::header::REFERER),
+        user_agent: header(&parts.headers, http::header::USER_AGENT),
+        site: String::new(),
         route: None,
         total_ms: 0.0,
         upstream: None,
@@ -140,9 +162,5 @@ fn entry(log: &AccessLog, facts: &RequestFacts<'_>, site: &str) -> Entry {
 }
 
 fn header(headers: &HeaderMap, name: HeaderName) -> String {
-    headers.get(name).map(|value| lossy(value.as_bytes())).unwrap_or_default()
-}
-
-fn lossy(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
+    headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).unwrap_or_default()
 }

@@ -55,12 +55,17 @@ pub struct RequestFacts<'a> {
 impl RequestFacts<'_> {
     /// `HTTP/1.1`, as SERVER_PROTOCOL, `$request` and the log spell it.
     pub fn protocol(&self) -> &'static str {
-        match self.version {
-            Version::HTTP_09 => "HTTP/0.9",
-            Version::HTTP_10 => "HTTP/1.0",
-            Version::HTTP_2 => "HTTP/2.0",
-            Version::HTTP_3 => "HTTP/3.0",
-            _ => "HTTP/1.1",
-        }
+        protocol(self.version)
+    }
+}
+
+/// `HTTP/1.1`, for a request of which no more is known yet.
+pub fn protocol(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_09 => "HTTP/0.9",
+        Version::HTTP_10 => "HTTP/1.0",
+        Version::HTTP_2 => "HTTP/2.0",
+        Version::HTTP_3 => "HTTP/3.0",
+        _ => "HTTP/1.1",
     }
 }

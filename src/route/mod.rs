@@ -33,7 +33,7 @@ mod promises;
 mod rig;
 
 pub use access::BadWho;
-pub use facts::{RequestFacts, Scheme};
+pub use facts::{RequestFacts, Scheme, protocol};
 pub use location::{FastCgi, Handler, Location, Match, ScriptSource, TryFiles, TryLast};
 pub use pattern::{BadPattern, pattern};
 pub use plan::{FilePlan, Fixed, Plan, PoolId, Redirect, ScriptPlan};

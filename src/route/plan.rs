@@ -99,7 +99,7 @@ pub struct Redirect {
 pub struct Fixed {
     /// Any status; 444 (nginx) closes the connection without an answer.
     pub status: StatusCode,
-    /// The text of a `return`; `None` gives the standard page of that status.
+    /// The text of a `return`; `None` gives the standard page of an error.
     pub body: Option<Vec<u8>>,
     /// Of the location that decided it: its headers and error pages.
     pub settings: Arc<Settings>,

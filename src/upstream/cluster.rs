@@ -25,7 +25,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, sleep};
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, sleep, timeout_at};
 
 /// A pool at work. Dropping it ends its background tasks; requests on their way finish.
 #[derive(Debug)]
@@ -145,15 +146,18 @@ impl Cluster {
         failed: Option<Fault>,
     ) -> Result<(Permit, Option<Connection>), SendError> {
         let asked = if failed.is_some() { Instant::now() } else { journey.ledger.began() };
-        let granted = self.admission.admit(&journey.wish, asked).await;
-        match granted {
-            Ok(grant) => {
+        match within(journey.last_moment, self.admission.admit(&journey.wish, asked)).await {
+            Ok(Ok(grant)) => {
                 journey.ledger.waited(grant.at().duration_since(asked));
                 let slot = grant.settle(journey.id);
                 journey.ledger.attempt(slot.0.member().name());
                 Ok(slot)
             }
-            Err(refusal) => {
+            Err(Elapsed { .. }) => {
+                journey.ledger.waited(asked.elapsed());
+                Err(journey.ledger.fails(Fault::TotalTimeout, None))
+            }
+            Ok(Err(refusal)) => {
                 journey.ledger.waited(asked.elapsed());
                 let (fault, retry_after) = match refusal {
                     Refusal::QueueFull { retry_after } => (Fault::QueueFull, Some(retry_after)),
@@ -245,6 +249,14 @@ struct Journey {
     last_moment: Option<Instant>,
     stale_replaced: bool,
     ledger: Ledger,
+}
+
+/// What `timeouts.total` leaves no time for is given up.
+async fn within<T>(last_moment: Option<Instant>, what: impl Future<Output = T>) -> Result<T, Elapsed> {
+    match last_moment {
+        Some(moment) => timeout_at(moment, what).await,
+        None => Ok(what.await),
+    }
 }
 
 /// An attempt without a reply.

@@ -50,6 +50,9 @@ pub enum Fault {
     /// The client's body failed or ended too early.
     #[error("the request's body failed")]
     RequestBody,
+    /// The client stopped in the middle of a body that went straight to php-fpm.
+    #[error("the client stopped sending its body")]
+    RequestBodyTimeout,
     /// A temp file could not be written or read.
     #[error("temp file failed")]
     TempFile,
@@ -61,7 +64,7 @@ impl Fault {
         match self {
             Self::QueueFull | Self::QueueTimeout | Self::Nobody => "queue",
             Self::Connect(_) => "connect",
-            Self::RequestBody => "request",
+            Self::RequestBody | Self::RequestBodyTimeout => "request",
             Self::ClosedEarly | Self::FirstByteTimeout => "first byte",
             Self::Stalled | Self::TotalTimeout | Self::Truncated => "reply",
             Self::TooShort | Self::Garbage(_) | Self::TempFile => "reply",

@@ -55,7 +55,7 @@ pub enum RequestBody {
     Stream(ClientBody, u64),
 }
 
-/// A body that arrives from a client.
+/// A body that arrives from a client. An `io::Error` of kind `TimedOut` says that the client has stopped.
 pub type ClientBody =
     Pin<Box<dyn Body<Data = Bytes, Error = Box<dyn std::error::Error + Send + Sync>> + Send>>;
 
@@ -98,6 +98,8 @@ pub(crate) enum UploadError {
     Socket,
     /// The client's body failed, or a temp file could not be read.
     Body,
+    /// The client stopped in the middle of its body.
+    Silence,
 }
 
 impl Upload {
@@ -241,8 +243,13 @@ impl Upload {
 fn poll_piece(body: &mut ClientBody, cx: &mut Context<'_>) -> Poll<Result<Bytes, UploadError>> {
     match ready!(body.as_mut().poll_frame(cx)) {
         Some(Ok(frame)) => Poll::Ready(Ok(frame.into_data().unwrap_or_default())),
+        Some(Err(error)) if is_silence(&*error) => Poll::Ready(Err(UploadError::Silence)),
         Some(Err(_)) | None => Poll::Ready(Err(UploadError::Body)),
     }
+}
+
+fn is_silence(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
 }
 
 /// A record header on its way out.

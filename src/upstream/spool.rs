@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 /// Bytes of a reply that are kept in memory.
 const MEMORY: usize = 256 * 1024;
-/// Bytes of a reply that are kept in all.
+/// Bytes of a reply that are kept in all, and the size of the file. nginx: `fastcgi_max_temp_file_size`.
 const MOST: u64 = 1 << 30;
 /// What a chunk costs beside its bytes: a reply of one-byte records must not take many times its length.
 const CHUNK_COST: usize = 64;
@@ -26,7 +26,8 @@ pub(crate) struct Spool {
     chunks: VecDeque<Bytes>,
     in_memory: usize,
     file: Option<File>,
-    /// The part of the file that is still to be read. While there is one, what comes new goes behind it.
+    /// The part of the file that is still to be read. While there is one, what comes new goes behind it; when all is read,
+    /// the file begins anew.
     unread: std::ops::Range<u64>,
     directory: PathBuf,
 }
@@ -37,7 +38,7 @@ impl Spool {
     }
 
     pub(crate) fn has_room(&self) -> bool {
-        self.unread.end - self.unread.start + (self.in_memory as u64) < MOST
+        self.unread.end + (self.in_memory as u64) < MOST
     }
 
     pub(crate) fn push(&mut self, chunk: Bytes) -> io::Result<()> {
@@ -46,9 +47,6 @@ impl Spool {
             self.in_memory += cost;
             self.chunks.push_back(chunk);
             return Ok(());
-        }
-        if self.unread.is_empty() {
-            self.unread = 0..0;
         }
         let file = match &mut self.file {
             Some(file) => file,
@@ -69,6 +67,9 @@ impl Spool {
         let mut chunk = vec![0; size];
         file.read_exact_at(&mut chunk, self.unread.start)?;
         self.unread.start += size as u64;
+        if self.unread.is_empty() {
+            self.unread = 0..0;
+        }
         Ok(Some(chunk.into()))
     }
 }
@@ -130,11 +131,20 @@ mod tests {
     }
 
     #[test]
-    fn a_gigabyte_unread_stops_the_writer() {
+    fn a_file_of_a_gigabyte_stops_the_writer_until_it_is_read() {
         let mut spool = spool();
-        spool.unread = 0..MOST - 1;
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(MOST).unwrap();
+        (spool.file, spool.unread) = (Some(file), 0..MOST - 1);
         assert!(spool.has_room());
         spool.unread = 0..MOST;
         assert!(!spool.has_room());
+        // A reader who keeps a little behind must not make the file grow with the reply.
+        spool.unread = MOST - 10..MOST;
+        assert!(!spool.has_room());
+        assert_eq!(spool.pop().unwrap().map(|chunk| chunk.len()), Some(10));
+        assert!(spool.has_room() && spool.pop().unwrap().is_none());
+        spool.push(chunk(1, MEMORY)).unwrap();
+        assert_eq!(spool.unread, 0..MEMORY as u64, "from the file's beginning");
     }
 }

@@ -181,6 +181,7 @@ impl Talk {
             }
             Poll::Ready(Err(UploadError::Socket)) => self.sending = Sending::Refused,
             Poll::Ready(Err(UploadError::Body)) => return Err(Fault::RequestBody),
+            Poll::Ready(Err(UploadError::Silence)) => return Err(Fault::RequestBodyTimeout),
             Poll::Pending if self.upload.sent() > before => {
                 self.deadline = (Instant::now() + self.timeouts.between_reads, Fault::Stalled);
             }
@@ -189,7 +190,7 @@ impl Talk {
         Ok(())
     }
 
-    /// Which timeout is over, if one is. A slow client is not php-fpm's fault, and has its own timeouts.
+    /// Which timeout is over, if one is. A slow client is not php-fpm's fault; its body ends by itself when it has stopped.
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<Fault> {
         let waits_for_client = self.sending == Sending::Going && self.upload.waits_for_client();
         if waits_for_client {

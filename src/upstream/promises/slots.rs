@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::balance::Keepalive;
-use crate::config::model::Queue;
+use crate::config::model::{Queue, Timeouts};
 use crate::upstream::{Ending, Fault};
 use http_body_util::BodyExt;
 use std::time::Duration;
@@ -65,6 +65,29 @@ async fn the_queue_is_served_in_the_order_of_arrival() {
     for (number, params) in order.iter().enumerate() {
         assert!(params.ends_with(&format!("/{number}")), "{order:?}");
     }
+}
+
+#[tokio::test]
+async fn timeouts_total_ends_a_request_with_its_worker_and_one_in_the_queue() {
+    let gate = gate();
+    let member = gated(1, &gate).await;
+    let mut spec = member.spec();
+    spec.max_conns = Some(1);
+    let mut pool = pool(vec![spec]);
+    pool.timeouts.total = Some(Duration::from_millis(200));
+    let cluster = cluster(&pool);
+    let mut slow = post(&cluster, "/", upload(10));
+    slow.timeouts = Some(Timeouts { total: None, ..pool.timeouts });
+    let ended = async {
+        let fault = cluster.send(get(&cluster, "/queued")).await.unwrap_err().fault;
+        assert_eq!((fault, cluster.status().queued), (Fault::TotalTimeout, 0));
+        gate.add_permits(1);
+    };
+    let (answered, ()) = tokio::join!(cluster.send(slow), ended);
+    assert!(answered.is_ok());
+    drop(answered);
+    let fault = cluster.send(get(&cluster, "/gated")).await.unwrap_err().fault;
+    assert_eq!((fault, member.requests()), (Fault::TotalTimeout, 2), "the queued one never ran");
 }
 
 #[tokio::test]
