@@ -97,10 +97,11 @@ CONF
 }
 
 prepare() {
-    scripts/install-deps.sh build php demo
-    if [ -z "${CORNAC_BIN-}" ]; then
-        command -v cargo >/dev/null || die "cargo is missing: see https://rustup.rs"
-        say "Building cornac …"
+    if [ -n "${CORNAC_BIN-}" ]; then
+        scripts/install-deps.sh php demo
+    else
+        scripts/install-deps.sh build php demo
+        say "Building cornac (the first time takes minutes) …"
         cargo build --release --quiet
         CORNAC_BIN="${CARGO_TARGET_DIR:-target}/release/cornac"
     fi

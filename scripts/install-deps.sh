@@ -75,6 +75,11 @@ apt_install() {
 main() {
     local groups=("$@") packages=() group package listing
     [ ${#groups[@]} -gt 0 ] || groups=(build php nginx demo bench)
+    # Debian's cargo is too old for us, so this one is not ours to install; said before anything else is.
+    if [[ " ${groups[*]} " == *" build "* ]] && ! have cargo; then
+        echo "install-deps: cargo is missing: see https://rustup.rs" >&2
+        return 1
+    fi
     for group in "${groups[@]}"; do
         listing=$(packages_for "$group")
         for package in $listing; do

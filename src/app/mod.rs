@@ -87,7 +87,7 @@ pub fn say_error(failure: &Failure) {
 fn check(path: &Path) -> Result<(), Failure> {
     let model = load(path)?;
     let (sites, pools) = (model.sites.len(), model.pools.len());
-    out(format!("{}: fine ({sites} sites, {pools} pools)\n", path.display()).as_bytes())
+    out(format!("{}: fine (sites: {sites}, pools: {pools})\n", path.display()).as_bytes())
 }
 
 fn load(path: &Path) -> Result<Model, Failure> {
