@@ -13,6 +13,19 @@ const USUAL_REQUEST: usize = 2048;
 
 /// Writes BEGIN_REQUEST, then pairs into PARAMS records that are cut between pairs: php-fpm resets a connection on which a
 /// pair straddles two records.
+///
+/// ```
+/// use cornac::fcgi::{Keep, RequestEncoder, RequestId};
+///
+/// let id = RequestId::new(1).expect("1 is not 0");
+/// let mut request = RequestEncoder::new(id, Keep::Connection);
+/// request.param(b"SCRIPT_FILENAME", b"/srv/app/public/index.php")?;
+/// request.param_parts(b"SERVER_SOFTWARE", &[b"cornac/", b"0.1.0"])?;
+/// let bytes = request.finish_without_body();
+/// assert_eq!(bytes[..8], [1, 1, 0, 1, 0, 8, 0, 0], "BEGIN_REQUEST of request 1, 8 bytes");
+/// assert_eq!(bytes[bytes.len() - 8..], [1, 5, 0, 1, 0, 0, 0, 0], "the empty STDIN");
+/// # Ok::<(), cornac::fcgi::PairTooLarge>(())
+/// ```
 #[derive(Debug)]
 pub struct RequestEncoder {
     buffer: Vec<u8>,

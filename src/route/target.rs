@@ -46,6 +46,19 @@ pub enum BadTarget {
 
 impl<'a> Target<'a> {
     /// Reads a target as it stands in the request line.
+    ///
+    /// ```
+    /// use cornac::route::{BadTarget, Target};
+    ///
+    /// let target = Target::parse(b"/shop//a%2Fb/../c?q=%41")?;
+    /// assert_eq!(&*target.path, b"/shop/a/c");
+    /// assert_eq!((target.raw, target.query), (&b"/shop//a%2Fb/../c?q=%41"[..], &b"q=%41"[..]));
+    /// assert_eq!(Target::parse(b"/%2e%2e/etc/passwd"), Err(BadTarget::AboveRoot));
+    /// # Ok::<(), BadTarget>(())
+    /// ```
+    ///
+    /// # Errors
+    /// What nginx answers 400 to.
     pub fn parse(sent: &'a [u8]) -> Result<Self, BadTarget> {
         if sent.iter().any(|&byte| byte <= b' ' || byte == 0x7f) {
             return Err(BadTarget::Control);
