@@ -112,7 +112,7 @@ impl Pipeline<'_> {
     }
 }
 
-/// hyper has refused every coding but `chunked`.
+/// `facts` has refused every coding but `chunked`.
 fn is_chunked(facts: &RequestFacts<'_>) -> bool {
     facts.headers.contains_key(TRANSFER_ENCODING)
 }

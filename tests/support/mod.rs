@@ -27,7 +27,7 @@ pub use child::{Listen, Process, Signal, find_program, signal, wait_until, worke
 pub use cornac::{Cornac, Finished};
 pub use fpm::{Fpm, FpmBuilder, Pm};
 pub use load::{Answer, Load};
-pub use nginx::Nginx;
+pub use nginx::{FASTCGI_PARAMS, Nginx};
 pub use ports::{Port, free_port};
 pub use responder::{Call, Responder, record, reply};
 pub use root::{Root, script};

@@ -10,7 +10,7 @@ use super::{Port, Scratch, free_port};
 const INSTALL: &str = "nginx is not installed; install it by:\n    scripts/install-deps.sh nginx\n(Debian: apt-get install nginx-light)";
 
 /// The params that every distribution's nginx comes with, for `include fastcgi_params;`.
-const FASTCGI_PARAMS: &str = "\
+pub const FASTCGI_PARAMS: &str = "\
 fastcgi_param QUERY_STRING $query_string;
 fastcgi_param REQUEST_METHOD $request_method;
 fastcgi_param CONTENT_TYPE $content_type;
