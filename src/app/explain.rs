@@ -12,7 +12,7 @@ use super::Failure;
 use super::cli::Explain;
 use crate::config::model::{self, Listen, Model};
 use crate::files::Disk;
-use crate::route::{Plan, RequestFacts, Scheme, Step, Steps, Target, env};
+use crate::route::{Address, Label, Plan, RequestFacts, Scheme, Step, Steps, Target, env};
 use crate::site::{ListenerId, Site, Sites};
 
 pub(super) fn explain(args: &Explain) -> Result<(), Failure> {
@@ -37,7 +37,7 @@ struct Request {
     headers: HeaderMap,
     host: String,
     listener: ListenerId,
-    local: SocketAddr,
+    local: Address,
 }
 
 impl Request {
@@ -58,7 +58,7 @@ impl Request {
             Listen::Tcp(address) => ([127, 0, 0, 1], address.port()).into(),
             Listen::Unix(_) => ([127, 0, 0, 1], 0).into(),
         };
-        Ok(Self { method, url, headers, host, listener, local })
+        Ok(Self { method, url, headers, host, listener, local: local.into() })
     }
 }
 
@@ -92,11 +92,11 @@ fn explanation(request: &Request, site: &Site, model: &Model) -> Result<Explanat
         host: &request.host,
         headers: &request.headers,
         scheme: Scheme::Http,
-        peer: Some(([127, 0, 0, 1], 0).into()),
-        local: Some(request.local),
+        peer: Some(&Address::from(SocketAddr::from(([127, 0, 0, 1], 0)))),
+        local: Some(&request.local),
         server_name: site.server_name(),
         content_length: None,
-        request_id: "00000000000000000000000000000000",
+        request_id: Label::default(),
     };
     let mut steps = Steps::default();
     let plan = site.router().plan(&facts, &Disk, &mut steps);

@@ -75,8 +75,13 @@ impl RequestEncoder {
             self.open_record();
         }
         self.buffer.reserve(pair);
-        put_length(&mut self.buffer, name.len());
-        put_length(&mut self.buffer, value);
+        match (u8::try_from(name.len()), u8::try_from(value)) {
+            (Ok(name @ ..0x80), Ok(value @ ..0x80)) => self.buffer.extend_from_slice(&[name, value]),
+            _ => {
+                put_length(&mut self.buffer, name.len());
+                put_length(&mut self.buffer, value);
+            }
+        }
         self.buffer.extend_from_slice(name);
         for part in parts {
             self.buffer.extend_from_slice(part);

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 
-use super::linger::BrokeOff;
+use super::notes::Notes;
 use super::visit::Visit;
 use crate::files::FileBody;
 use crate::upstream::{ReplyBody, ReplyError};
@@ -71,13 +71,19 @@ impl Body {
 pub(super) struct Visited {
     body: Body,
     visit: Visit,
-    broke_off: BrokeOff,
+    notes: Notes,
 }
 
 impl Visited {
     /// Ties them together.
-    pub(super) fn new(body: Body, visit: Visit, broke_off: BrokeOff) -> Self {
-        Self { body, visit, broke_off }
+    pub(super) fn new(body: Body, visit: Visit, notes: Notes) -> Self {
+        Self { body, visit, notes }
+    }
+}
+
+impl Drop for Visited {
+    fn drop(&mut self) {
+        self.notes.reply_went();
     }
 }
 
@@ -93,7 +99,7 @@ impl http_body::Body for Visited {
         match &piece {
             Some(Ok(frame)) => self.visit.sent(frame.data_ref().map_or(0, Bytes::len)),
             Some(Err(error)) => {
-                self.broke_off.tell();
+                self.notes.broke_off();
                 self.visit.broke_off(error);
             }
             None => self.visit.complete(),

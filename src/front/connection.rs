@@ -1,25 +1,29 @@
 //! One client's connection: hyper's HTTP/1.1 over any stream, with the limits that keep a slow client from costing much.
 
+use std::future::{Future, poll_fn};
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use http::{Request, Response};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::Watcher;
+use hyper_util::rt::TokioIo;
 use tokio_io_timeout::TimeoutStream;
 
 use super::access_log::AccessLog;
+use super::body::Visited;
+use super::drain::Watcher;
 use super::facts::Client;
 use super::linger::{Lingering, Stream};
+use super::patience::{self, End, Patience};
 use super::pipeline::{Hangup, Pipeline};
 use crate::site::Generation;
 
-/// How long a client may take for a request's head, and lie idle between two requests.
-/// nginx: `client_header_timeout` and `keepalive_timeout`, 60 and 75 s.
-const HEAD_PATIENCE: Duration = Duration::from_secs(60);
 /// How long a client may take nothing of a reply. nginx: `send_timeout`.
 const WRITE_PATIENCE: Duration = Duration::from_secs(60);
 /// The largest head of a request, and what hyper holds of a body or a reply. nginx: `large_client_header_buffers`, 32 KB.
@@ -53,30 +57,47 @@ impl Front {
 
     /// Serves a client until it leaves, or until `drain` asks and its request in flight is answered.
     pub async fn serve<S: Stream>(self: Arc<Self>, stream: S, client: Client, drain: Watcher) {
-        let mut stream = TimeoutStream::new(Lingering::new(stream, client.broke_off.clone()));
+        let notes = &client.notes;
+        let mut stream = TimeoutStream::new(Lingering::new(stream, notes.clone()));
         stream.set_write_timeout(Some(WRITE_PATIENCE));
-        let service = service_fn(|request| {
-            let (front, client) = (Arc::clone(&self), client.clone());
-            async move {
-                let generation = front.generation.load_full();
-                let pipeline = Pipeline {
-                    generation: &generation,
-                    access_log: front.access_log.as_ref(),
-                    temp_dir: &front.temp_dir,
-                };
-                pipeline.answer(request, &client).await
-            }
+        let (front, client) = (&*self, &client);
+        let service = service_fn(move |request| {
+            notes.request_came();
+            front.answer(request, client)
         });
-        let connection = builder().serve_connection(TokioIo::new(Box::pin(stream)), service);
-        if let Err(error) = drain.watch(connection).await {
-            log_end(&error);
-        }
+        let mut connection = pin!(builder().serve_connection(TokioIo::new(Box::pin(stream)), service));
+        let (bell, tick) = (pin!(drain.bell()), pin!(patience::timer()));
+        let mut patience = Patience::new(notes, &drain, bell, tick);
+        poll_fn(|cx| {
+            if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+                ended.unwrap_or_else(|error| log_end(&error));
+                return Poll::Ready(());
+            }
+            match patience.poll_end(cx) {
+                Poll::Ready(End::Patience) => Poll::Ready(()),
+                Poll::Ready(End::Drain) => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.as_mut().poll(cx).map(|_| ())
+                }
+                Poll::Pending => Poll::Pending,
+            }
+        })
+        .await;
+    }
+
+    async fn answer(&self, request: Request<Incoming>, client: &Client) -> Result<Response<Visited>, Hangup> {
+        let generation = self.generation.load();
+        let access_log = self.access_log.as_ref();
+        Pipeline { generation: &generation, access_log, temp_dir: &self.temp_dir }
+            .answer(request, client)
+            .await
     }
 }
 
 fn builder() -> http1::Builder {
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_PATIENCE).max_buf_size(BUFFER);
+    builder.max_buf_size(BUFFER);
+    // Not hyper's header_read_timeout: it sets up a timer for each request. `patience` has one for each connection.
     // More than 100 header lines are 431, as with Apache httpd. Any max_headers, even this one, makes hyper fill two heap
     // buffers for each request.
     // Not pipeline_flush: with it hyper buffers replies without bound for a reader that has stopped.
@@ -97,9 +118,9 @@ mod tests {
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
-    use hyper_util::server::graceful::GracefulShutdown;
-
-    use super::super::linger::BrokeOff;
+    use super::super::drain::Drain;
+    use super::super::notes::Notes;
+    use super::super::patience::HEAD_PATIENCE;
     use super::*;
     use crate::site::ListenerId;
 
@@ -116,11 +137,10 @@ mod tests {
         let model = crate::config::parse(&text, "test", root).expect("valid");
         let generation = Arc::new(ArcSwap::from_pointee(Generation::build(&model, None)));
         let front = Arc::new(Front::new(generation, None, std::env::temp_dir()));
-        let client =
-            Client { listener: ListenerId(0), peer: None, local: None, broke_off: BrokeOff::default() };
+        let client = Client { listener: ListenerId(0), peer: None, local: None, notes: Notes::default() };
         let (near, far) = duplex(4096);
         tokio::spawn(async move {
-            let drain = GracefulShutdown::new();
+            let drain = Drain::new();
             front.serve(far, client, drain.watcher()).await;
         });
         near

@@ -1,15 +1,14 @@
 //! What a request says, read and checked once: everything behind this file believes it.
 
 use std::borrow::Cow;
-use std::net::SocketAddr;
 
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{Method, Version};
 
-use super::linger::BrokeOff;
+use super::notes::Notes;
 use super::respond::Refusal;
-use crate::route::{RequestFacts, Scheme, Target};
+use crate::route::{Address, Label, RequestFacts, Scheme, Target};
 use crate::site::ListenerId;
 
 /// A longer target is 414. nginx: one of `large_client_header_buffers`, 8 KB.
@@ -21,32 +20,11 @@ pub struct Client {
     /// Where it was accepted.
     pub listener: ListenerId,
     /// Its address; none over a unix socket.
-    pub peer: Option<SocketAddr>,
+    pub peer: Option<Address>,
     /// The address it came to; none over a unix socket.
-    pub local: Option<SocketAddr>,
-    /// Told when a reply to it breaks off.
-    pub broke_off: BrokeOff,
-}
-
-/// nginx's `$request_id`: 32 hexadecimal digits, unique over processes and machines.
-#[derive(Debug)]
-pub(super) struct RequestId([u8; 32]);
-
-impl RequestId {
-    pub(super) fn fresh() -> Self {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let mut number: u128 = rand::random();
-        let mut text = [0; 32];
-        for digit in text.iter_mut().rev() {
-            *digit = DIGITS[(number & 15) as usize];
-            number >>= 4;
-        }
-        Self(text)
-    }
-
-    pub(super) fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).expect("hexadecimal digits are ASCII")
-    }
+    pub local: Option<Address>,
+    /// What the connection's parts tell each other.
+    pub notes: Notes,
 }
 
 /// A request's head, checked.
@@ -84,9 +62,9 @@ impl<'a> Head<'a> {
     /// What the site may know of the request.
     pub(super) fn facts<'b>(
         &'b self,
-        client: &Client,
+        client: &'b Client,
         server_name: &'b str,
-        request_id: &'b str,
+        request_id: Label,
     ) -> RequestFacts<'b> {
         RequestFacts {
             method: &self.parts.method,
@@ -95,8 +73,8 @@ impl<'a> Head<'a> {
             host: &self.host,
             headers: &self.parts.headers,
             scheme: Scheme::Http,
-            peer: client.peer,
-            local: client.local,
+            peer: client.peer.as_ref(),
+            local: client.local.as_ref(),
             server_name,
             content_length: self.content_length,
             request_id,
@@ -230,13 +208,5 @@ mod tests {
             assert!(coded(&[("transfer-encoding", coding)]).is_err(), "{coding}");
         }
         assert!(coded(&[("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")]).is_err());
-    }
-
-    #[test]
-    fn request_ids_are_32_digits_and_differ() {
-        let (one, two) = (RequestId::fresh(), RequestId::fresh());
-        assert_eq!(one.as_str().len(), 32);
-        assert!(one.as_str().bytes().all(|c| c.is_ascii_hexdigit()));
-        assert_ne!(one.as_str(), two.as_str());
     }
 }

@@ -9,34 +9,23 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use smallvec::SmallVec;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
+use super::notes::Notes;
+
 /// How long the client may go on sending. nginx: `lingering_time`, 30 s there.
 const LONGEST: Duration = Duration::from_secs(5);
 /// As much may come in that time: more is not a late packet but an upload that does not listen.
 const MOST: u64 = 16 * 1024 * 1024;
-
-/// Whether a connection's last reply broke off: told by the reply's body, asked at the connection's end.
-#[derive(Debug, Clone, Default)]
-pub struct BrokeOff(Arc<AtomicBool>);
-
-impl BrokeOff {
-    pub(super) fn tell(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-
-    fn is_so(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
+/// What is written in one piece.
+const SMALL: usize = 1024;
 
 /// A client's stream.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {
@@ -62,12 +51,12 @@ pub(super) struct Lingering<S: Stream> {
     /// `None` only while it is dropped.
     stream: Option<S>,
     client_is_done: bool,
-    broke_off: BrokeOff,
+    notes: Notes,
 }
 
 impl<S: Stream> Lingering<S> {
-    pub(super) fn new(stream: S, broke_off: BrokeOff) -> Self {
-        Self { stream: Some(stream), client_is_done: false, broke_off }
+    pub(super) fn new(stream: S, notes: Notes) -> Self {
+        Self { stream: Some(stream), client_is_done: false, notes }
     }
 
     fn stream(self: Pin<&mut Self>) -> Pin<&mut S> {
@@ -79,7 +68,7 @@ impl<S: Stream> Drop for Lingering<S> {
     fn drop(&mut self) {
         let Some(stream) = self.stream.take() else { return };
         // Also to a client that has closed its half: it still reads.
-        if self.broke_off.is_so() {
+        if self.notes.has_broken_off() {
             return stream.close_by_reset();
         }
         if self.client_is_done {
@@ -97,6 +86,16 @@ async fn linger<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) -> io::Result<
     let mut scratch = [0; 4096];
     while rest.read(&mut scratch).await? > 0 {}
     Ok(())
+}
+
+/// Head and body of a small reply in one piece: copying it costs less than what the kernel does for a gathering write.
+fn gathered(slices: &[IoSlice<'_>]) -> Option<SmallVec<[u8; SMALL]>> {
+    let size: usize = slices.iter().map(|slice| slice.len()).sum();
+    (size <= SMALL).then(|| {
+        let mut small = SmallVec::new();
+        slices.iter().for_each(|slice| small.extend_from_slice(slice));
+        small
+    })
 }
 
 impl<S: Stream> AsyncRead for Lingering<S> {
@@ -125,7 +124,11 @@ impl<S: Stream> AsyncWrite for Lingering<S> {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = ready!(self.as_mut().stream().poll_write_vectored(cx, slices));
+        let stream = self.as_mut().stream();
+        let written = ready!(match gathered(slices) {
+            Some(small) => stream.poll_write(cx, &small),
+            None => stream.poll_write_vectored(cx, slices),
+        });
         self.client_is_done |= written.is_err();
         Poll::Ready(written)
     }
@@ -155,7 +158,7 @@ mod tests {
     }
 
     fn lingering<S: Stream>(stream: S) -> Lingering<S> {
-        Lingering::new(stream, BrokeOff::default())
+        Lingering::new(stream, Notes::default())
     }
 
     #[tokio::test]
@@ -168,14 +171,14 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let mut client = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("it listens");
         let (server, _) = listener.accept().await.expect("it came");
-        let broke_off = BrokeOff::default();
-        let mut server = Lingering::new(server, broke_off.clone());
+        let notes = Notes::default();
+        let mut server = Lingering::new(server, notes.clone());
         if client_has_said_all {
             client.shutdown().await.expect("connected");
             assert_eq!(server.read(&mut [0; 4]).await.expect("the end"), 0);
         }
         server.write_all(b"half").await.expect("there is room");
-        broke_off.tell();
+        notes.broke_off();
         drop(server);
         let error = client.read_to_end(&mut Vec::new()).await.expect_err("not a clean end");
         assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);

@@ -2,7 +2,7 @@
 //!
 //! | file | owns |
 //! |---|---|
-//! | `connection`, `linger` | one client's connection, its limits and its end |
+//! | `connection`, `patience`, `linger`, `drain`, `notes` | one client's connection, its limits and its end |
 //! | `pipeline` | the order of a request's steps |
 //! | `facts` | what a request says, checked once |
 //! | `incoming` | the request's body on its way in |
@@ -14,10 +14,13 @@
 mod access_log;
 mod body;
 mod connection;
+mod drain;
 mod facts;
 mod headers;
 mod incoming;
 mod linger;
+mod notes;
+mod patience;
 mod pipeline;
 mod respond;
 mod script;
@@ -25,5 +28,7 @@ mod visit;
 
 pub use access_log::AccessLog;
 pub use connection::Front;
+pub use drain::{Drain, Watcher};
 pub use facts::Client;
-pub use linger::{BrokeOff, Stream};
+pub use linger::Stream;
+pub use notes::Notes;

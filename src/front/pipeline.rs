@@ -10,13 +10,13 @@ use hyper::body::Incoming;
 
 use super::access_log::AccessLog;
 use super::body::{Body, Visited};
-use super::facts::{Client, Head, RequestId};
+use super::facts::{Client, Head};
 use super::incoming;
 use super::respond::{self, Refusal};
 use super::visit::Visit;
 use super::{headers, script};
 use crate::files;
-use crate::route::{Plan, RequestFacts, ScriptPlan, Settings};
+use crate::route::{Label, Plan, RequestFacts, ScriptPlan, Settings};
 use crate::site::Generation;
 
 /// What answers requests besides the generation, which a reload may change in between.
@@ -46,35 +46,34 @@ impl Pipeline<'_> {
         client: &Client,
     ) -> Result<Response<Visited>, Hangup> {
         let (parts, body) = request.into_parts();
-        let request_id = RequestId::fresh();
-        let mut visit = Visit::begin(self.access_log, &parts, client, &request_id);
+        let request_id = Label(rand::random());
+        let mut visit = Visit::begin(self.access_log, &parts, client, request_id);
         let head = match Head::read(&parts) {
             Ok(head) => head,
-            Err(refusal) => return Ok(refused_unread(&refusal, &parts, request_id.as_str(), visit, client)),
+            Err(refusal) => return Ok(refused_unread(&refusal, &parts, request_id, visit, client)),
         };
         let site = self.generation.sites().find(client.listener, head.host());
-        let facts = head.facts(client, site.server_name(), request_id.as_str());
+        let facts = head.facts(client, site.server_name(), request_id);
         visit.finds_site(head.host(), site.server_name());
-        let plan = site.plan(&facts);
-        let settings = Arc::clone(plan.settings());
+        let mut plan = site.plan(&facts);
         visit.takes_route(plan.route());
-        let answer = self.carry_out(plan, &facts, body, &mut visit).await;
+        let answer = self.carry_out(&mut plan, &facts, body, &mut visit).await;
         if let Err(Refusal::Hangup) = answer {
             visit.hung_up();
             return Err(Hangup);
         }
-        Ok(finish(answer, &settings, &facts, visit, client))
+        Ok(finish(answer, plan.settings(), &facts, visit, client))
     }
 
     async fn carry_out(
         &self,
-        plan: Plan,
+        plan: &mut Plan,
         facts: &RequestFacts<'_>,
         body: Incoming,
         visit: &mut Visit,
     ) -> Answer {
         match plan {
-            Plan::Fixed(fixed) => respond::fixed(fixed.status, fixed.body),
+            Plan::Fixed(fixed) => respond::fixed(fixed.status, fixed.body.take()),
             Plan::Redirect(to) => Ok(respond::redirect(to, facts.headers, facts.request_id)),
             Plan::File(file) => {
                 let request = files::FileRequest {
@@ -93,7 +92,7 @@ impl Pipeline<'_> {
     /// The body first, then the params, then a worker: none is held while a client is slow.
     async fn run(
         &self,
-        plan: ScriptPlan,
+        plan: &mut ScriptPlan,
         facts: &RequestFacts<'_>,
         body: Incoming,
         visit: &mut Visit,
@@ -106,7 +105,7 @@ impl Pipeline<'_> {
         let (body, length) = incoming::take(body, terms).await?;
         let facts = RequestFacts { content_length: length.or(facts.content_length), ..*facts };
         let cluster = self.generation.cluster(plan.fastcgi.pool);
-        let request = script::request(&plan, &facts, body, cluster, visit)?;
+        let request = script::request(plan, &facts, body, cluster, visit)?;
         let (head, body) = cluster.send(request).await?;
         Ok(script::response(head, body, facts.request_id))
     }
@@ -148,7 +147,7 @@ fn finish(
 fn refused_unread(
     refusal: &Refusal,
     parts: &Parts,
-    request_id: &str,
+    request_id: Label,
     visit: Visit,
     client: &Client,
 ) -> Response<Visited> {
@@ -170,5 +169,5 @@ fn visited(
     if bodiless || method == Method::HEAD || response.body().is_over() {
         visit.complete();
     }
-    response.map(|body| Visited::new(body, visit, client.broke_off.clone()))
+    response.map(|body| Visited::new(body, visit, client.notes.clone()))
 }

@@ -11,7 +11,7 @@ use super::body::Body;
 use crate::balance::Failure;
 use crate::fcgi::PairTooLarge;
 use crate::files;
-use crate::route::{BadTarget, Redirect};
+use crate::route::{BadTarget, Label, Redirect};
 use crate::upstream::{Fault, SendError};
 
 /// Why a request is not answered with what it asked for.
@@ -100,7 +100,7 @@ impl Refusal {
     }
 
     /// What the client gets; `accept` decides between a page and JSON.
-    pub(super) fn respond(&self, accept: &HeaderMap, request_id: &str) -> Response<Body> {
+    pub(super) fn respond(&self, accept: &HeaderMap, request_id: Label) -> Response<Body> {
         let row = self.row();
         let mut response = page(row.status, accept, request_id);
         if let Some((name, value)) = row.header {
@@ -121,14 +121,14 @@ impl Refusal {
     }
 
     /// One line for the operator, at the level of the table.
-    pub(super) fn log(&self, request_id: &str) {
+    pub(super) fn log(&self, request_id: Label) {
         let Row { status, level, .. } = self.row();
         let status = status.as_u16();
         match level {
-            Level::ERROR => tracing::error!(status, request_id, "{self}"),
-            Level::WARN => tracing::warn!(status, request_id, "{self}"),
-            Level::INFO => tracing::info!(status, request_id, "{self}"),
-            _ => tracing::debug!(status, request_id, "{self}"),
+            Level::ERROR => tracing::error!(status, %request_id, "{self}"),
+            Level::WARN => tracing::warn!(status, %request_id, "{self}"),
+            Level::INFO => tracing::info!(status, %request_id, "{self}"),
+            _ => tracing::debug!(status, %request_id, "{self}"),
         }
     }
 }
@@ -171,9 +171,9 @@ pub(super) fn fixed(status: StatusCode, body: Option<Vec<u8>>) -> Result<Respons
 }
 
 /// A redirect, with a page for whoever does not follow it.
-pub(super) fn redirect(to: Redirect, accept: &HeaderMap, request_id: &str) -> Response<Body> {
+pub(super) fn redirect(to: &mut Redirect, accept: &HeaderMap, request_id: Label) -> Response<Body> {
     let mut response = page(to.status, accept, request_id);
-    match HeaderValue::from_maybe_shared(Bytes::from(to.location)) {
+    match HeaderValue::from_maybe_shared(Bytes::from(std::mem::take(&mut to.location))) {
         Ok(location) => drop(response.headers_mut().insert(LOCATION, location)),
         // The router encodes what a header cannot carry; should it ever fail to, nothing is split.
         Err(_) => *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR,
@@ -182,7 +182,7 @@ pub(super) fn redirect(to: Redirect, accept: &HeaderMap, request_id: &str) -> Re
 }
 
 /// The standard page of a status: HTML, or JSON for a client that prefers it.
-pub(super) fn page(status: StatusCode, accept: &HeaderMap, request_id: &str) -> Response<Body> {
+pub(super) fn page(status: StatusCode, accept: &HeaderMap, request_id: Label) -> Response<Body> {
     let json = prefers_json(accept);
     let text = if json { json_page(status, request_id) } else { html_page(status, request_id) };
     let content_type = if json { "application/json" } else { "text/html; charset=utf-8" };
@@ -211,7 +211,7 @@ fn title(status: StatusCode) -> &'static str {
     status.canonical_reason().unwrap_or("Error")
 }
 
-fn json_page(status: StatusCode, request_id: &str) -> String {
+fn json_page(status: StatusCode, request_id: Label) -> String {
     format!(
         "{{\"status\":{},\"error\":\"{}\",\"request_id\":\"{request_id}\"}}\n",
         status.as_u16(),
@@ -219,7 +219,7 @@ fn json_page(status: StatusCode, request_id: &str) -> String {
     )
 }
 
-fn html_page(status: StatusCode, request_id: &str) -> String {
+fn html_page(status: StatusCode, request_id: Label) -> String {
     let (code, title) = (status.as_u16(), title(status));
     format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{code} {title}</title>\
@@ -267,13 +267,13 @@ mod tests {
 
     #[test]
     fn a_full_queue_says_when_to_come_again() {
-        let response = failed(Fault::QueueFull).respond(&HeaderMap::new(), "r1");
+        let response = failed(Fault::QueueFull).respond(&HeaderMap::new(), Label(1));
         assert_eq!(response.headers()[RETRY_AFTER], "3");
     }
 
     #[test]
     fn a_refused_body_ends_the_connection() {
-        let response = Refusal::BodyTooLarge.respond(&HeaderMap::new(), "r1");
+        let response = Refusal::BodyTooLarge.respond(&HeaderMap::new(), Label(1));
         assert_eq!(response.headers()[http::header::CONNECTION], "close");
     }
 
@@ -297,7 +297,8 @@ mod tests {
         ] {
             let mut headers = HeaderMap::new();
             headers.insert(ACCEPT, HeaderValue::from_static(accept));
-            let content_type = page(StatusCode::NOT_FOUND, &headers, "r1").headers()[CONTENT_TYPE].clone();
+            let content_type =
+                page(StatusCode::NOT_FOUND, &headers, Label(1)).headers()[CONTENT_TYPE].clone();
             assert_eq!(content_type == "application/json", json, "{accept}");
         }
     }

@@ -10,12 +10,12 @@ use super::visit::Visit;
 use crate::balance::{self, PolicyKind};
 use crate::config::model::Timeouts;
 use crate::fcgi::{BodyRule, ReplyHead, RequestEncoder};
-use crate::route::{RequestFacts, ScriptPlan, Settings, Variables, env};
+use crate::route::{Label, RequestFacts, ScriptPlan, Settings, Variables, env};
 use crate::upstream::{Cluster, ReplyBody, RequestBody, UpstreamRequest};
 
 /// Everything encoded that can be before a worker is taken.
 pub(super) fn request(
-    plan: &ScriptPlan,
+    plan: &mut ScriptPlan,
     facts: &RequestFacts<'_>,
     body: RequestBody,
     cluster: &Cluster,
@@ -37,8 +37,8 @@ pub(super) fn request(
         key: key(cluster, plan, facts),
         buffering: plan.settings.buffering,
         timeouts: timeouts(cluster, &plan.settings),
-        label: facts.request_id.into(),
-        script: String::from_utf8_lossy(&plan.script_filename).into(),
+        label: facts.request_id,
+        script: std::mem::take(&mut plan.script_filename),
         observer: visit.goes_to(cluster.name()),
     })
 }
@@ -77,10 +77,10 @@ fn client_network(address: Option<IpAddr>) -> u64 {
 }
 
 /// php's reply: its head as it is, its body as it comes.
-pub(super) fn response(head: ReplyHead, body: ReplyBody, request_id: &str) -> Response<Body> {
+pub(super) fn response(head: ReplyHead, body: ReplyBody, request_id: Label) -> Response<Body> {
     if head.accel.redirect.is_some() {
         tracing::warn!(
-            request_id,
+            %request_id,
             "X-Accel-Redirect is not supported yet: the client gets the script's own body"
         );
     }

@@ -11,9 +11,9 @@ use parking_lot::Mutex;
 
 use super::access_log::{AccessLog, Entry, UpstreamEntry, end_word, millis};
 use super::body::BodyError;
-use super::facts::{Client, RequestId};
+use super::facts::Client;
 use super::respond::HANGUP;
-use crate::route::protocol;
+use crate::route::{Address, Label, protocol};
 use crate::upstream::{Observer, Outcome};
 
 /// nginx's status for a client that closed the connection before it got an answer.
@@ -43,7 +43,7 @@ impl Visit {
         log: Option<&Arc<AccessLog>>,
         parts: &Parts,
         client: &Client,
-        request_id: &RequestId,
+        request_id: Label,
     ) -> Self {
         Self(log.map(|log| {
             Box::new(Open {
@@ -137,11 +137,11 @@ impl Drop for Visit {
     }
 }
 
-fn entry(log: &AccessLog, parts: &Parts, client: &Client, request_id: &RequestId) -> Entry {
+fn entry(log: &AccessLog, parts: &Parts, client: &Client, request_id: Label) -> Entry {
     Entry {
         time: log.now(),
-        request_id: request_id.as_str().to_owned(),
-        remote_addr: client.peer.map_or_else(|| "unix:".to_owned(), |peer| peer.ip().to_string()),
+        request_id: request_id.to_string(),
+        remote_addr: Address::ip_text(client.peer.as_ref()).to_owned(),
         method: parts.method.as_str().to_owned(),
         target: parts
             .uri

@@ -1,14 +1,12 @@
 //! The parameters that php-fpm gets for a script: nginx's `fastcgi_params`, SCRIPT_FILENAME and PATH_INFO, then every
 //! header as `HTTP_*`. How they are put on the wire is `fcgi::params`'s.
 
-use std::io::Cursor;
-
 use http::header::{HOST, HeaderName, HeaderValue};
 use smallvec::SmallVec;
 
 use super::split::as_backend_sees;
-use super::variables::{separator, write_ip, write_number, write_port};
-use super::{RequestFacts, Scheme, ScriptPlan, os_bytes};
+use super::variables::separator;
+use super::{Address, RequestFacts, Scheme, ScriptPlan, os_bytes};
 
 const SERVER_SOFTWARE: &str = concat!("cornac/", env!("CARGO_PKG_VERSION"));
 
@@ -55,9 +53,8 @@ fn of_request<E>(
     give(b"QUERY_STRING", &[&plan.args])?;
     give(b"REQUEST_METHOD", &[facts.method.as_str().as_bytes()])?;
     give(b"CONTENT_TYPE", &[content_type])?;
-    let mut length = Short::default();
-    write_number(facts.content_length, &mut length.0);
-    give(b"CONTENT_LENGTH", &[length.text()])?;
+    let length = facts.content_length.map(|length| length.to_string()).unwrap_or_default();
+    give(b"CONTENT_LENGTH", &[length.as_bytes()])?;
     give(b"REQUEST_URI", &[facts.target.raw])?;
     give(b"SERVER_PROTOCOL", &[facts.protocol().as_bytes()])?;
     give(b"REQUEST_SCHEME", &[facts.scheme.as_str().as_bytes()])?;
@@ -77,11 +74,8 @@ fn of_connection<E>(
         (facts.peer, &b"REMOTE_ADDR"[..], &b"REMOTE_PORT"[..]),
         (facts.local, b"SERVER_ADDR", b"SERVER_PORT"),
     ] {
-        let (mut ip, mut port) = (Short::default(), Short::default());
-        write_ip(address, &mut ip.0);
-        write_port(address, &mut port.0);
-        give(ip_name, &[ip.text()])?;
-        give(port_name, &[port.text()])?;
+        give(ip_name, &[Address::ip_text(address).as_bytes()])?;
+        give(port_name, &[Address::port_text(address).as_bytes()])?;
     }
     give(b"SERVER_NAME", &[facts.server_name.as_bytes()])?;
     // php refuses to run without it when it was built to be called by a web server only.
@@ -135,22 +129,6 @@ fn own<E>(plan: &ScriptPlan, sink: &mut impl FnMut(&[u8], &[&[u8]]) -> Result<()
         }
     }
     Ok(())
-}
-
-/// A number or an address, written without the heap: an IPv6 address takes 45 bytes at most.
-struct Short(Cursor<[u8; 48]>);
-
-impl Default for Short {
-    fn default() -> Self {
-        Self(Cursor::new([0; 48]))
-    }
-}
-
-impl Short {
-    fn text(&self) -> &[u8] {
-        let written = usize::try_from(self.0.position()).unwrap_or_default();
-        &self.0.get_ref()[..written]
-    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! held by [`Location`], [`Rule`], [`Template`] and [`Settings`]; `config` builds them, nothing here reads TOML.
 
 mod access;
+mod address;
 mod basic_user;
 mod content;
 mod disk_path;
@@ -33,7 +34,8 @@ mod promises;
 mod rig;
 
 pub use access::BadWho;
-pub use facts::{RequestFacts, Scheme, protocol};
+pub use address::Address;
+pub use facts::{Label, RequestFacts, Scheme, protocol};
 pub use location::{FastCgi, Handler, Location, Match, ScriptSource, TryFiles, TryLast};
 pub use pattern::{BadPattern, pattern};
 pub use plan::{FilePlan, Fixed, Plan, PoolId, Redirect, ScriptPlan};

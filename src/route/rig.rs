@@ -194,11 +194,11 @@ fn with_facts_of<R>(
         host: "example.com",
         headers: &map,
         scheme: Scheme::Http,
-        peer: Some("192.0.2.7:4711".parse().unwrap()),
-        local: Some("[2001:db8::1]:8080".parse().unwrap()),
+        peer: Some(&address("192.0.2.7:4711")),
+        local: Some(&address("[2001:db8::1]:8080")),
         server_name: "www.example.com",
         content_length: None,
-        request_id: "0123456789abcdef",
+        request_id: super::Label(0x0123_4567_89ab_cdef),
     })
 }
 
@@ -242,4 +242,8 @@ pub(super) fn steps(router: &Router, disk: &FakeDisk, request: &str) -> Vec<Stri
     let mut steps = Steps::default();
     with_facts(request, &[], |facts| router.plan(facts, disk, &mut steps));
     steps.0.iter().map(Step::to_string).collect()
+}
+
+pub(super) fn address(text: &str) -> Address {
+    Address::from(text.parse::<std::net::SocketAddr>().unwrap())
 }

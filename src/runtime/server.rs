@@ -4,14 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
 use super::listen::{Accepted, BindError, Listener, written};
 use super::signals::{Signals, Wish};
 use crate::config::model::{Listen, Model};
-use crate::front::{AccessLog, BrokeOff, Client, Front};
+use crate::front::{AccessLog, Client, Drain, Front, Notes};
 use crate::site::{Generation, ListenerId};
 
 /// After an accept failed for want of descriptors, so that the loop does not spin until one is given back.
@@ -75,7 +74,7 @@ impl Server {
 
     /// Serves until a signal ends it.
     pub async fn run(mut self) {
-        let drain = Arc::new(GracefulShutdown::new());
+        let drain = Arc::new(Drain::new());
         let mut accepting = JoinSet::new();
         for (listener, index) in std::mem::take(&mut self.listeners).into_iter().zip(0..) {
             accepting.spawn(accept(listener, ListenerId(index), Arc::clone(&self.front), Arc::clone(&drain)));
@@ -110,7 +109,7 @@ impl Server {
         }
     }
 
-    async fn finish(&mut self, drain: Arc<GracefulShutdown>) {
+    async fn finish(&mut self, drain: Arc<Drain>) {
         info!(timeout = ?self.shutdown_timeout, "finishing what is in flight");
         // The accept loops are gone, and the connections hold watchers only, so this is the last owner.
         let Ok(drain) = Arc::try_unwrap(drain) else {
@@ -133,7 +132,7 @@ impl Server {
     }
 }
 
-async fn accept(listener: Listener, id: ListenerId, front: Arc<Front>, drain: Arc<GracefulShutdown>) {
+async fn accept(listener: Listener, id: ListenerId, front: Arc<Front>, drain: Arc<Drain>) {
     let local = listener.local_addr();
     loop {
         match listener.accept().await {
@@ -141,11 +140,16 @@ async fn accept(listener: Listener, id: ListenerId, front: Arc<Front>, drain: Ar
                 // A reply's last segment must not wait for the acknowledgement of the one before.
                 drop(stream.set_nodelay(true));
                 let local = stream.local_addr().ok().or(local);
-                let client = Client { listener: id, peer: Some(peer), local, broke_off: BrokeOff::default() };
+                let client = Client {
+                    listener: id,
+                    peer: Some(peer.into()),
+                    local: local.map(Into::into),
+                    notes: Notes::default(),
+                };
                 tokio::spawn(Arc::clone(&front).serve(stream, client, drain.watcher()));
             }
             Ok(Accepted::Unix(stream)) => {
-                let client = Client { listener: id, peer: None, local: None, broke_off: BrokeOff::default() };
+                let client = Client { listener: id, peer: None, local: None, notes: Notes::default() };
                 tokio::spawn(Arc::clone(&front).serve(stream, client, drain.watcher()));
             }
             Err(error) if is_the_clients_own(&error) => {}

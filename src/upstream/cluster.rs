@@ -17,6 +17,7 @@ use super::talk::{Said, Talk};
 use crate::balance::{self, Again, Repeatable, Seen, Tries};
 use crate::config::model::{Pool, Timeouts};
 use crate::fcgi::{BodyRule, Exchange, Keep, ReplyHead, RequestId};
+use crate::route::Label;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::future::poll_fn;
@@ -199,8 +200,8 @@ impl Cluster {
             Ok(Said::Body(_) | Said::End) => unreachable!("an exchange says the head first"),
             Err(fault) => {
                 let seen = talk.seen(fault);
-                let (permit, body) = talk.fail(fault);
-                journey.body = body;
+                let (permit, body, complaints) = talk.fail(fault);
+                (journey.body, journey.complaints) = (body, Some(complaints));
                 Err(Failed { fault, seen, permit })
             }
         }
@@ -241,8 +242,9 @@ struct Journey {
     idempotent: bool,
     buffering: bool,
     timeouts: Timeouts,
-    label: Arc<str>,
-    script: Arc<str>,
+    label: Label,
+    /// With the talk while there is one.
+    complaints: Option<Complaints>,
     wish: Wish,
     tries_allowed: u32,
     retry_until: Option<Instant>,
@@ -281,7 +283,7 @@ impl Journey {
             buffering: request.buffering,
             timeouts,
             label: request.label,
-            script: request.script,
+            complaints: Some(Complaints::new(request.label, request.script)),
             // What cannot be repeated must not meet a stale connection.
             wish: Wish { key: request.key, fresh: !idempotent, ..Wish::default() },
             tries_allowed: pool.retry.tries,
@@ -304,7 +306,7 @@ impl Journey {
         let body = self.body.take().unwrap_or(RequestBody::None);
         let upload = Upload::new(self.id, self.head.clone(), body);
         let exchange = Exchange::new(self.id, self.body_rule);
-        let complaints = Complaints::new(Arc::clone(&self.label), Arc::clone(&self.script));
+        let complaints = self.complaints.take().expect("a talk that fails gives them back");
         Talk::new(lease, exchange, upload, complaints, self.timeouts, self.last_moment)
     }
 
@@ -324,8 +326,7 @@ impl Journey {
         };
         let again = balance::decide(failed.seen, &request, tries);
         self.stale_replaced |= again == Again::SameMemberFresh;
-        let (request, pool_member) = (&*self.label, &**failed.permit.member().name());
-        tracing::debug!(request, member = pool_member, fault = %failed.fault, ?again, "attempt failed");
+        tracing::debug!(request = %self.label, member = &**failed.permit.member().name(), fault = %failed.fault, ?again, "attempt failed");
         again
     }
 }

@@ -2,8 +2,8 @@
 //! advice where php-fpm's message has a known cause (fpm-facts 12). None of it ever reaches the client.
 
 use crate::fcgi::recognise;
+use crate::route::Label;
 use std::fmt;
-use std::sync::Arc;
 
 /// Bytes of STDERR that one request may log.
 const MOST: usize = 8 * 1024;
@@ -11,19 +11,19 @@ const MOST: usize = 8 * 1024;
 /// Where the lines of one request come from.
 #[derive(Debug)]
 pub(crate) struct Complaints {
-    pub(crate) label: Arc<str>,
-    pub(crate) script: Arc<str>,
+    label: Label,
+    script: Vec<u8>,
     left: usize,
 }
 
 impl Complaints {
-    pub(crate) fn new(label: Arc<str>, script: Arc<str>) -> Self {
+    pub(crate) fn new(label: Label, script: Vec<u8>) -> Self {
         Self { label, script, left: MOST }
     }
 
     /// Logs a piece of STDERR, a line an event.
     pub(crate) fn log(&mut self, stderr: &[u8], pool: &str, member: &str) {
-        let (request, script) = (&*self.label, &*self.script);
+        let (request, script) = (self.label, Escaped(&self.script));
         for line in self.within_bounds(stderr).split(|&byte| byte == b'\n') {
             let line = line.trim_ascii();
             if line.is_empty() {
@@ -31,14 +31,14 @@ impl Complaints {
             }
             match recognise(line) {
                 Some(error) => {
-                    tracing::warn!(target: "cornac::php", pool, member, request, script, "{}: {error}", Escaped(line));
+                    tracing::warn!(target: "cornac::php", pool, member, %request, %script, "{}: {error}", Escaped(line));
                 }
-                None => tracing::warn!(target: "cornac::php", pool, member, request, "{}", Escaped(line)),
+                None => tracing::warn!(target: "cornac::php", pool, member, %request, "{}", Escaped(line)),
             }
         }
         let cut = stderr.len() > self.left;
         if cut && self.left > 0 {
-            tracing::warn!(target: "cornac::php", pool, member, request, "further output on stderr is not logged");
+            tracing::warn!(target: "cornac::php", pool, member, %request, "further output on stderr is not logged");
         }
         self.left = self.left.saturating_sub(stderr.len());
     }
@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn one_request_logs_8_kb_and_no_more() {
-        let mut complaints = Complaints::new("r1".into(), "/srv/a.php".into());
+        let mut complaints = Complaints::new(Label(1), b"/srv/a.php".to_vec());
         assert_eq!(complaints.within_bounds(&[b'x'; 9_000]).len(), 8_192);
         complaints.log(&[b'x'; 8_000], "php", "10.0.0.3:9000");
         assert_eq!(complaints.within_bounds(&[b'x'; 9_000]).len(), 192);

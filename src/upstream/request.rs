@@ -4,6 +4,7 @@
 use super::outcome::Observer;
 use crate::config::model::Timeouts;
 use crate::fcgi::{BodyRule, RequestId, stdin_header};
+use crate::route::Label;
 use bytes::{Buf, Bytes};
 use http_body::Body;
 use std::fmt;
@@ -36,9 +37,9 @@ pub struct UpstreamRequest {
     /// The route's own timeouts.
     pub timeouts: Option<Timeouts>,
     /// How log lines name the request.
-    pub label: Arc<str>,
+    pub label: Label,
     /// The SCRIPT_FILENAME sent: part of the advice when php-fpm cannot find it.
-    pub script: Arc<str>,
+    pub script: Vec<u8>,
     /// Hears of the outcome.
     pub observer: Option<Observer>,
 }

@@ -269,7 +269,7 @@ fn request(cluster: &Cluster, uri: &str, body: RequestBody, idempotent: bool) ->
         key: 0,
         buffering: true,
         timeouts: None,
-        label: "test".into(),
+        label: crate::route::Label::default(),
         script: "/srv/index.php".into(),
         observer: None,
     }

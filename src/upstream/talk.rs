@@ -122,7 +122,7 @@ impl Talk {
 
     /// Ends after a fault: tells the member's health what it is to blame for, closes the connection and returns the slot
     /// and the body, if that can still be sent from its beginning.
-    pub(crate) fn fail(mut self: Box<Self>, fault: Fault) -> (Permit, Option<RequestBody>) {
+    pub(crate) fn fail(mut self: Box<Self>, fault: Fault) -> (Permit, Option<RequestBody>, Complaints) {
         let stale = self.lease.origin() == Origin::Reused;
         let failure = match fault {
             Fault::ClosedEarly if !stale => Some(Failure::ClosedEarly),
@@ -133,7 +133,7 @@ impl Talk {
         if let Some(failure) = failure {
             self.lease.permit().failed(failure);
         }
-        (self.lease.into_permit(), self.upload.reclaim())
+        (self.lease.into_permit(), self.upload.reclaim(), self.complaints)
     }
 
     fn take_said(&mut self) -> Result<Option<Said>, Fault> {

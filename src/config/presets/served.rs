@@ -79,7 +79,7 @@ fn served(preset: &str, urls: &[&str]) -> Vec<String> {
             local: None,
             server_name: "",
             content_length: None,
-            request_id: "1",
+            request_id: crate::route::Label(1),
         };
         spell(&router.plan(&facts, &Real, &mut NoTrace), &root)
     };

@@ -1,0 +1,91 @@
+//! The end of serving: asks every connection to end after the request in flight, and waits until none is left.
+//!
+//! A connection looks at one flag whenever it has something to do, which costs a request nothing; the bell wakes those that
+//! have nothing to do.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::futures::OwnedNotified;
+use tokio::sync::{Notify, mpsc};
+
+/// Whoever may end the serving.
+#[derive(Debug)]
+pub struct Drain {
+    shared: Arc<Shared>,
+    alive: mpsc::Sender<Infallible>,
+    left: mpsc::Receiver<Infallible>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    asked: AtomicBool,
+    bell: Arc<Notify>,
+}
+
+/// One connection's end of it; as long as it lives, the drain is not over.
+#[derive(Debug, Clone)]
+pub struct Watcher {
+    shared: Arc<Shared>,
+    _alive: mpsc::Sender<Infallible>,
+}
+
+impl Drain {
+    /// Nobody is asked to end yet.
+    #[expect(clippy::new_without_default, reason = "it has an owner, and starts nothing by default")]
+    pub fn new() -> Self {
+        let (alive, left) = mpsc::channel(1);
+        Self { shared: Arc::default(), alive, left }
+    }
+
+    /// For a new connection.
+    pub fn watcher(&self) -> Watcher {
+        Watcher { shared: Arc::clone(&self.shared), _alive: self.alive.clone() }
+    }
+
+    /// Asks all, and returns when the last watcher is gone.
+    pub async fn shutdown(self) {
+        let Self { shared, alive, mut left } = self;
+        shared.asked.store(true, Ordering::Release);
+        shared.bell.notify_waiters();
+        drop(alive);
+        left.recv().await;
+    }
+}
+
+impl Watcher {
+    /// Whether the connection is to end.
+    pub(super) fn is_asked(&self) -> bool {
+        self.shared.asked.load(Ordering::Acquire)
+    }
+
+    /// Rings when it becomes so. Asked for before [`Watcher::is_asked`] is, none is missed.
+    pub(super) fn bell(&self) -> OwnedNotified {
+        Arc::clone(&self.shared.bell).notified_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_drain_asks_everybody_and_is_over_when_the_last_has_gone() {
+        let drain = Drain::new();
+        let watchers = [drain.watcher(), drain.watcher()];
+        let left = watchers.map(|watcher| {
+            tokio::spawn(async move {
+                let bell = watcher.bell();
+                if !watcher.is_asked() {
+                    bell.await;
+                }
+                watcher.is_asked()
+            })
+        });
+        drain.shutdown().await;
+        for asked in left {
+            assert!(asked.await.expect("no panic"));
+        }
+    }
+}

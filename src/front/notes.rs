@@ -1,0 +1,63 @@
+//! What the parts of one client's connection tell each other: the pipeline, the reply's body, the stream, the patience.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+/// Notes about one connection. All parts run in the connection's own task, so the order of accesses needs no care.
+#[derive(Debug, Clone, Default)]
+pub struct Notes(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    broke_off: AtomicBool,
+    /// Requests that came and replies that went: even while the client is to say something.
+    turns: AtomicU32,
+}
+
+impl Notes {
+    /// A request's head is here.
+    pub(super) fn request_came(&self) {
+        self.next_turn();
+    }
+
+    /// hyper has let go of the reply.
+    pub(super) fn reply_went(&self) {
+        self.next_turn();
+    }
+
+    /// The reply is cut short.
+    pub(super) fn broke_off(&self) {
+        self.0.broke_off.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the connection's last reply is cut short.
+    pub(super) fn has_broken_off(&self) -> bool {
+        self.0.broke_off.load(Ordering::Relaxed)
+    }
+
+    /// Which of its waits for the client this is; `None` while a request is being answered.
+    pub(super) fn waits(&self) -> Option<u32> {
+        let turns = self.0.turns.load(Ordering::Relaxed);
+        turns.is_multiple_of(2).then_some(turns)
+    }
+
+    /// One writer at a time, so this needs no locked instruction.
+    fn next_turn(&self) {
+        self.0.turns.store(self.0.turns.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_wait_for_the_client_is_another_one() {
+        let notes = Notes::default();
+        let first = notes.waits();
+        notes.request_came();
+        assert_eq!(notes.waits(), None);
+        notes.reply_went();
+        assert!(notes.waits().is_some() && notes.waits() != first);
+    }
+}

@@ -1,0 +1,89 @@
+//! How long a connection waits for its client to finish a request's head, and what else may end it between requests.
+//!
+//! It is looked at on every turn of the connection's task, so a look is two loads: the clock is asked every few seconds
+//! only, by a timer that is left alone in between.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::sync::futures::OwnedNotified;
+use tokio::time::{Instant, Sleep, sleep};
+
+use super::drain::Watcher;
+use super::notes::Notes;
+
+/// How long a client may take for a request's head, and lie idle between two requests; longer by one [`TICK`] at most.
+/// nginx: `client_header_timeout` and `keepalive_timeout`, 60 and 75 s.
+pub(super) const HEAD_PATIENCE: Duration = Duration::from_secs(60);
+/// How often a connection is looked at.
+const TICK: Duration = Duration::from_secs(10);
+
+/// Why a connection should end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// The client has let us wait too long: now.
+    Patience,
+    /// The server stops: after the request in flight. Said once.
+    Drain,
+}
+
+/// Watches one connection.
+pub(super) struct Patience<'a> {
+    notes: &'a Notes,
+    watcher: &'a Watcher,
+    bell: Pin<&'a mut OwnedNotified>,
+    tick: Pin<&'a mut Sleep>,
+    /// Bell and timer know the task's waker, which stays the same while the task lives.
+    registered: bool,
+    drained: bool,
+    wait: Option<u32>,
+    since: Instant,
+}
+
+/// What [`Patience`] looks at; whoever holds the connection pins it.
+pub(super) fn timer() -> Sleep {
+    sleep(TICK)
+}
+
+impl<'a> Patience<'a> {
+    pub(super) fn new(
+        notes: &'a Notes,
+        watcher: &'a Watcher,
+        bell: Pin<&'a mut OwnedNotified>,
+        tick: Pin<&'a mut Sleep>,
+    ) -> Self {
+        let (wait, since) = (notes.waits(), Instant::now());
+        Self { notes, watcher, bell, tick, registered: false, drained: false, wait, since }
+    }
+
+    /// Whether the connection should end.
+    pub(super) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        if !self.registered {
+            self.registered = true;
+            let _ = self.bell.as_mut().poll(cx);
+            let _ = self.tick.as_mut().poll(cx);
+        }
+        if !self.drained && self.watcher.is_asked() {
+            self.drained = true;
+            return Poll::Ready(End::Drain);
+        }
+        while self.tick.is_elapsed() {
+            let now = Instant::now();
+            if self.is_over(now) {
+                return Poll::Ready(End::Patience);
+            }
+            self.tick.as_mut().reset(now + TICK);
+            let _ = self.tick.as_mut().poll(cx);
+        }
+        Poll::Pending
+    }
+
+    fn is_over(&mut self, now: Instant) -> bool {
+        let wait = self.notes.waits();
+        if wait.is_none() || wait != self.wait {
+            (self.wait, self.since) = (wait, now);
+        }
+        now.duration_since(self.since) >= HEAD_PATIENCE
+    }
+}
