@@ -12,7 +12,7 @@ use crate::runtime::{Server, written};
 pub(super) fn run(config: &Path) -> Result<(), Failure> {
     let model = super::load(config)?;
     start_log(&model.server.log)?;
-    runtime(model.server.threads)?.block_on(async {
+    runtime()?.block_on(async {
         let server = Server::start(&model)?;
         // Not before the sockets stand: a second cornac, which finds them taken, must not touch the first one's file.
         let _pid_file = model.server.pid_file.as_deref().map(PidFile::write).transpose()?;
@@ -35,12 +35,9 @@ pub(super) fn start_log(filter: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-pub(super) fn runtime(threads: Option<usize>) -> Result<tokio::runtime::Runtime, Failure> {
-    let mut builder = tokio::runtime::Builder::new_multi_thread();
-    if let Some(threads) = threads {
-        builder.worker_threads(threads);
-    }
-    Ok(builder.enable_all().thread_name("cornac").build()?)
+/// For what is not a request: signals, accepting, names, housekeeping. Clients are served by threads of their own.
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
 }
 
 fn announce(server: &Server, model: &Model) {

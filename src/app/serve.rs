@@ -27,7 +27,7 @@ pub(super) fn serve(args: &Serve) -> Result<(), Failure> {
         &project,
     )
     .map_err(Failure::Config)?;
-    run::runtime(None)?.block_on(async {
+    run::runtime()?.block_on(async {
         let php = match args.fpm.is_empty() {
             true => Some(Php::start(&found.root, args.workers).await?),
             false => None,

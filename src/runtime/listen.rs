@@ -1,11 +1,12 @@
 //! Listening sockets: binding them with an error that says what to do, and accepting from either kind.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::FileTypeExt;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, UnixListener};
 
 use crate::config::model::Listen;
 
@@ -21,12 +22,12 @@ pub(super) enum Listener {
     Unix(UnixListener),
 }
 
-/// A client's connection as it was accepted.
+/// A client's connection as it was accepted: with no runtime yet.
 #[derive(Debug)]
 pub(super) enum Accepted {
-    /// The stream and who is at its other end.
-    Tcp(TcpStream, SocketAddr),
-    /// A unix client has no address.
+    /// Over TCP.
+    Tcp(TcpStream),
+    /// Over a unix socket.
     Unix(UnixStream),
 }
 
@@ -72,12 +73,28 @@ impl Listener {
         }
     }
 
-    /// The next client.
-    pub(super) async fn accept(&self) -> io::Result<Accepted> {
+    /// The next client, and its address, which a unix client has not.
+    pub(super) async fn accept(&self) -> io::Result<(Accepted, Option<SocketAddr>)> {
         match self {
-            Self::Tcp(listener) => listener.accept().await.map(|(stream, peer)| Accepted::Tcp(stream, peer)),
-            Self::Unix(listener) => listener.accept().await.map(|(stream, _)| Accepted::Unix(stream)),
+            Self::Tcp(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                Ok((Accepted::Tcp(stream.into_std()?), Some(peer)))
+            }
+            Self::Unix(listener) => {
+                let (stream, _) = listener.accept().await?;
+                Ok((Accepted::Unix(stream.into_std()?), None))
+            }
         }
+    }
+}
+
+impl Accepted {
+    /// Makes it fit for replies; returns its own end's address, which a unix client has not.
+    pub(super) fn prepare(&self) -> Option<SocketAddr> {
+        let Self::Tcp(stream) = self else { return None };
+        // A reply's last segment must not wait for the acknowledgement of the one before.
+        drop(stream.set_nodelay(true));
+        stream.local_addr().ok()
     }
 }
 
@@ -106,7 +123,7 @@ fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
 /// A socket file that nobody listens on any more is left by a crash, and is replaced.
 fn bind_unix(path: &Path) -> io::Result<UnixListener> {
     let is_socket = path.metadata().is_ok_and(|found| found.file_type().is_socket());
-    if is_socket && std::os::unix::net::UnixStream::connect(path).is_err() {
+    if is_socket && UnixStream::connect(path).is_err() {
         std::fs::remove_file(path)?;
     }
     UnixListener::bind(path)

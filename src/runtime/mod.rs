@@ -4,6 +4,7 @@ mod listen;
 mod php;
 mod server;
 mod signals;
+mod workers;
 
 pub use listen::{BindError, written};
 pub use php::{Php, PhpError};

@@ -7,8 +7,9 @@ use arc_swap::ArcSwap;
 use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
-use super::listen::{Accepted, BindError, Listener, written};
+use super::listen::{BindError, Listener, written};
 use super::signals::{Signals, Wish};
+use super::workers::{Arrival, Workers};
 use crate::config::model::{Listen, Model};
 use crate::front::{AccessLog, Client, Drain, Front, Notes};
 use crate::site::{Generation, ListenerId};
@@ -28,6 +29,9 @@ pub enum StartError {
     /// The folder for large bodies.
     #[error("temp_dir {0} cannot be written: {1}; create it or choose another")]
     TempDir(std::path::PathBuf, std::io::Error),
+    /// Threads and their pollers.
+    #[error("cannot start the worker threads: {0}")]
+    Threads(std::io::Error),
     /// Signal handlers.
     #[error("cannot listen for signals: {0}")]
     Signals(std::io::Error),
@@ -39,6 +43,7 @@ pub struct Server {
     front: Arc<Front>,
     generation: Arc<ArcSwap<Generation>>,
     listeners: Vec<Listener>,
+    workers: Arc<Workers>,
     signals: Signals,
     shutdown_timeout: Duration,
 }
@@ -58,8 +63,9 @@ impl Server {
         let access_log = AccessLog::open(&model.server.access_log).map_err(StartError::AccessLog)?;
         let generation = Arc::new(ArcSwap::from_pointee(generation));
         let front = Arc::new(Front::new(Arc::clone(&generation), access_log, temp_dir.clone()));
-        let shutdown_timeout = model.server.shutdown_timeout;
-        Ok(Self { front, generation, listeners, signals, shutdown_timeout })
+        let workers = Workers::start(model.server.threads, &front).map_err(StartError::Threads)?;
+        let (workers, shutdown_timeout) = (Arc::new(workers), model.server.shutdown_timeout);
+        Ok(Self { front, generation, listeners, workers, signals, shutdown_timeout })
     }
 
     /// The addresses as they were bound, with real ports where 0 was asked for.
@@ -77,7 +83,12 @@ impl Server {
         let drain = Arc::new(Drain::new());
         let mut accepting = JoinSet::new();
         for (listener, index) in std::mem::take(&mut self.listeners).into_iter().zip(0..) {
-            accepting.spawn(accept(listener, ListenerId(index), Arc::clone(&self.front), Arc::clone(&drain)));
+            accepting.spawn(accept(
+                listener,
+                ListenerId(index),
+                Arc::clone(&self.workers),
+                Arc::clone(&drain),
+            ));
         }
         let finishes = self.until_the_end().await;
         self.remove_socket_files();
@@ -132,25 +143,15 @@ impl Server {
     }
 }
 
-async fn accept(listener: Listener, id: ListenerId, front: Arc<Front>, drain: Arc<Drain>) {
-    let local = listener.local_addr();
+async fn accept(listener: Listener, id: ListenerId, workers: Arc<Workers>, drain: Arc<Drain>) {
+    let bound = listener.local_addr();
     loop {
         match listener.accept().await {
-            Ok(Accepted::Tcp(stream, peer)) => {
-                // A reply's last segment must not wait for the acknowledgement of the one before.
-                drop(stream.set_nodelay(true));
-                let local = stream.local_addr().ok().or(local);
-                let client = Client {
-                    listener: id,
-                    peer: Some(peer.into()),
-                    local: local.map(Into::into),
-                    notes: Notes::default(),
-                };
-                tokio::spawn(Arc::clone(&front).serve(stream, client, drain.watcher()));
-            }
-            Ok(Accepted::Unix(stream)) => {
-                let client = Client { listener: id, peer: None, local: None, notes: Notes::default() };
-                tokio::spawn(Arc::clone(&front).serve(stream, client, drain.watcher()));
+            Ok((accepted, peer)) => {
+                let local = accepted.prepare().or(bound);
+                let (peer, local) = (peer.map(Into::into), local.map(Into::into));
+                let client = Client { listener: id, peer, local, notes: Notes::default() };
+                workers.take(Arrival { accepted, client, watcher: drain.watcher() });
             }
             Err(error) if is_the_clients_own(&error) => {}
             Err(error) => {

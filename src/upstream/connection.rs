@@ -4,6 +4,7 @@
 //! may have the connection is `lease`'s.
 
 use super::endpoint::Endpoint;
+use super::lane::Lane;
 use crate::balance::Failure;
 use crate::fcgi::RequestId;
 use bytes::BytesMut;
@@ -33,6 +34,7 @@ pub(crate) struct Connection {
     buffer: BytesMut,
     reply_is_large: bool,
     timer: Timer,
+    lane: Lane,
     pub(crate) opened: Instant,
     pub(crate) idle_since: Instant,
     pub(crate) requests: u32,
@@ -70,11 +72,31 @@ impl Connection {
             buffer: BytesMut::new(),
             reply_is_large: false,
             timer: Timer::default(),
+            lane: Lane::here(),
             opened: now,
             idle_since: now,
             requests: 0,
             last_id: None,
         }
+    }
+
+    /// Whose poller knows it.
+    pub(crate) fn lane(&self) -> Lane {
+        self.lane
+    }
+
+    /// An idle connection, known to the poller of this lane.
+    pub(crate) fn brought_here(mut self) -> io::Result<Self> {
+        let here = Lane::here();
+        if self.lane == here {
+            return Ok(self);
+        }
+        self.socket = match self.socket {
+            Socket::Tcp(stream) => Socket::Tcp(TcpStream::from_std(stream.into_std()?)?),
+            Socket::Unix(stream) => Socket::Unix(UnixStream::from_std(stream.into_std()?)?),
+        };
+        (self.timer, self.lane) = (Timer::default(), here);
+        Ok(self)
     }
 
     /// Whether an idle connection has neither been closed by php-fpm nor said anything unasked. Costs no system call

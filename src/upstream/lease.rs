@@ -70,10 +70,12 @@ impl Grant {
         drop(taken.surplus);
         let mut idle = taken.idle;
         while let Some(connection) = idle {
-            if connection.last_id != Some(id) && connection.is_quiet() {
+            if connection.last_id != Some(id)
+                && connection.is_quiet()
+                && let Ok(connection) = connection.brought_here()
+            {
                 return (permit, Some(connection));
             }
-            drop(connection);
             idle = permit.member.pop_idle();
         }
         (permit, None)

@@ -6,6 +6,7 @@
 use super::admission::Admission;
 use super::connection::Connection;
 use super::endpoint::Endpoint;
+use super::lane::Lane;
 use crate::balance::{Event, Health, Keep, Keepalive, Limit, Rules, Standing, Used, may_keep};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
@@ -119,7 +120,7 @@ impl Member {
         }
         slots.in_use += 1;
         self.in_flight.store(slots.in_use, Ordering::Relaxed);
-        if !fresh && let Some(idle) = slots.idle.pop_back() {
+        if !fresh && let Some(idle) = slots.newest_idle() {
             return Some(Taken { idle: Some(idle), surplus: None });
         }
         let beyond =
@@ -129,7 +130,7 @@ impl Member {
     }
 
     pub(crate) fn pop_idle(&self) -> Option<Connection> {
-        self.slots.lock().idle.pop_back()
+        self.slots.lock().newest_idle()
     }
 
     /// Turns a connection in use into an idle one, if it is worth keeping; gives it back to be closed if not, and the
@@ -264,6 +265,16 @@ impl Member {
 }
 
 impl Slots {
+    /// The newest of this lane, or of all.
+    fn newest_idle(&mut self) -> Option<Connection> {
+        let here = Lane::here();
+        let own = self.idle.iter().rposition(|connection| connection.lane() == here);
+        match own {
+            Some(place) => self.idle.remove(place),
+            None => self.idle.pop_back(),
+        }
+    }
+
     fn oldest_waiting(&self, now: Instant) -> Option<Duration> {
         self.waiting.front().map(|&(_, since)| now.duration_since(since))
     }

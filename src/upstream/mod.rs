@@ -3,7 +3,7 @@
 //! - `cluster`: the order of things for one request; `request` what it takes, `reply` and `outcome` what it gives.
 //! - `admission`: who gets a slot, and when; `queue` who waits; `member` health and connections; `lease` a slot and its
 //!   connection as one value.
-//! - `talk`: one exchange over one lease; `connection` its socket; `complaints` what php writes to STDERR.
+//! - `talk`: one exchange over one lease; `connection` its socket, `lane` the thread that polls it; `complaints` what php writes to STDERR.
 //! - `pump` and `spool`: a reply taken from php-fpm faster than its reader reads.
 //! - `resolve`: names to members; `status` the pool as an operator sees it.
 //!
@@ -14,6 +14,7 @@ mod cluster;
 mod complaints;
 mod connection;
 mod endpoint;
+mod lane;
 mod lease;
 mod member;
 mod outcome;
