@@ -22,6 +22,7 @@ use super::facts::Client;
 use super::linger::{Lingering, Stream};
 use super::patience::{self, End, Patience};
 use super::pipeline::{Hangup, Pipeline};
+use super::visit::Visit;
 use crate::site::Generation;
 
 /// How long a client may take nothing of a reply. nginx: `send_timeout`.
@@ -61,10 +62,7 @@ impl Front {
         let mut stream = TimeoutStream::new(Lingering::new(stream, notes.clone()));
         stream.set_write_timeout(Some(WRITE_PATIENCE));
         let (front, client) = (&*self, &client);
-        let service = service_fn(move |request| {
-            notes.request_came();
-            front.answer(request, client)
-        });
+        let service = service_fn(move |request| front.answer(request, client));
         let mut connection = pin!(builder().serve_connection(TokioIo::new(Box::pin(stream)), service));
         let (bell, tick) = (pin!(drain.bell()), pin!(patience::timer()));
         let mut patience = Patience::new(notes, &drain, bell, tick);
@@ -85,12 +83,20 @@ impl Front {
         .await;
     }
 
-    async fn answer(&self, request: Request<Incoming>, client: &Client) -> Result<Response<Visited>, Hangup> {
-        let generation = self.generation.load();
-        let access_log = self.access_log.as_ref();
-        Pipeline { generation: &generation, access_log, temp_dir: &self.temp_dir }
-            .answer(request, client)
-            .await
+    fn answer<'a>(
+        &'a self,
+        request: Request<Incoming>,
+        client: &'a Client,
+    ) -> impl Future<Output = Result<Response<Visited>, Hangup>> + 'a {
+        client.notes.request_came();
+        let (parts, body) = request.into_parts();
+        // Before the future is polled: its client may be gone by then, and is in the log all the same.
+        let visit = Visit::begin(self.access_log.as_ref(), &parts, client);
+        async move {
+            let generation = self.generation.load();
+            let pipeline = Pipeline { generation: &generation, temp_dir: &self.temp_dir };
+            pipeline.answer(parts, body, visit, client).await
+        }
     }
 }
 

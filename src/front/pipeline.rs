@@ -1,14 +1,12 @@
 //! The one function that a request goes through. Every step is a room's decision; here is only their order.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use http::header::{CONNECTION, TRANSFER_ENCODING};
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Response, StatusCode};
 use hyper::body::Incoming;
 
-use super::access_log::AccessLog;
 use super::body::{Body, Visited};
 use super::facts::{Client, Head};
 use super::incoming;
@@ -23,7 +21,6 @@ use crate::site::Generation;
 #[derive(Debug)]
 pub(super) struct Pipeline<'a> {
     pub(super) generation: &'a Generation,
-    pub(super) access_log: Option<&'a Arc<AccessLog>>,
     pub(super) temp_dir: &'a Path,
 }
 
@@ -42,12 +39,12 @@ impl Pipeline<'_> {
     /// [`Hangup`] where the route asks for it.
     pub(super) async fn answer(
         &self,
-        request: Request<Incoming>,
+        parts: Parts,
+        body: Incoming,
+        mut visit: Visit,
         client: &Client,
     ) -> Result<Response<Visited>, Hangup> {
-        let (parts, body) = request.into_parts();
-        let request_id = Label(rand::random());
-        let mut visit = Visit::begin(self.access_log, &parts, client, request_id);
+        let request_id = visit.label();
         let head = match Head::read(&parts) {
             Ok(head) => head,
             Err(refusal) => return Ok(refused_unread(&refusal, &parts, request_id, visit, client)),

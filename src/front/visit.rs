@@ -19,8 +19,11 @@ use crate::upstream::{Observer, Outcome};
 /// nginx's status for a client that closed the connection before it got an answer.
 const CLIENT_CLOSED_REQUEST: u16 = 499;
 
-/// The visit; costs nothing where no log is kept.
-pub(super) struct Visit(Option<Box<Open>>);
+/// The visit: a name, and next to nothing else where no log is kept.
+pub(super) struct Visit {
+    label: Label,
+    open: Option<Box<Open>>,
+}
 
 struct Open {
     log: Arc<AccessLog>,
@@ -33,33 +36,35 @@ struct Open {
 
 impl fmt::Debug for Visit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Visit").field(&self.0.as_ref().map(|open| &open.entry)).finish()
+        f.debug_tuple("Visit").field(&self.label).field(&self.open.as_ref().map(|open| &open.entry)).finish()
     }
 }
 
 impl Visit {
     /// Begins with the request's line, before anything is decided about it.
-    pub(super) fn begin(
-        log: Option<&Arc<AccessLog>>,
-        parts: &Parts,
-        client: &Client,
-        request_id: Label,
-    ) -> Self {
-        Self(log.map(|log| {
+    pub(super) fn begin(log: Option<&Arc<AccessLog>>, parts: &Parts, client: &Client) -> Self {
+        let label = Label(rand::random());
+        let open = log.map(|log| {
             Box::new(Open {
                 began: Instant::now(),
-                entry: entry(log, parts, client, request_id),
+                entry: entry(log, parts, client, label),
                 log: Arc::clone(log),
                 pool: None,
                 outcome: Arc::default(),
                 ended: false,
             })
-        }))
+        });
+        Self { label, open }
+    }
+
+    /// The request's name.
+    pub(super) fn label(&self) -> Label {
+        self.label
     }
 
     /// The site that the host names.
     pub(super) fn finds_site(&mut self, host: &str, site: &str) {
-        if let Some(open) = &mut self.0 {
+        if let Some(open) = &mut self.open {
             open.entry.host = host.to_owned();
             open.entry.site = site.to_owned();
         }
@@ -67,14 +72,14 @@ impl Visit {
 
     /// The route's spelling.
     pub(super) fn takes_route(&mut self, route: &str) {
-        if let Some(open) = &mut self.0 {
+        if let Some(open) = &mut self.open {
             open.entry.route = Some(route.to_owned());
         }
     }
 
     /// A pool will answer; what it did arrives through the observer.
     pub(super) fn goes_to(&mut self, pool: &Arc<str>) -> Option<Observer> {
-        let open = self.0.as_mut()?;
+        let open = self.open.as_mut()?;
         open.pool = Some(Arc::clone(pool));
         let slot = Arc::clone(&open.outcome);
         Some(Box::new(move |outcome| *slot.lock() = Some(outcome)))
@@ -82,7 +87,7 @@ impl Visit {
 
     /// The head of the answer is decided.
     pub(super) fn answered(&mut self, status: StatusCode) {
-        if let Some(open) = &mut self.0 {
+        if let Some(open) = &mut self.open {
             open.entry.status = status.as_u16();
             open.entry.end = "client left";
         }
@@ -90,7 +95,7 @@ impl Visit {
 
     /// There is no answer, as the route says.
     pub(super) fn hung_up(&mut self) {
-        if let Some(open) = &mut self.0 {
+        if let Some(open) = &mut self.open {
             open.entry.status = HANGUP;
             open.entry.end = "closed without an answer";
         }
@@ -98,14 +103,14 @@ impl Visit {
 
     /// Bytes of the body handed to the connection.
     pub(super) fn sent(&mut self, bytes: usize) {
-        if let Some(open) = &mut self.0 {
+        if let Some(open) = &mut self.open {
             open.entry.bytes += bytes as u64;
         }
     }
 
     /// The body was handed over to its end.
     pub(super) fn complete(&mut self) {
-        if let Some(open) = &mut self.0 {
+        if let Some(open) = &mut self.open {
             open.ended = true;
             open.entry.end = "complete";
         }
@@ -113,9 +118,9 @@ impl Visit {
 
     /// The body broke off: worth a line in the event log too, because the client has half an answer.
     pub(super) fn broke_off(&mut self, error: &BodyError) {
-        let request_id = self.0.as_ref().map(|open| open.entry.request_id.as_str());
-        tracing::error!(request_id, "a reply was cut off, and the client's connection with it: {error}");
-        if let Some(open) = &mut self.0 {
+        let request_id = self.label;
+        tracing::error!(%request_id, "a reply was cut off, and the client's connection with it: {error}");
+        if let Some(open) = &mut self.open {
             open.ended = true;
             open.entry.end = "failed";
         }
@@ -124,7 +129,7 @@ impl Visit {
 
 impl Drop for Visit {
     fn drop(&mut self) {
-        let Some(mut open) = self.0.take() else { return };
+        let Some(mut open) = self.open.take() else { return };
         open.entry.total_ms = millis(open.began.elapsed());
         let outcome = open.outcome.lock().take();
         if let Some(outcome) = &outcome {
