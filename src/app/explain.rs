@@ -117,7 +117,7 @@ fn answer(plan: Plan, facts: &RequestFacts<'_>, model: &Model) -> Result<Answer,
         }
         Plan::Script(script) => {
             let mut params = Vec::new();
-            let collected = env::params(&script, facts, &mut |name, parts| {
+            let collected = env::params(&script, facts, &mut |name: &[u8], parts: &[&[u8]]| {
                 params.push((lossy(name), lossy(&parts.concat())));
                 Ok::<(), std::convert::Infallible>(())
             });

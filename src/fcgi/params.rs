@@ -56,7 +56,16 @@ impl RequestEncoder {
     ///
     /// # Errors
     /// When it does not fit one record; nothing was written then.
+    // Inlined for names that are constants.
+    #[inline(always)]
     pub fn param(&mut self, name: &[u8], value: &[u8]) -> Result<(), PairTooLarge> {
+        if name.len() < 0x80 && value.len() < 0x80 && self.open_content() < RECORD_CONTENT - 0x100 {
+            self.buffer.reserve(0x100);
+            self.buffer.extend_from_slice(&[name.len() as u8, value.len() as u8]);
+            self.buffer.extend_from_slice(name);
+            self.buffer.extend_from_slice(value);
+            return Ok(());
+        }
         self.param_parts(name, &[value])
     }
 
@@ -75,13 +84,8 @@ impl RequestEncoder {
             self.open_record();
         }
         self.buffer.reserve(pair);
-        match (u8::try_from(name.len()), u8::try_from(value)) {
-            (Ok(name @ ..0x80), Ok(value @ ..0x80)) => self.buffer.extend_from_slice(&[name, value]),
-            _ => {
-                put_length(&mut self.buffer, name.len());
-                put_length(&mut self.buffer, value);
-            }
-        }
+        put_length(&mut self.buffer, name.len());
+        put_length(&mut self.buffer, value);
         self.buffer.extend_from_slice(name);
         for part in parts {
             self.buffer.extend_from_slice(part);

@@ -9,9 +9,23 @@ use super::respond::Refusal;
 use super::visit::Visit;
 use crate::balance::{self, PolicyKind};
 use crate::config::model::Timeouts;
-use crate::fcgi::{BodyRule, ReplyHead, RequestEncoder};
+use crate::fcgi::{BodyRule, PairTooLarge, ReplyHead, RequestEncoder};
 use crate::route::{Label, RequestFacts, ScriptPlan, Settings, Variables, env};
 use crate::upstream::{Cluster, ReplyBody, RequestBody, UpstreamRequest};
+
+/// Parameters go to the encoder.
+struct Encoded<'a>(&'a mut RequestEncoder);
+
+impl env::Sink<PairTooLarge> for Encoded<'_> {
+    fn pieces(&mut self, name: &[u8], value: &[&[u8]]) -> Result<(), PairTooLarge> {
+        self.0.param_parts(name, value)
+    }
+
+    #[inline(always)]
+    fn whole(&mut self, name: &[u8], value: &[u8]) -> Result<(), PairTooLarge> {
+        self.0.param(name, value)
+    }
+}
 
 /// Everything encoded that can be before a worker is taken.
 pub(super) fn request(
@@ -23,7 +37,7 @@ pub(super) fn request(
 ) -> Result<UpstreamRequest, Refusal> {
     let id = cluster.next_request_id();
     let mut encoder = RequestEncoder::new(id, cluster.keep());
-    env::params(plan, facts, &mut |name, parts| encoder.param_parts(name, parts))?;
+    env::params(plan, facts, &mut Encoded(&mut encoder))?;
     let head = match body {
         RequestBody::None => encoder.finish_without_body(),
         _ => encoder.finish(),

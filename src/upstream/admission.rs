@@ -175,7 +175,7 @@ impl Admission {
     }
 
     /// A connection whose reply ended cleanly becomes idle, or comes back to be closed.
-    pub(crate) fn keep(&self, member: &Member, connection: Connection) -> Option<Connection> {
+    pub(crate) fn keep(&self, member: &Member, connection: Box<Connection>) -> Option<Box<Connection>> {
         if self.retired.load(Ordering::Relaxed) {
             return Some(connection);
         }

@@ -145,7 +145,7 @@ impl Cluster {
         &self,
         journey: &mut Journey,
         failed: Option<Fault>,
-    ) -> Result<(Permit, Option<Connection>), SendError> {
+    ) -> Result<(Permit, Option<Box<Connection>>), SendError> {
         let asked = if failed.is_some() { Instant::now() } else { journey.ledger.began() };
         match within(journey.last_moment, self.admission.admit(&journey.wish, asked)).await {
             Ok(Ok(grant)) => {
@@ -177,7 +177,7 @@ impl Cluster {
     /// One attempt, up to the head of the reply.
     async fn attempt(
         &self,
-        (mut permit, kept): (Permit, Option<Connection>),
+        (mut permit, kept): (Permit, Option<Box<Connection>>),
         journey: &mut Journey,
     ) -> Result<(ReplyHead, Box<Talk>), Failed> {
         let connection = match kept {
@@ -294,7 +294,7 @@ impl Journey {
         }
     }
 
-    async fn connect(&mut self, permit: &Permit) -> Result<Connection, balance::Failure> {
+    async fn connect(&mut self, permit: &Permit) -> Result<Box<Connection>, balance::Failure> {
         let began = Instant::now();
         let connection = permit.connect(self.timeouts.connect).await;
         self.ledger.connected(began.elapsed());

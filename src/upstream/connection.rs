@@ -43,7 +43,7 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) async fn open(endpoint: &Endpoint, patience: Duration) -> Result<Self, Failure> {
+    pub(crate) async fn open(endpoint: &Endpoint, patience: Duration) -> Result<Box<Self>, Failure> {
         let connecting = async {
             match endpoint {
                 Endpoint::Tcp(address) => {
@@ -65,9 +65,10 @@ impl Connection {
         }
     }
 
-    fn new(socket: Socket) -> Self {
+    /// In a box: it goes from hand to hand with every request.
+    fn new(socket: Socket) -> Box<Self> {
         let now = Instant::now();
-        Self {
+        Box::new(Self {
             socket,
             buffer: BytesMut::new(),
             reply_is_large: false,
@@ -77,7 +78,7 @@ impl Connection {
             idle_since: now,
             requests: 0,
             last_id: None,
-        }
+        })
     }
 
     /// Whose poller knows it.
@@ -86,17 +87,16 @@ impl Connection {
     }
 
     /// An idle connection, known to the poller of this lane.
-    pub(crate) fn brought_here(mut self) -> io::Result<Self> {
+    pub(crate) fn brought_here(self: Box<Self>) -> io::Result<Box<Self>> {
         let here = Lane::here();
         if self.lane == here {
             return Ok(self);
         }
-        self.socket = match self.socket {
+        let brought = match self.socket {
             Socket::Tcp(stream) => Socket::Tcp(TcpStream::from_std(stream.into_std()?)?),
             Socket::Unix(stream) => Socket::Unix(UnixStream::from_std(stream.into_std()?)?),
         };
-        (self.timer, self.lane) = (Timer::default(), here);
-        Ok(self)
+        Ok(Box::new(Self { socket: brought, timer: Timer::default(), lane: here, ..*self }))
     }
 
     /// Whether an idle connection has neither been closed by php-fpm nor said anything unasked. Costs no system call
@@ -192,7 +192,7 @@ mod tests {
     use tokio::io::AsyncWriteExt;
     use tokio::net::TcpListener;
 
-    async fn pair() -> (Connection, TcpStream) {
+    async fn pair() -> (Box<Connection>, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = Endpoint::Tcp(listener.local_addr().unwrap());
         let (connection, accepted) =

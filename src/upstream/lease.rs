@@ -35,7 +35,7 @@ pub(crate) struct Grant {
 /// A slot and its open connection. The order of the fields is the order of their ends.
 #[derive(Debug)]
 pub(crate) struct Lease {
-    pub(crate) connection: Connection,
+    pub(crate) connection: Box<Connection>,
     waiting: Option<Waiting>,
     permit: Permit,
 }
@@ -65,7 +65,7 @@ impl Grant {
     }
 
     /// The permit, and a connection that may be used again for `id`, if there is one that still lives.
-    pub(crate) fn settle(self, id: RequestId) -> (Permit, Option<Connection>) {
+    pub(crate) fn settle(self, id: RequestId) -> (Permit, Option<Box<Connection>>) {
         let Self { taken, permit } = self;
         drop(taken.surplus);
         let mut idle = taken.idle;
@@ -87,11 +87,11 @@ impl Permit {
         &self.member
     }
 
-    pub(crate) async fn connect(&self, patience: Duration) -> Result<Connection, Failure> {
+    pub(crate) async fn connect(&self, patience: Duration) -> Result<Box<Connection>, Failure> {
         Connection::open(self.member.endpoint(), patience).await
     }
 
-    pub(crate) fn with(self, connection: Connection) -> Lease {
+    pub(crate) fn with(self, connection: Box<Connection>) -> Lease {
         let fresh = connection.requests == 0;
         let waiting = fresh.then(|| self.member.starts_waiting(Instant::now()));
         Lease { connection, waiting, permit: self }

@@ -53,7 +53,7 @@ pub(crate) struct Member {
 struct Slots {
     in_use: u32,
     /// Oldest first: the newest is used again, the oldest is closed.
-    idle: VecDeque<Connection>,
+    idle: VecDeque<Box<Connection>>,
     /// Fresh connections without a first byte, oldest first.
     waiting: VecDeque<(u64, Instant)>,
     tickets: u64,
@@ -63,9 +63,9 @@ struct Slots {
 #[derive(Debug, Default)]
 pub(crate) struct Taken {
     /// A connection to use again.
-    pub(crate) idle: Option<Connection>,
+    pub(crate) idle: Option<Box<Connection>>,
     /// One to close before another is opened in its place.
-    pub(crate) surplus: Option<Connection>,
+    pub(crate) surplus: Option<Box<Connection>>,
 }
 
 impl Member {
@@ -129,7 +129,7 @@ impl Member {
         Some(Taken { idle: None, surplus })
     }
 
-    pub(crate) fn pop_idle(&self) -> Option<Connection> {
+    pub(crate) fn pop_idle(&self) -> Option<Box<Connection>> {
         self.slots.lock().newest_idle()
     }
 
@@ -137,10 +137,10 @@ impl Member {
     /// slot stays taken until [`Member::release`].
     pub(crate) fn keep(
         &self,
-        mut connection: Connection,
+        mut connection: Box<Connection>,
         mode: &Keepalive,
         now: Instant,
-    ) -> Option<Connection> {
+    ) -> Option<Box<Connection>> {
         let mut slots = self.slots.lock();
         let used = Used {
             opened: connection.opened.into_std(),
@@ -181,7 +181,7 @@ impl Member {
 
     /// Closes the idle connections that have lain too long or were closed by php-fpm. Returns how many are left.
     pub(crate) fn reap(&self, hold: Duration, now: Instant) -> usize {
-        let mut closing = SmallVec::<[Connection; 4]>::new();
+        let mut closing = SmallVec::<[Box<Connection>; 4]>::new();
         let mut slots = self.slots.lock();
         while slots.idle.front().is_some_and(|oldest| now.duration_since(oldest.idle_since) >= hold) {
             closing.extend(slots.idle.pop_front());
@@ -266,7 +266,7 @@ impl Member {
 
 impl Slots {
     /// The newest of this lane, or of all.
-    fn newest_idle(&mut self) -> Option<Connection> {
+    fn newest_idle(&mut self) -> Option<Box<Connection>> {
         let here = Lane::here();
         let own = self.idle.iter().rposition(|connection| connection.lane() == here);
         match own {
