@@ -82,7 +82,7 @@ struct Reply {
 impl Reply {
     fn note(&mut self, event: Event) {
         match event {
-            Event::Head(head) => self.head = Some(head),
+            Event::Head(head) => self.head = Some(*head),
             Event::Body(bytes) => self.body.extend(&bytes),
             Event::Stderr(bytes) => self.stderr.extend(&bytes),
             Event::End(end) => self.end = Some(end),

@@ -28,7 +28,8 @@ pub enum BodyRule {
 #[expect(clippy::large_enum_variant, reason = "one head a request: a Box would cost more than moving it")]
 pub enum Event {
     /// Comes once, before any body.
-    Head(ReplyHead),
+    /// In a box: it goes from hand to hand.
+    Head(Box<ReplyHead>),
     /// A part of the body, never empty: a slice of the received bytes.
     Body(Bytes),
     /// A part of what the script wrote to STDERR, at most one record's 65,535 bytes. For the log, never for the client.
@@ -171,10 +172,10 @@ impl Exchange {
     }
 
     /// The head, if `pending` completes it; what is behind it stays pending.
-    fn collect_head(&mut self) -> Result<Option<ReplyHead>, Violation> {
+    fn collect_head(&mut self) -> Result<Option<Box<ReplyHead>>, Violation> {
         let Stage::Head(collector) = &mut self.stage else { return Ok(None) };
         let Some(head) = collector.collect(&mut self.pending)? else { return Ok(None) };
-        let head = ReplyHead::parse(&head)?;
+        let head = Box::new(ReplyHead::parse(&head)?);
         self.stage = Stage::Body(Allowance::of(&head, self.rule));
         Ok(Some(head))
     }

@@ -91,7 +91,7 @@ fn client_network(address: Option<IpAddr>) -> u64 {
 }
 
 /// php's reply: its head as it is, its body as it comes.
-pub(super) fn response(head: ReplyHead, body: ReplyBody, request_id: Label) -> Response<Body> {
+pub(super) fn response(head: Box<ReplyHead>, body: ReplyBody, request_id: Label) -> Response<Body> {
     if head.accel.redirect.is_some() {
         tracing::warn!(
             %request_id,

@@ -9,7 +9,7 @@ use super::connection::Connection;
 use super::lease::Permit;
 use super::outcome::{Fault, Ledger, SendError};
 use super::queue::Wish;
-use super::reply::{Reading, ReplyBody};
+use super::reply::{Gathered, Reading, ReplyBody};
 use super::request::{RequestBody, Upload, UpstreamRequest};
 use super::resolve::{self, Lookup, Servers};
 use super::status::{self, PoolStatus};
@@ -24,6 +24,7 @@ use std::future::poll_fn;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::task::AbortHandle;
 use tokio::time::error::Elapsed;
@@ -105,14 +106,14 @@ impl Cluster {
     ///
     /// # Errors
     /// When there will be no reply: the queue refused it, or every attempt that was safe to make failed.
-    pub async fn send(&self, request: UpstreamRequest) -> Result<(ReplyHead, ReplyBody), SendError> {
+    pub async fn send(&self, request: UpstreamRequest) -> Result<(Box<ReplyHead>, ReplyBody), SendError> {
         let mut journey = Journey::new(self, request);
         let mut slot = self.find_slot(&mut journey, None).await?;
         loop {
             let failed = match self.attempt(slot, &mut journey).await {
-                Ok((head, talk)) => {
+                Ok((head, gathered, talk)) => {
                     let reading = journey.reading(&head);
-                    let body = self.hand_on(talk, journey.ledger, reading).await?;
+                    let body = ReplyBody::begin(talk, gathered, journey.ledger, reading, &self.temp_dir);
                     return Ok((head, body));
                 }
                 Err(failed) => failed,
@@ -174,12 +175,12 @@ impl Cluster {
         }
     }
 
-    /// One attempt, up to the head of the reply.
+    /// One attempt, up to the head of the reply and what came with it.
     async fn attempt(
         &self,
         (mut permit, kept): (Permit, Option<Box<Connection>>),
         journey: &mut Journey,
-    ) -> Result<(ReplyHead, Box<Talk>), Failed> {
+    ) -> Result<(Box<ReplyHead>, Gathered, Box<Talk>), Failed> {
         let connection = match kept {
             Some(kept) => kept,
             None => match journey.connect(&permit).await {
@@ -192,34 +193,31 @@ impl Cluster {
         };
         journey.ledger.sends_on(connection.requests > 0);
         let mut talk = journey.talk(permit.with(connection));
-        match poll_fn(|cx| talk.poll_next(cx)).await {
-            Ok(Said::Head(head)) => {
+        let fault = match poll_fn(|cx| poll_reply(&mut talk, cx)).await {
+            Ok((head, gathered)) => {
                 journey.ledger.head_seen(talk.heard_at());
-                Ok((head, talk))
+                match gathered {
+                    Ok(gathered) => return Ok((head, gathered, talk)),
+                    Err(fault) => fault,
+                }
             }
-            Ok(Said::Body(_) | Said::End) => unreachable!("an exchange says the head first"),
-            Err(fault) => {
-                let seen = talk.seen(fault);
-                let (permit, body, complaints) = talk.fail(fault);
-                (journey.body, journey.complaints) = (body, Some(complaints));
-                Err(Failed { fault, seen, permit })
-            }
-        }
+            Err(fault) => fault,
+        };
+        let seen = talk.seen(fault);
+        let (permit, body, complaints) = talk.fail(fault);
+        (journey.body, journey.complaints) = (body, Some(complaints));
+        Err(Failed { fault, seen, permit })
     }
+}
 
-    async fn hand_on(
-        &self,
-        talk: Box<Talk>,
-        ledger: Ledger,
-        reading: Reading,
-    ) -> Result<ReplyBody, SendError> {
-        match ReplyBody::begin(talk, ledger, reading, &self.temp_dir).await {
-            Ok(body) => Ok(body),
-            Err((talk, mut ledger, fault)) => {
-                drop(talk.fail(fault));
-                Err(ledger.fails(fault, None))
-            }
-        }
+/// The head of the reply, and what is there already of its body.
+fn poll_reply(
+    talk: &mut Talk,
+    cx: &mut Context<'_>,
+) -> Poll<Result<(Box<ReplyHead>, Result<Gathered, Fault>), Fault>> {
+    match ready!(talk.poll_next(cx))? {
+        Said::Head(head) => Poll::Ready(Ok((head, Gathered::from(talk, cx)))),
+        Said::Body(_) | Said::End => unreachable!("an exchange says the head first"),
     }
 }
 
@@ -296,7 +294,8 @@ impl Journey {
 
     async fn connect(&mut self, permit: &Permit) -> Result<Box<Connection>, balance::Failure> {
         let began = Instant::now();
-        let connection = permit.connect(self.timeouts.connect).await;
+        // In a box: it happens seldom, and every request would carry room for it.
+        let connection = Box::pin(permit.connect(self.timeouts.connect)).await;
         self.ledger.connected(began.elapsed());
         connection
     }

@@ -21,7 +21,7 @@ const GATHERED: usize = 256 * 1024;
 
 /// The body of a reply. Its end, or its drop, delivers the request's [`Outcome`](super::Outcome).
 pub struct ReplyBody {
-    /// What was there when the head was.
+    /// What was gathered and not handed on yet, last piece first.
     first: SmallVec<[Bytes; 2]>,
     rest: Rest,
     /// What is missing of the declared Content-Length.
@@ -47,18 +47,14 @@ pub(crate) struct Reading {
 }
 
 impl ReplyBody {
-    /// Takes over after the head. `length` is the declared one, 0 where no body is to be delivered.
-    pub(crate) async fn begin(
-        mut talk: Box<Talk>,
+    /// Takes over after the head.
+    pub(crate) fn begin(
+        talk: Box<Talk>,
+        Gathered { pieces: mut first, ended }: Gathered,
         mut ledger: Ledger,
         Reading { length, buffering }: Reading,
         temp_dir: &Path,
-    ) -> Result<Self, (Box<Talk>, Ledger, Fault)> {
-        let mut first = SmallVec::new();
-        let ended = match std::future::poll_fn(|cx| Poll::Ready(gather(&mut talk, &mut first, cx))).await {
-            Ok(ended) => ended,
-            Err(fault) => return Err((talk, ledger, fault)),
-        };
+    ) -> Self {
         let rest = match ended {
             true => {
                 ledger.worker_free(talk.heard_at());
@@ -74,7 +70,7 @@ impl ReplyBody {
             false => Rest::Streaming(talk),
         };
         first.reverse();
-        Ok(Self { first, rest, missing: length, ledger })
+        Self { first, rest, missing: length, ledger }
     }
 
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Fault>> {
@@ -138,20 +134,33 @@ impl ReplyBody {
     }
 }
 
-/// Everything that is there already. Whether that was all.
-fn gather(talk: &mut Talk, gathered: &mut SmallVec<[Bytes; 2]>, cx: &mut Context<'_>) -> Result<bool, Fault> {
-    let mut size = 0;
-    while size < GATHERED {
-        match talk.poll_next(cx)? {
-            Poll::Pending => return Ok(false),
-            Poll::Ready(Said::Body(bytes)) => {
-                size += bytes.len();
-                gathered.push(bytes);
+/// What was there when the head was.
+#[derive(Debug, Default)]
+pub(crate) struct Gathered {
+    pieces: SmallVec<[Bytes; 2]>,
+    /// That was all.
+    ended: bool,
+}
+
+impl Gathered {
+    /// Everything that is there already.
+    pub(crate) fn from(talk: &mut Talk, cx: &mut Context<'_>) -> Result<Self, Fault> {
+        let (mut gathered, mut size) = (Self::default(), 0);
+        while size < GATHERED {
+            match talk.poll_next(cx)? {
+                Poll::Pending => break,
+                Poll::Ready(Said::Body(bytes)) => {
+                    size += bytes.len();
+                    gathered.pieces.push(bytes);
+                }
+                Poll::Ready(Said::Head(_) | Said::End) => {
+                    gathered.ended = true;
+                    break;
+                }
             }
-            Poll::Ready(Said::Head(_) | Said::End) => return Ok(true),
         }
+        Ok(gathered)
     }
-    Ok(false)
 }
 
 impl Body for ReplyBody {

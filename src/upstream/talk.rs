@@ -16,9 +16,8 @@ use tokio::time::Instant;
 
 /// What php-fpm said next.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "moved once a request: a Box would cost more")]
 pub(crate) enum Said {
-    Head(ReplyHead),
+    Head(Box<ReplyHead>),
     Body(Bytes),
     /// END_REQUEST: nothing comes after it.
     End,
