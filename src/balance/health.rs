@@ -40,6 +40,8 @@ pub enum Failure {
     Unreachable,
     /// It closed the connection instead of answering.
     ClosedEarly,
+    /// It closed a connection on which no script was asked for, as php-fpm does with whom it does not know.
+    TurnedAway,
     /// It did not answer in time.
     Silent,
     /// It stopped in the middle of a reply.
@@ -64,6 +66,7 @@ impl fmt::Display for Failure {
             Self::ConnectTimeout => "connect timed out",
             Self::Unreachable => "unreachable",
             Self::ClosedEarly => "closed without an answer",
+            Self::TurnedAway => "closed at once, as listen.allowed_clients does",
             Self::Silent => "no answer in time",
             Self::Truncated => "reply cut short",
             Self::Garbage => "not FastCGI",

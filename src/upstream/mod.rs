@@ -5,6 +5,7 @@
 //!   connection as one value.
 //! - `talk`: one exchange over one lease; `connection` its socket, `lane` the thread that polls it; `complaints` what php writes to STDERR.
 //! - `pump` and `spool`: a reply taken from php-fpm faster than its reader reads.
+//! - `inquiry`: a short question of our own to a member, beside the clients' requests.
 //! - `resolve`: names to members; `status` the pool as an operator sees it.
 //!
 //! Which member, whether to try again, how long to keep: `balance`. What bytes mean: `fcgi`.
@@ -14,6 +15,7 @@ mod cluster;
 mod complaints;
 mod connection;
 mod endpoint;
+mod inquiry;
 mod lane;
 mod lease;
 mod member;
@@ -34,6 +36,7 @@ mod responder;
 
 pub use cluster::Cluster;
 pub use endpoint::Endpoint;
+pub use inquiry::{Answer, Question, Reaction, ask};
 pub use outcome::{Ending, Fault, Observer, Outcome, ReplyError, SendError};
 pub use reply::ReplyBody;
 pub use request::{ClientBody, RequestBody, UpstreamRequest};
