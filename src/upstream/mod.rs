@@ -5,12 +5,14 @@
 //!   connection as one value.
 //! - `talk`: one exchange over one lease; `connection` its socket, `lane` the thread that polls it; `complaints` what php writes to STDERR.
 //! - `pump` and `spool`: a reply taken from php-fpm faster than its reader reads.
-//! - `inquiry`: a short question of our own to a member, beside the clients' requests.
+//! - `checks`: active health: every member is asked every few seconds; `inquiry` one such question; `vitals` what is
+//!   known from the answers.
 //! - `resolve`: names to members; `status` the pool as an operator sees it.
 //!
 //! Which member, whether to try again, how long to keep: `balance`. What bytes mean: `fcgi`.
 
 mod admission;
+mod checks;
 mod cluster;
 mod complaints;
 mod connection;
@@ -28,6 +30,7 @@ mod resolve;
 mod spool;
 mod status;
 mod talk;
+mod vitals;
 
 #[cfg(test)]
 mod promises;
@@ -41,3 +44,4 @@ pub use outcome::{Ending, Fault, Observer, Outcome, ReplyError, SendError};
 pub use reply::ReplyBody;
 pub use request::{ClientBody, RequestBody, UpstreamRequest};
 pub use status::{MemberStatus, PoolStatus};
+pub use vitals::Counts;
