@@ -146,7 +146,7 @@ impl Check {
 }
 
 /// Where a member's `pm.status_listen` is.
-pub(crate) fn status_door(listen: &StatusListen, member: &Endpoint) -> Option<Endpoint> {
+pub fn status_door(listen: &StatusListen, member: &Endpoint) -> Option<Endpoint> {
     match (listen, member) {
         (StatusListen::Port(port), Endpoint::Tcp(address)) => {
             Some(Endpoint::Tcp(SocketAddr::new(address.ip(), *port)))

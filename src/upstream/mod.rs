@@ -37,11 +37,13 @@ mod promises;
 #[cfg(test)]
 mod responder;
 
+pub use checks::status_door;
 pub use cluster::Cluster;
 pub use endpoint::Endpoint;
 pub use inquiry::{Answer, Question, Reaction, ask};
 pub use outcome::{Ending, Fault, Observer, Outcome, ReplyError, SendError};
 pub use reply::ReplyBody;
 pub use request::{ClientBody, RequestBody, UpstreamRequest};
+pub use resolve::endpoints_of;
 pub use status::{MemberStatus, PoolStatus};
 pub use vitals::Counts;

@@ -1,0 +1,229 @@
+//! What php-fpm's status page tells about its workers.
+
+use std::time::Duration;
+
+use super::finding::Finding;
+use crate::balance::{Keepalive, ProcessManager, Report};
+use crate::config::model::{HealthChecks, Pool, ServerSpec};
+use crate::upstream::{Endpoint, Question, Reaction, ask, status_door};
+
+/// Where php-fpm's status page usually is. A path where it is not costs a 404, and runs nothing.
+const USUAL: [&str; 2] = ["/status", "/fpm-status"];
+
+/// A status page that answered.
+#[derive(Debug, Clone)]
+pub(super) struct Page {
+    pub(super) path: String,
+    /// Whether the configuration knows of it.
+    pub(super) told: bool,
+    pub(super) report: Report,
+}
+
+/// The page at the path that is told, or where it usually is; at `status_listen` first. `open`: whether the member's own
+/// door is, and php-fpm behind it.
+pub(super) async fn page(pool: &Pool, endpoint: &Endpoint, open: bool, patience: Duration) -> Option<Page> {
+    let health = pool.health.as_ref();
+    if let Some(path) = health.and_then(|health| health.status_path.as_deref()) {
+        let apart = health.and_then(|health| status_listen(health, endpoint));
+        for door in apart.iter().chain(open.then_some(endpoint)) {
+            if let Some(report) = report_at(door, path, patience).await {
+                return Some(Page { path: path.to_owned(), told: true, report });
+            }
+        }
+    }
+    for path in USUAL.into_iter().filter(|_| open) {
+        if let Some(report) = report_at(endpoint, path, patience).await {
+            return Some(Page { path: path.to_owned(), told: false, report });
+        }
+    }
+    None
+}
+
+fn status_listen(health: &HealthChecks, endpoint: &Endpoint) -> Option<Endpoint> {
+    status_door(health.status_listen.as_ref()?, endpoint)
+}
+
+async fn report_at(endpoint: &Endpoint, path: &str, patience: Duration) -> Option<Report> {
+    match ask(endpoint, &Question::status(path), patience).await {
+        Reaction::Answered(answer) => Report::parse(&answer.body).ok(),
+        Reaction::Busy | Reaction::Failed(_) => None,
+    }
+}
+
+/// What to say where there is no page.
+pub(super) fn no_page(pool: &Pool) -> Finding {
+    let told = pool.health.as_ref().and_then(|health| health.status_path.as_deref());
+    match told {
+        Some(path) => Finding::warning(format!("{path} is not php-fpm's status page"))
+            .means("Active health learns nothing from it.")
+            .change(format!("pm.status_path = {path} in php-fpm's pool, or correct status_path here.")),
+        None => Finding::hint("php-fpm's status page is not known")
+            .means("Its workers, backlog and restarts cannot be seen.")
+            .change("pm.status_path = /status in php-fpm's pool, and health = { status_path = \"/status\" } here."),
+    }
+}
+
+/// What the page says about the workers, the backlog, and what cornac is told to do with them.
+pub(super) fn findings(page: &Page, pool: &Pool, server: &ServerSpec) -> Vec<Finding> {
+    let report = &page.report;
+    let mut found = vec![Finding::ok(summary(report))];
+    if !page.told {
+        found.push(
+            Finding::hint(format!("php-fpm has a status page at {}, and cornac is not told", page.path))
+                .means("cornac would see restarts and waiting requests.")
+                .change(format!("health = {{ status_path = \"{}\" }}", page.path)),
+        );
+    }
+    found.extend(crowd(report));
+    found.extend(backlog(report));
+    found.extend(keepalive(report, &pool.keepalive));
+    found.extend(limit(report, server));
+    found
+}
+
+fn summary(report: &Report) -> String {
+    let Report { pm, active, total, listen_queue, .. } = report;
+    format!(
+        "pm = {pm}: {active} of {total} workers active, {listen_queue} connections waiting in the backlog"
+    )
+}
+
+/// Workers that were not enough.
+fn crowd(report: &Report) -> Vec<Finding> {
+    let mut found = Vec::new();
+    if report.listen_queue > 0 {
+        found.push(
+            Finding::warning(format!("{} connections wait in php-fpm's backlog", report.listen_queue))
+                .means("All its workers are busy, and whoever waits there cannot be put in order, or be taken out when he leaves.")
+                .change("Raise pm.max_children, and set max_conns of this server to it: then requests wait in cornac's queue."),
+        );
+    }
+    if report.max_children_reached > 0 {
+        found.push(
+            Finding::warning(format!(
+                "pm.max_children was reached {} times since php-fpm's start",
+                report.max_children_reached
+            ))
+            .means("There were more requests than workers.")
+            .change("Raise pm.max_children if the memory allows, or add a server."),
+        );
+    }
+    if report.slow_requests > 0 {
+        found.push(
+            Finding::hint(format!("{} slow requests since php-fpm's start", report.slow_requests)).means(
+                "Each was longer than request_slowlog_timeout, and its trace is in php-fpm's slowlog.",
+            ),
+        );
+    }
+    found
+}
+
+/// php-fpm tells no length for unix sockets.
+fn backlog(report: &Report) -> Option<Finding> {
+    (1..128).contains(&report.listen_queue_len).then(|| {
+        Finding::hint(format!("php-fpm's backlog holds {} connections", report.listen_queue_len))
+            .means("In a burst, connects beyond that are refused or delayed by a second and more.")
+            .change(
+                "listen.backlog = 511 in php-fpm's pool, and net.core.somaxconn of its system no smaller.",
+            )
+    })
+}
+
+/// Workers that idle connections hold: an idle one is a busy worker to php-fpm.
+fn keepalive(report: &Report, keepalive: &Keepalive) -> Option<Finding> {
+    let Keepalive::On { idle, .. } = keepalive else { return None };
+    if report.pm == ProcessManager::Ondemand {
+        return Some(
+            Finding::warning("keepalive is on, and pm = ondemand")
+                .means("A kept connection is a busy worker to php-fpm: the workers that ondemand would end stay for good.")
+                .change("keepalive = { mode = \"auto\" }, or \"off\"."),
+        );
+    }
+    let all = report.pm == ProcessManager::Static && *idle >= report.total;
+    all.then(|| {
+        Finding::warning(format!(
+            "keepalive may keep {idle} idle connections, and php-fpm has {} workers",
+            report.total
+        ))
+        .means("A kept connection is a busy worker to php-fpm: nobody else gets one then.")
+        .change("keepalive = { mode = \"auto\" }, or fewer idle ones.")
+    })
+}
+
+/// With `pm = static` the workers are `pm.max_children`.
+fn limit(report: &Report, server: &ServerSpec) -> Option<Finding> {
+    let most = server.max_conns?;
+    (report.pm == ProcessManager::Static && most > report.total).then(|| beyond(most, report.total))
+}
+
+/// More connections than workers.
+pub(super) fn beyond(max_conns: u32, workers: u32) -> Finding {
+    Finding::warning(format!("max_conns = {max_conns}, and php-fpm has {workers} workers at most"))
+        .means("The others wait in php-fpm's backlog, where nobody can put them in order or take out who has left.")
+        .change(format!("max_conns = {workers}, or pm.max_children = {max_conns}."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::finding::Severity;
+    use super::super::testing::{model, report};
+    use super::*;
+
+    /// What is said, beside what is fine, of a report under a pool with these lines.
+    fn said(lines: &str, change: impl Fn(&mut Report)) -> Vec<String> {
+        let pool = model(lines).pools.remove(0);
+        let mut report = report();
+        change(&mut report);
+        let page = Page { path: "/status".into(), told: true, report };
+        let all = findings(&page, &pool, &pool.servers[0]);
+        assert!(all.iter().all(|finding| finding.severity != Severity::Problem));
+        all.into_iter()
+            .filter(|finding| finding.severity != Severity::Ok)
+            .map(|finding| finding.what)
+            .collect()
+    }
+
+    #[test]
+    fn a_quiet_php_fpm_gives_nothing_to_say() {
+        assert_eq!(said("", |_| {}), [""; 0]);
+        assert_eq!(
+            summary(&report()),
+            "pm = static: 1 of 4 workers active, 0 connections waiting in the backlog"
+        );
+    }
+
+    #[test]
+    fn what_the_page_counts_is_told() {
+        let crowded = |report: &mut Report| {
+            (report.listen_queue, report.max_children_reached, report.slow_requests) = (3, 2, 1);
+        };
+        assert_eq!(
+            said("", crowded),
+            [
+                "3 connections wait in php-fpm's backlog",
+                "pm.max_children was reached 2 times since php-fpm's start",
+                "1 slow requests since php-fpm's start"
+            ]
+        );
+        assert_eq!(said("", |report| report.listen_queue_len = 5), ["php-fpm's backlog holds 5 connections"]);
+        assert_eq!(said("", |report| report.listen_queue_len = 0), [""; 0], "a unix socket");
+    }
+
+    #[test]
+    fn connections_that_hold_workers_are_told() {
+        let on = "keepalive = { mode = \"on\", idle = 4 }";
+        assert_eq!(said(on, |_| {}), ["keepalive may keep 4 idle connections, and php-fpm has 4 workers"]);
+        assert_eq!(said(on, |report| report.total = 5), [""; 0]);
+        let ondemand = |report: &mut Report| report.pm = ProcessManager::Ondemand;
+        assert_eq!(said(on, ondemand), ["keepalive is on, and pm = ondemand"]);
+        assert_eq!(said("", ondemand), [""; 0], "auto gives the worker back at once");
+    }
+
+    #[test]
+    fn more_connections_than_workers_are_told() {
+        let most = |number| format!("servers = [{{ address = \"127.0.0.1:9000\", max_conns = {number} }}]");
+        assert_eq!(said(&most(5), |_| {}), ["max_conns = 5, and php-fpm has 4 workers at most"]);
+        assert_eq!(said(&most(4), |_| {}), [""; 0]);
+        assert_eq!(said(&most(5), |report| report.pm = ProcessManager::Dynamic), [""; 0], "4 are not all");
+    }
+}
