@@ -60,7 +60,7 @@ fn a_healthy_pool_is_fine() {
     for what in [
         "php-fpm answers",
         "pm = static: ",
-        "of 4 workers active, 0 connections waiting",
+        "of 4 workers active (one with this question), 0 connections waiting",
         "php-fpm sees the site's files at",
     ] {
         assert_eq!(find(&found, what)["severity"], "ok");
@@ -189,6 +189,15 @@ fn status_listen_tells_of_a_busy_php_fpm() {
     find(&found, "pm = static: 1 of 1 workers active");
     fpm.open_gate("held");
     assert_eq!(held.response().text(), "through\n");
+}
+
+#[test]
+fn a_status_listen_where_nobody_is_is_a_warning() {
+    let port = free_port();
+    let fpm = healthy("a").tcp().start();
+    let listen = format!("status_path = \"/fpm-status\", status_listen = \":{}\"", port.address().port());
+    let (code, found) = findings(&tp(&[server(&fpm, "")], &format!("health = {{ {listen} }}"), ""));
+    assert_eq!((code, &find(&found, "nobody answers at status_listen")["severity"]), (0, &"warning".into()));
 }
 
 #[test]

@@ -19,6 +19,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 /// The longest that one question waits: a worker that takes longer for its own page has something else to do.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// How late in its round a member is asked at most.
+const LATEST: Duration = Duration::from_secs(1);
+
 /// Asks until a newer generation does, or it is aborted.
 pub(crate) async fn watch(admission: Arc<Admission>, checks: Arc<HealthChecks>) {
     let mut rounds = interval(checks.interval);
@@ -30,7 +33,7 @@ pub(crate) async fn watch(admission: Arc<Admission>, checks: Arc<HealthChecks>) 
         for seat in admission.seats().into_iter().filter(|seat| !seat.down) {
             let Some(turn) = Turn::take(&seat.member) else { continue };
             // Members, and the front ends which ask them, are not asked in step.
-            let pause = checks.interval.mul_f64(rand::random::<f64>() / 4.0);
+            let pause = (checks.interval / 4).min(LATEST).mul_f64(rand::random());
             let check = Check {
                 turn,
                 rules: seat.rules,

@@ -79,11 +79,7 @@ fn shut(endpoint: &Endpoint, failure: Failure) -> Finding {
             "The machine is there, and nobody listens at that port.",
             "Start php-fpm, and let its `listen` be reachable from here: `listen = 9000`, not 127.0.0.1:9000.",
         ),
-        (Failure::Refused, Endpoint::Unix(_)) => (
-            "The socket's file is there, and nobody listens.",
-            "Start php-fpm: it has ended without removing the file.",
-        ),
-        (Failure::Unreachable, Endpoint::Unix(path)) => unreachable_socket(path),
+        (Failure::Refused | Failure::Unreachable, Endpoint::Unix(path)) => shut_socket(path, failure),
         (Failure::Unreachable, Endpoint::Tcp(_)) => {
             ("There is no way to that address.", "Check the address, the network and its routes.")
         }
@@ -107,7 +103,7 @@ fn shut(endpoint: &Endpoint, failure: Failure) -> Finding {
     Finding::problem(what).means(means).change(change)
 }
 
-fn unreachable_socket(path: &Path) -> (&'static str, &'static str) {
+fn shut_socket(path: &Path, failure: Failure) -> (&'static str, &'static str) {
     match std::fs::metadata(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => (
             "There is no such file.",
@@ -116,9 +112,31 @@ fn unreachable_socket(path: &Path) -> (&'static str, &'static str) {
         Ok(file) if !file.file_type().is_socket() => {
             ("That file is no socket.", "Write here what php-fpm's pool has as `listen`.")
         }
+        _ if failure == Failure::Refused => (
+            "The socket's file is there, and nobody listens.",
+            "Start php-fpm: it has ended without removing the file.",
+        ),
         _ => (
             "This user may not connect to it.",
             "Let listen.owner, listen.group and listen.mode of php-fpm's pool allow the user that cornac runs as.",
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_that_is_shut_says_why() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, socket) = (folder.path().join("file"), folder.path().join("socket"));
+        std::fs::write(&file, "").unwrap();
+        drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
+        let means = |path: &Path, failure| shut_socket(path, failure).0;
+        assert_eq!(means(&folder.path().join("none"), Failure::Unreachable), "There is no such file.");
+        assert_eq!(means(&file, Failure::Refused), "That file is no socket.");
+        assert_eq!(means(&socket, Failure::Refused), "The socket's file is there, and nobody listens.");
+        assert_eq!(means(&socket, Failure::Unreachable), "This user may not connect to it.");
     }
 }

@@ -52,7 +52,13 @@ fn masters() -> Vec<Master> {
         .filter_map(|entry| {
             let process = entry.path();
             let title = fs::read(process.join("cmdline")).ok()?;
-            let file = file_in_title(&String::from_utf8_lossy(&title))?;
+            let named = file_in_title(&String::from_utf8_lossy(&title))?;
+            // php-fpm -y fpm.conf: as it was written.
+            let file = if named.is_absolute() {
+                named
+            } else {
+                fs::read_link(process.join("cwd")).ok()?.join(named)
+            };
             let same_network = fs::read_link(process.join("ns/net")).ok() == ours;
             same_network.then(|| Master { root: process.join("root"), file })
         })

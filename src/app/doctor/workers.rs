@@ -16,6 +16,8 @@ pub(super) struct Page {
     pub(super) path: String,
     /// Whether the configuration knows of it.
     pub(super) told: bool,
+    /// Whether it answered at `status_listen`, so that no worker of the pool did.
+    pub(super) apart: bool,
     pub(super) report: Report,
 }
 
@@ -24,16 +26,17 @@ pub(super) struct Page {
 pub(super) async fn page(pool: &Pool, endpoint: &Endpoint, open: bool, patience: Duration) -> Option<Page> {
     let health = pool.health.as_ref();
     if let Some(path) = health.and_then(|health| health.status_path.as_deref()) {
-        let apart = health.and_then(|health| status_listen(health, endpoint));
-        for door in apart.iter().chain(open.then_some(endpoint)) {
+        let listen = health.and_then(|health| status_listen(health, endpoint));
+        let doors = listen.iter().map(|door| (door, true)).chain(open.then_some((endpoint, false)));
+        for (door, apart) in doors {
             if let Some(report) = report_at(door, path, patience).await {
-                return Some(Page { path: path.to_owned(), told: true, report });
+                return Some(Page { path: path.to_owned(), told: true, apart, report });
             }
         }
     }
     for path in USUAL.into_iter().filter(|_| open) {
         if let Some(report) = report_at(endpoint, path, patience).await {
-            return Some(Page { path: path.to_owned(), told: false, report });
+            return Some(Page { path: path.to_owned(), told: false, apart: false, report });
         }
     }
     None
@@ -66,7 +69,15 @@ pub(super) fn no_page(pool: &Pool) -> Finding {
 /// What the page says about the workers, the backlog, and what cornac is told to do with them.
 pub(super) fn findings(page: &Page, pool: &Pool, server: &ServerSpec) -> Vec<Finding> {
     let report = &page.report;
-    let mut found = vec![Finding::ok(summary(report))];
+    let mut found = vec![Finding::ok(summary(page))];
+    let listen = pool.health.as_ref().is_some_and(|health| health.status_listen.is_some());
+    if listen && !page.apart {
+        found.push(
+            Finding::warning("nobody answers at status_listen")
+                .means("The status page came from the pool's own workers, and will not come while all of them are busy.")
+                .change("pm.status_listen in php-fpm's pool, at an address that is reachable from here; or correct it here."),
+        );
+    }
     if !page.told {
         found.push(
             Finding::hint(format!("php-fpm has a status page at {}, and cornac is not told", page.path))
@@ -81,10 +92,11 @@ pub(super) fn findings(page: &Page, pool: &Pool, server: &ServerSpec) -> Vec<Fin
     found
 }
 
-fn summary(report: &Report) -> String {
-    let Report { pm, active, total, listen_queue, .. } = report;
+fn summary(page: &Page) -> String {
+    let Report { pm, active, total, listen_queue, .. } = &page.report;
+    let asking = if page.apart { "" } else { " (one with this question)" };
     format!(
-        "pm = {pm}: {active} of {total} workers active, {listen_queue} connections waiting in the backlog"
+        "pm = {pm}: {active} of {total} workers active{asking}, {listen_queue} connections waiting in the backlog"
     )
 }
 
@@ -174,7 +186,7 @@ mod tests {
         let pool = model(lines).pools.remove(0);
         let mut report = report();
         change(&mut report);
-        let page = Page { path: "/status".into(), told: true, report };
+        let page = Page { path: "/status".into(), told: true, apart: false, report };
         let all = findings(&page, &pool, &pool.servers[0]);
         assert!(all.iter().all(|finding| finding.severity != Severity::Problem));
         all.into_iter()
@@ -187,7 +199,7 @@ mod tests {
     fn a_quiet_php_fpm_gives_nothing_to_say() {
         assert_eq!(said("", |_| {}), [""; 0]);
         assert_eq!(
-            summary(&report()),
+            summary(&Page { path: "/status".into(), told: true, apart: true, report: report() }),
             "pm = static: 1 of 4 workers active, 0 connections waiting in the backlog"
         );
     }
