@@ -11,13 +11,15 @@ use super::vitals::Turn;
 use crate::balance::{Event, Report, Rules};
 use crate::config::model::{HealthChecks, StatusListen};
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
-/// The longest that one question waits: a worker that takes longer for its own page has something else to do.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long one question waits, by the interval: a worker that takes longer for its own page has something else to do, and
+/// one that takes less may only be slow.
+const PATIENCE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(2);
 
 /// How late in its round a member is asked at most.
 const LATEST: Duration = Duration::from_secs(1);
@@ -60,6 +62,10 @@ impl Check {
     async fn run(self) {
         let began = Instant::now();
         let reaction = self.ask().await;
+        // A newer generation asks now, or none: then nobody would take back what is noted here.
+        if self.admission.is_retired() {
+            return;
+        }
         match reaction {
             Reaction::Answered(answer) => {
                 let report = self.checks.status_path.as_deref().and_then(|path| self.read(path, &answer));
@@ -144,7 +150,7 @@ impl Check {
     }
 
     fn patience(&self) -> Duration {
-        self.checks.interval.min(PATIENCE)
+        self.checks.interval.clamp(*PATIENCE.start(), *PATIENCE.end())
     }
 }
 

@@ -70,9 +70,12 @@ impl Cluster {
                 resolve::follow(Arc::clone(&admission), Arc::clone(&servers), lookup, pool.resolve);
             tasks.push(tokio::spawn(following).abort_handle());
         }
-        if let Some(health) = &pool.health {
-            let watching = checks::watch(Arc::clone(&admission), Arc::new(health.clone()));
-            tasks.push(tokio::spawn(watching).abort_handle());
+        match &pool.health {
+            Some(health) => {
+                let watching = checks::watch(Arc::clone(&admission), Arc::new(health.clone()));
+                tasks.push(tokio::spawn(watching).abort_handle());
+            }
+            None => admission.seats().iter().for_each(|seat| seat.member.vitals().forget()),
         }
         let ids = old.map_or_else(Arc::default, |old| Arc::clone(&old.ids));
         Self { admission, servers, pool: pool.clone(), temp_dir: temp_dir.to_owned(), ids, tasks }

@@ -102,6 +102,12 @@ impl Vitals {
         news
     }
 
+    /// Nobody asks any more: what the latest answer was is no news of today.
+    pub(crate) fn forget(&self) {
+        *self.report.lock() = None;
+        *self.busy_since.lock() = None;
+    }
+
     /// Notes whether the status page is where it should be. Whether its absence is news.
     pub(crate) fn missed_page(&self, missed: bool) -> bool {
         !self.page_missed.swap(missed, Ordering::Relaxed) && missed

@@ -216,3 +216,16 @@ async fn an_error_page_is_an_answer() {
     assert_eq!((says(&cluster).as_str(), member(&cluster).report), ("ready", None));
     assert!(responder.requests() >= 9);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_reload_without_health_forgets_what_the_checks_said() {
+    let gate = gate();
+    let member_itself = gated(1, &gate).await;
+    let before = cluster(&checked(vec![member_itself.spec()]));
+    until_it_says(&before, "busy", 8).await;
+    let after = Cluster::new(&pool(vec![member_itself.spec()]), &std::env::temp_dir(), Some(&before));
+    drop(before);
+    assert_eq!(says(&after), "ready");
+    tokio::time::sleep(20 * SECOND).await;
+    assert_eq!(says(&after), "ready");
+}
