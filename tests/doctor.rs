@@ -201,6 +201,16 @@ fn a_status_listen_where_nobody_is_is_a_warning() {
 }
 
 #[test]
+fn a_status_path_that_php_fpm_does_not_have_is_a_warning() {
+    let fpm = healthy("a").start();
+    let (code, found) = findings(&tp(&[server(&fpm, "")], "health = { status_path = \"/nostatus\" }", ""));
+    assert_eq!(
+        (code, &find(&found, "/nostatus is not php-fpm's status page")["severity"]),
+        (0, &"warning".into())
+    );
+}
+
+#[test]
 fn what_is_not_fastcgi_is_a_problem() {
     let http = Responder::start(|call| {
         call.send(b"HTTP/1.1 400 Bad Request\r\n\r\n");

@@ -35,7 +35,8 @@ use crate::upstream::{Endpoint, endpoints_of};
 use door::{Door, Php};
 use files::Place;
 use finding::{Diagnosis, Examined, Finding, Severity};
-use workers::Page;
+use local::LocalPool;
+use workers::{Look, Page};
 
 /// How long one question waits for its connection, and again for its answer.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -133,12 +134,15 @@ impl Patient {
         let mut page = None;
         if door != Door::Shut {
             let open = php.is_some_and(|php| php != Php::Other);
-            page = workers::page(pool, &self.endpoint, open, PATIENCE).await;
-            match &page {
-                Some(page) => findings.extend(workers::findings(page, pool, &self.server)),
+            match workers::look(pool, &self.server, (&self.endpoint, open), PATIENCE).await {
+                Look::Found(found) => {
+                    findings.extend(workers::findings(&found, pool, &self.server));
+                    page = Some(found);
+                }
+                Look::Elsewhere if open => findings.push(workers::no_page(pool)),
+                Look::Silent if open => findings.push(workers::silent()),
                 // A busy one could not tell.
-                None if open => findings.push(workers::no_page(pool)),
-                None => {}
+                Look::Elsewhere | Look::Silent => {}
             }
         }
         if let Some(php) = php {
@@ -146,10 +150,16 @@ impl Patient {
                 findings.push(files::look(place, &self.endpoint, php, PATIENCE).await);
             }
         }
-        let local = local::pool_at(&self.endpoint);
+        let local = self.local().await;
         findings.extend(local.iter().flat_map(|local| settings::of_php_fpm(local, pool, &self.server)));
-        let own_pages = local.iter().flat_map(local::LocalPool::pages).collect();
+        let own_pages = local.iter().flat_map(LocalPool::pages).collect();
         Seen { member: self.name(), php, page, local: local.is_some(), own_pages, findings }
+    }
+
+    /// /proc may keep one waiting, which must not be the other members' patience.
+    async fn local(&self) -> Option<LocalPool> {
+        let endpoint = self.endpoint.clone();
+        tokio::task::spawn_blocking(move || local::pool_at(&endpoint)).await.ok().flatten()
     }
 
     /// As it is written, and where that is.

@@ -2,13 +2,18 @@
 
 use std::time::Duration;
 
+use tokio::time::sleep;
+
 use super::finding::Finding;
 use crate::balance::{Keepalive, ProcessManager, Report};
-use crate::config::model::{HealthChecks, Pool, ServerSpec};
+use crate::config::model::{Pool, ServerSpec};
 use crate::upstream::{Endpoint, Question, Reaction, ask, status_door};
 
 /// Where php-fpm's status page usually is. A path where it is not costs a 404, and runs nothing.
 const USUAL: [&str; 2] = ["/status", "/fpm-status"];
+
+/// How long php-fpm may take to start its workers.
+const STARTING: Duration = Duration::from_secs(1);
 
 /// A status page that answered.
 #[derive(Debug, Clone)]
@@ -21,36 +26,63 @@ pub(super) struct Page {
     pub(super) report: Report,
 }
 
-/// The page at the path that is told, or where it usually is; at `status_listen` first. `open`: whether the member's own
-/// door is, and php-fpm behind it.
-pub(super) async fn page(pool: &Pool, endpoint: &Endpoint, open: bool, patience: Duration) -> Option<Page> {
+/// What came of looking for it.
+#[derive(Debug)]
+pub(super) enum Look {
+    Found(Page),
+    /// What answers there is something else.
+    Elsewhere,
+    /// Nothing answered in time.
+    Silent,
+}
+
+/// Looks for the page at the path that is told, or where it usually is; at `status_listen` first. `open`: whether the
+/// member's own door is, and php-fpm behind it.
+///
+/// php-fpm counts workers while it starts them: `pm = static` has fewer in its first moments than ever after. Where that would
+/// matter it is asked again.
+pub(super) async fn look(
+    pool: &Pool,
+    server: &ServerSpec,
+    (endpoint, open): (&Endpoint, bool),
+    patience: Duration,
+) -> Look {
+    let first = find(pool, endpoint, open, patience).await;
+    match &first {
+        Look::Found(page) if limit(&page.report, server).is_some() => sleep(STARTING).await,
+        _ => return first,
+    }
+    match find(pool, endpoint, open, patience).await {
+        Look::Found(page) => Look::Found(page),
+        Look::Elsewhere | Look::Silent => first,
+    }
+}
+
+async fn find(pool: &Pool, endpoint: &Endpoint, open: bool, patience: Duration) -> Look {
     let health = pool.health.as_ref();
-    if let Some(path) = health.and_then(|health| health.status_path.as_deref()) {
-        let listen = health.and_then(|health| status_listen(health, endpoint));
-        let doors = listen.iter().map(|door| (door, true)).chain(open.then_some((endpoint, false)));
-        for (door, apart) in doors {
-            if let Some(report) = report_at(door, path, patience).await {
-                return Some(Page { path: path.to_owned(), told: true, apart, report });
+    let told = health.and_then(|health| health.status_path.as_deref());
+    let listen = health.and_then(|health| status_door(health.status_listen.as_ref()?, endpoint));
+    let paths: Vec<&str> = told.map_or(USUAL.to_vec(), |path| vec![path]);
+    let mut came = Look::Silent;
+    for path in paths {
+        let told = told.is_some();
+        let apart = listen.iter().filter(|_| told).map(|door| (door, true));
+        for (door, apart) in apart.chain(open.then_some((endpoint, false))) {
+            match ask(door, &Question::status(path), patience).await {
+                Reaction::Answered(answer) => match Report::parse(&answer.body) {
+                    Ok(report) => return Look::Found(Page { path: path.to_owned(), told, apart, report }),
+                    Err(_) => came = Look::Elsewhere,
+                },
+                Reaction::Busy | Reaction::Failed(_) => {}
             }
         }
     }
-    for path in USUAL.into_iter().filter(|_| open) {
-        if let Some(report) = report_at(endpoint, path, patience).await {
-            return Some(Page { path: path.to_owned(), told: false, apart: false, report });
-        }
-    }
-    None
+    came
 }
 
-fn status_listen(health: &HealthChecks, endpoint: &Endpoint) -> Option<Endpoint> {
-    status_door(health.status_listen.as_ref()?, endpoint)
-}
-
-async fn report_at(endpoint: &Endpoint, path: &str, patience: Duration) -> Option<Report> {
-    match ask(endpoint, &Question::status(path), patience).await {
-        Reaction::Answered(answer) => Report::parse(&answer.body).ok(),
-        Reaction::Busy | Reaction::Failed(_) => None,
-    }
+/// What to say where nothing answered.
+pub(super) fn silent() -> Finding {
+    Finding::hint("the status page did not answer in time").means("Every worker was busy then.")
 }
 
 /// What to say where there is no page.
