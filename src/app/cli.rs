@@ -13,8 +13,9 @@ use clap::{Args, Parser, Subcommand};
         cornac serve                        a PHP project in this folder, in the browser\n  \
         cornac run -c cornac.toml           a site in front of php-fpm pools\n  \
         cornac check -c cornac.toml         every mistake in a configuration, with its place and its remedy\n  \
-        cornac explain -c cornac.toml /a/b  which file or script answers /a/b, and why\n\n\
-        Exit codes: 0 fine, 1 the configuration or the request is wrong, 2 bad usage, 3 could not start."
+        cornac explain -c cornac.toml /a/b  which file or script answers /a/b, and why\n  \
+        cornac doctor -c cornac.toml        how each php-fpm is, what that means and what to change\n\n\
+        Exit codes: 0 fine, 1 the configuration or the request is wrong, or the doctor found problems, 2 bad usage, 3 could not start."
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -31,6 +32,8 @@ pub(super) enum Command {
     Check(Config),
     /// Show how a request would be served, without sending anything
     Explain(Explain),
+    /// Ask each php-fpm how it is: reachable, busy, sees the site's files, has workers enough
+    Doctor(Doctor),
     /// Print a script that completes cornac's words in a shell
     #[command(after_help = "Example:  cornac completions bash > /etc/bash_completion.d/cornac")]
     Completions {
@@ -97,6 +100,21 @@ pub(super) struct Explain {
     /// A URL, or a path on the first site
     #[arg(default_value = "/")]
     pub(super) url: String,
+}
+
+/// `cornac doctor`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "It only reads, runs none of the application's scripts, and may be used while cornac is running.\n\n\
+    Exit codes: 0 fine, or hints and warnings only; 1 problems found."
+)]
+pub(super) struct Doctor {
+    /// The configuration file
+    #[arg(short, long, value_name = "FILE", default_value = "cornac.toml")]
+    pub(super) config: PathBuf,
+    /// Answer in JSON, for programs
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 #[cfg(test)]

@@ -6,8 +6,10 @@
 //! | `run` | `cornac run`: a configuration, served |
 //! | `serve` | `cornac serve`: a folder, served without a configuration |
 //! | `explain` | `cornac explain`: how a request would be served |
+//! | `doctor` | `cornac doctor`: how the members of the pools are |
 
 mod cli;
+mod doctor;
 mod explain;
 mod run;
 mod serve;
@@ -32,6 +34,9 @@ pub enum Failure {
     /// What was asked for, such as a URL that is none.
     #[error("{0}")]
     Request(String),
+    /// The doctor found problems, and has said them.
+    #[error("the doctor found problems")]
+    Unwell,
     /// A socket, a log, a folder.
     #[error(transparent)]
     Start(#[from] StartError),
@@ -50,7 +55,7 @@ impl Failure {
     /// 1: the configuration or the request was wrong; 3: could not start. (2, bad usage, is clap's.)
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::Request(_) => 1,
+            Self::Config(_) | Self::Request(_) | Self::Unwell => 1,
             Self::Start(_) | Self::Php(_) | Self::PidFile(..) | Self::Io(_) => 3,
         }
     }
@@ -66,6 +71,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Run(args) => run::run(&args.config),
         Command::Check(args) => check(&args.config),
         Command::Explain(args) => explain::explain(&args),
+        Command::Doctor(args) => doctor::doctor(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "cornac", &mut script);
@@ -78,6 +84,8 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
 pub fn say_error(failure: &Failure) {
     let text = match failure {
         Failure::Config(mistakes) => mistakes.to_string(),
+        // The findings are on standard output.
+        Failure::Unwell => return,
         other => format!("cornac: {other}\n"),
     };
     // There is nowhere left to complain to.

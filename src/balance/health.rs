@@ -1,7 +1,7 @@
 //! A member's health: a state machine in the operator's words, driven by what happened to real requests.
 //!
 //! It owns the states and their order; how they print is `standing`'s. What counts as a failure is decided where it is seen
-//! (`upstream`); active probes will be just another source of the same events. Panic mode (every member is out, so all are
+//! (`upstream`); active checks are just another source of events, counted by `checkup`. Panic mode (every member is out, so all are
 //! used) belongs to whoever sees all members at once.
 
 use std::fmt;
@@ -21,6 +21,22 @@ pub enum Event {
     ProbeSent,
     /// That request ended without saying anything about the member (the client left).
     ProbeLost,
+    /// It answered when it was asked by us.
+    CheckPassed {
+        /// As often in a row as brings it back.
+        enough: bool,
+    },
+    /// It did not.
+    CheckFailed {
+        /// What happened instead.
+        failure: Failure,
+        /// As often in a row as takes it out.
+        enough: bool,
+        /// When the next check will have ended.
+        next: Instant,
+    },
+    /// It was started anew: what it failed before was another's failure.
+    Restarted,
     /// The operator, or a removal, wants it empty.
     Drain,
     /// The operator took it out.
@@ -40,6 +56,8 @@ pub enum Failure {
     Unreachable,
     /// It closed the connection instead of answering.
     ClosedEarly,
+    /// It closed a connection on which no script was asked for, as php-fpm does with whom it does not know.
+    TurnedAway,
     /// It did not answer in time.
     Silent,
     /// It stopped in the middle of a reply.
@@ -64,6 +82,7 @@ impl fmt::Display for Failure {
             Self::ConnectTimeout => "connect timed out",
             Self::Unreachable => "unreachable",
             Self::ClosedEarly => "closed without an answer",
+            Self::TurnedAway => "closed at once, as listen.allowed_clients does",
             Self::Silent => "no answer in time",
             Self::Truncated => "reply cut short",
             Self::Garbage => "not FastCGI",
@@ -101,9 +120,11 @@ impl Backoff {
         Self { first, longest: first.max(Self::DEFAULT.longest) }
     }
 
-    fn after(self, times: u32) -> Duration {
-        let doubled = self.first.saturating_mul(1 << times.saturating_sub(1).min(16));
-        doubled.min(self.longest)
+    /// The first lasts as long as the operator said, the others up to a fifth less: so that members which went out
+    /// together, and the front ends which saw it, do not come back in step. `chance` is in 0..1.
+    fn after(self, times: u32, chance: f64) -> Duration {
+        let doubled = self.first.saturating_mul(1 << times.saturating_sub(1).min(16)).min(self.longest);
+        if times < 2 { doubled } else { doubled.mul_f64(1.0 - chance.clamp(0.0, 1.0) / 5.0) }
     }
 }
 
@@ -157,15 +178,22 @@ pub enum Health {
 }
 
 impl Health {
-    /// The state after an event. Events that say nothing in a state leave it as it is.
+    /// The state after an event. Events that say nothing in a state leave it as it is. `chance`, in 0..1, varies how
+    /// long an ejection lasts.
     #[must_use]
-    pub fn on(self, event: Event, now: Instant, rules: &Rules) -> Self {
+    pub fn on(self, event: Event, now: Instant, rules: &Rules, chance: f64) -> Self {
         match event {
             Event::Drain => Self::Draining,
             Event::TakenDown => Self::Down,
             Event::PutBack => Self::Ready,
             Event::Succeeded { began } => self.succeeded(began, now, rules),
-            Event::Failed(failure) => self.failed(failure, now, rules),
+            Event::Failed(failure) => self.failed(failure, now, rules, chance),
+            Event::CheckPassed { enough } if enough && self.is_out_by_failure() => Self::Ready,
+            Event::CheckPassed { .. } => self,
+            Event::CheckFailed { failure, enough, next } => {
+                self.check_failed((failure, enough), next, now, rules, chance)
+            }
+            Event::Restarted => self.restarted(now),
             Event::ProbeSent => self.probe_sent(now),
             Event::ProbeLost => self.probe_lost(now),
         }
@@ -195,14 +223,14 @@ impl Health {
         }
     }
 
-    fn failed(self, failure: Failure, now: Instant, rules: &Rules) -> Self {
+    fn failed(self, failure: Failure, now: Instant, rules: &Rules, chance: f64) -> Self {
         match self {
             Self::Ready => Self::Ready.suspect(1, now, failure, now, rules),
             Self::Suspect { since, .. } if now.saturating_duration_since(since) > rules.window => {
                 self.suspect(1, now, failure, now, rules)
             }
             Self::Suspect { failures, since, .. } => self.suspect(failures + 1, since, failure, now, rules),
-            Self::Probing { times, .. } => Self::ejected(failure, times + 1, now, rules),
+            Self::Probing { times, .. } => Self::ejected(failure, times + 1, now, rules, chance),
             Self::Ejected { .. } | Self::Draining | Self::Down => self,
         }
     }
@@ -211,12 +239,43 @@ impl Health {
         match rules.max_fails {
             0 => self,
             of if failures < of => Self::Suspect { failures, of, since, last },
-            _ => Self::ejected(last, 1, now, rules),
+            _ => Self::ejected(last, 1, now, rules, 0.0),
         }
     }
 
-    fn ejected(reason: Failure, times: u32, now: Instant, rules: &Rules) -> Self {
-        Self::Ejected { since: now, until: now + rules.backoff.after(times), reason, times }
+    fn ejected(reason: Failure, times: u32, now: Instant, rules: &Rules, chance: f64) -> Self {
+        Self::Ejected { since: now, until: now + rules.backoff.after(times, chance), reason, times }
+    }
+
+    /// A member that is out stays so without a client's request finding out, as long as checks say why.
+    fn check_failed(
+        self,
+        (failure, enough): (Failure, bool),
+        next: Instant,
+        now: Instant,
+        rules: &Rules,
+        chance: f64,
+    ) -> Self {
+        match self {
+            Self::Ready | Self::Suspect { .. } if enough && rules.max_fails > 0 => {
+                Self::ejected(failure, 1, now, rules, chance)
+            }
+            Self::Ejected { until, times, .. } if until <= next => {
+                Self::ejected(failure, times + 1, now, rules, chance)
+            }
+            other => other,
+        }
+    }
+
+    /// One request may find out at once.
+    fn restarted(self, now: Instant) -> Self {
+        match self {
+            Self::Suspect { .. } => Self::Ready,
+            Self::Ejected { since, until, reason, times } => {
+                Self::Ejected { since, until: until.min(now), reason, times }
+            }
+            other => other,
+        }
     }
 
     fn probe_sent(self, now: Instant) -> Self {
@@ -247,22 +306,28 @@ mod tests {
         health: Health,
         now: Instant,
         rules: Rules,
+        chance: f64,
     }
 
     impl Member {
         fn new(rules: Rules) -> Self {
-            Self { health: Health::Ready, now: Instant::now(), rules }
+            Self { health: Health::Ready, now: Instant::now(), rules, chance: 0.0 }
         }
         fn wait(&mut self, seconds: u64) -> &mut Self {
             self.now += Duration::from_secs(seconds);
             self
         }
         fn on(&mut self, event: Event) -> &mut Self {
-            self.health = self.health.on(event, self.now, &self.rules);
+            self.health = self.health.on(event, self.now, &self.rules, self.chance);
             self
         }
         fn succeeds(&mut self) -> &mut Self {
             self.on(Event::Succeeded { began: self.now })
+        }
+        /// A check failed, and the next one ends so many seconds from now.
+        fn check_fails(&mut self, enough: bool, next: u64) -> &mut Self {
+            let next = self.now + Duration::from_secs(next);
+            self.on(Event::CheckFailed { failure: Failure::Refused, enough, next })
         }
         fn says(&self) -> String {
             Standing { health: self.health, in_flight: 3, busy_for: None }.to_string()
@@ -340,7 +405,7 @@ mod tests {
         let mut member = Member::new(Rules { max_fails: 1, backoff, ..Rules::DEFAULT });
         assert_eq!(member.on(REFUSED).says(), "ejected for 10 s (connection refused)");
         let hour = Backoff::starting_at(Duration::from_secs(3600));
-        assert_eq!(hour.after(9), Duration::from_secs(3600));
+        assert_eq!(hour.after(9, 0.0), Duration::from_secs(3600));
     }
 
     #[test]
@@ -367,5 +432,57 @@ mod tests {
         assert_eq!(member.on(Event::TakenDown).on(REFUSED).says(), "down (by hand)");
         assert!(!member.takes() && !member.health.is_out_by_failure());
         assert_eq!(member.on(Event::PutBack).says(), "ready");
+    }
+
+    #[test]
+    fn ejections_after_the_first_are_up_to_a_fifth_shorter_so_that_nobody_comes_back_in_step() {
+        let mut member = Member::new(Rules { max_fails: 1, ..Rules::DEFAULT });
+        member.chance = 1.0;
+        assert_eq!(member.on(REFUSED).says(), "ejected for 5 s (connection refused)", "as the operator said");
+        member.wait(5).on(Event::ProbeSent).on(REFUSED);
+        assert_eq!(member.says(), "ejected for 8 s (connection refused)");
+        member.chance = 0.5;
+        member.wait(8).on(Event::ProbeSent).on(REFUSED);
+        assert_eq!(member.says(), "ejected for 18 s (connection refused)");
+    }
+
+    #[test]
+    fn checks_in_a_row_without_an_answer_eject_a_member_that_nobody_asked_for() {
+        let mut member = Member::new(Rules::DEFAULT);
+        assert_eq!(member.check_fails(false, 2).says(), "ready");
+        assert_eq!(member.check_fails(true, 2).says(), "ejected for 5 s (connection refused)");
+        let mut never = Member::new(Rules { max_fails: 0, ..Rules::DEFAULT });
+        assert_eq!(never.check_fails(true, 2).says(), "ready", "max_fails = 0");
+    }
+
+    #[test]
+    fn checks_in_a_row_with_an_answer_bring_a_member_back_before_its_time() {
+        let mut member = Member::new(Rules { max_fails: 1, ..Rules::DEFAULT });
+        member.on(REFUSED).wait(1).on(Event::CheckPassed { enough: false });
+        assert!(!member.takes());
+        assert_eq!(member.on(Event::CheckPassed { enough: true }).says(), "ready");
+        assert_eq!(
+            member.on(Event::Drain).on(Event::CheckPassed { enough: true }).says(),
+            "draining (3 in flight)"
+        );
+    }
+
+    #[test]
+    fn no_request_has_to_find_out_what_checks_know() {
+        let mut member = Member::new(Rules { max_fails: 1, ..Rules::DEFAULT });
+        member.on(REFUSED).wait(2).check_fails(false, 2);
+        assert_eq!(member.says(), "ejected for 5 s (connection refused)", "the next check comes in time");
+        member.wait(2).check_fails(false, 2);
+        assert_eq!(member.says(), "ejected for 10 s (connection refused)");
+        member.wait(9);
+        assert!(!member.takes());
+    }
+
+    #[test]
+    fn a_restarted_member_may_be_tried_at_once() {
+        let mut member = Member::new(Rules { max_fails: 2, ..Rules::DEFAULT });
+        assert_eq!(member.on(REFUSED).on(Event::Restarted).says(), "ready");
+        assert!(!member.on(REFUSED).on(REFUSED).takes());
+        assert!(member.wait(1).on(Event::Restarted).takes());
     }
 }

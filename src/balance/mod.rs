@@ -3,18 +3,22 @@
 //! This room only chooses. It has no clock, no socket and no random numbers of its own: time, chance and the members'
 //! present state are arguments. What is done with a choice (permits, connections, the queue) is `upstream`'s.
 
+mod checkup;
 mod hash;
 mod health;
 mod keepalive;
 mod limit;
 mod policy;
+mod report;
 mod retry;
 mod standing;
 
+pub use checkup::Checkup;
 pub use hash::hash;
 pub use health::{Backoff, Event, Failure, Health, Rules};
 pub use keepalive::{CloseReason, Keep, Keepalive, Used, may_keep};
 pub use limit::Limit;
 pub use policy::{Members, Policy, PolicyKind};
+pub use report::{NotAReport, ProcessManager, Report};
 pub use retry::{Again, Connection, Repeatable, Seen, Tries, decide};
 pub use standing::Standing;

@@ -94,7 +94,8 @@ fn split_port<'a>(text: &Text<'a>) -> Option<(&'a str, &'a str, usize)> {
     (!port.is_empty() && !several_colons).then_some((host, port, host.len() + 1))
 }
 
-fn read_port(text: &Text<'_>, port: &str, at: usize) -> Option<u16> {
+/// The port that begins `at` this place of the text.
+pub(super) fn read_port(text: &Text<'_>, port: &str, at: usize) -> Option<u16> {
     let digits = port.bytes().all(|byte| byte.is_ascii_digit());
     let number = port.parse::<u16>().ok().filter(|&number| digits && number != 0);
     if number.is_none() {

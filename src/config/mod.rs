@@ -8,6 +8,7 @@ mod detect;
 mod diagnostic;
 mod endpoints;
 mod handlers;
+mod health;
 pub mod model;
 mod names;
 mod pools;

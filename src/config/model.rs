@@ -87,6 +87,8 @@ pub struct Pool {
     pub queue: Queue,
     /// Reuse of connections.
     pub keepalive: Keepalive,
+    /// Whether members are asked without being asked by clients.
+    pub health: Option<HealthChecks>,
     /// `retry`.
     pub retry: Retry,
     /// `timeouts`.
@@ -135,6 +137,34 @@ pub struct Queue {
     pub size: usize,
     /// Longest wait.
     pub timeout: Duration,
+}
+
+/// `health`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HealthChecks {
+    /// How often each member is asked.
+    pub interval: Duration,
+    /// Checks in a row without an answer that take it out.
+    pub fails: u32,
+    /// Checks in a row with one that bring it back.
+    pub passes: u32,
+    /// php-fpm's `ping.path`.
+    pub ping_path: Option<String>,
+    /// php-fpm's `pm.status_path`; asked rather than `ping_path`, since it says more.
+    pub status_path: Option<String>,
+    /// php-fpm's `pm.status_listen`, which answers also while every worker is busy.
+    pub status_listen: Option<StatusListen>,
+}
+
+/// `status_listen`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StatusListen {
+    /// This port on each member's own host.
+    Port(u16),
+    /// An address; the pool has one server.
+    Tcp(SocketAddr),
+    /// A unix socket; the pool has one server.
+    Unix(PathBuf),
 }
 
 /// `retry`.

@@ -7,6 +7,7 @@ use crate::balance::{Backoff, Keepalive, PolicyKind, Rules};
 use crate::route::Template;
 
 use super::endpoints;
+use super::health;
 use super::model::{EndpointSpec, Pool, Queue, Retry, ServerSpec, Timeouts};
 use super::reader::{Node, Table};
 use super::values;
@@ -41,6 +42,7 @@ fn read_pool(entry: Node<'_>, base: &Path) -> Pool {
         hash_key: None,
         queue: QUEUE,
         keepalive: Keepalive::AUTO,
+        health: None,
         retry: RETRY,
         timeouts: TIMEOUTS,
         params: Vec::new(),
@@ -55,11 +57,12 @@ fn read_pool(entry: Node<'_>, base: &Path) -> Pool {
     (pool.policy, pool.hash_key) = read_policy(&table);
     pool.queue = table.table("queue").map_or(QUEUE, read_queue);
     pool.keepalive = table.table("keepalive").map_or(Keepalive::AUTO, read_keepalive);
+    pool.health = table.table("health").map(|table| health::read(table, &pool.servers, base));
     pool.retry = table.table("retry").map_or(RETRY, read_retry);
     pool.timeouts = table.table("timeouts").map_or(TIMEOUTS, read_timeouts);
     pool.params = values::params(&table, &[]);
     pool.resolve = table.positive_duration_or("resolve", RESOLVE);
-    table.finish(&["discover", "health"]);
+    table.finish(&["discover"]);
     pool
 }
 

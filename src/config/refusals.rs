@@ -148,8 +148,36 @@ protocol = "http""#, &[
             r#"3:12: protocol: not supported yet: "http" [only "fastcgi" is built by now]"#,
         ]),
         (POOL, r#"servers = ["a:1"]
-health = { interval = "1s" }"#, &[
-            r#"3:1: not supported yet: health [remove it, or wait for a later version]"#,
+health = { interval = "0s", fails = 0, pases = 1 }"#, &[
+            r#"3:23: interval: must be more than 0"#,
+            r#"3:37: fails: expected a number from 1 to 1000, found 0"#,
+            r#"3:40: unknown key 'pases' [did you mean 'passes'?]"#,
+        ]),
+        (POOL, r#"servers = ["a:1"]
+health = { status_path = "/s", status_listen = ":90o1" }"#, &[
+            r#"3:50: status_listen: '90o1' is not a port [a port is a number from 1 to 65535]"#,
+        ]),
+        (POOL, r#"servers = ["a:1"]
+health = { status_path = "status", ping_path = "/ping?x" }"#, &[
+            r#"3:26: status_path: php-fpm's pages begin with a slash [write it as in php-fpm's pool: "/status"]"#,
+            r#"3:54: ping_path: '?' cannot be in php-fpm's path [php-fpm allows letters, digits and / - _ . ~]"#,
+        ]),
+        (POOL, r#"servers = ["a:1", "b:1"]
+health = { status_listen = "b:9001" }"#, &[
+            r#"3:12: status_listen needs a page to ask for [set status_path to php-fpm's pm.status_path]"#,
+            r#"3:28: status_listen: this is one php-fpm's, and the pool has several servers [write ":9001": that port on each server's host]"#,
+        ]),
+        (POOL, r#"servers = ["a:1"]
+health = { status_path = "/status", status_listen = "a:9001" }"#, &[
+            r#"3:53: status_listen: a name is not looked up here [write ":9001" for the server's own host, or an address]"#,
+        ]),
+        (POOL, r#"servers = ["unix:/run/a.sock", "unix:/run/b.sock"]
+health = { status_path = "/status", status_listen = "unix:/run/s.sock" }"#, &[
+            r#"3:53: status_listen: this is one php-fpm's, and the pool has several servers [leave it out, and each server's own address is asked]"#,
+        ]),
+        (POOL, r#"servers = ["unix:/run/a.sock"]
+health = { status_path = "/status", status_listen = ":9001" }"#, &[
+            r#"3:53: status_listen: a unix socket has no host [write "127.0.0.1:9001" or "unix:/path"]"#,
         ]),
         (POOL, r#"servers = ["a:1"]
 discover = [{ dns = "fpm:9000" }]"#, &[

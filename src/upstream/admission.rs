@@ -219,6 +219,10 @@ impl Admission {
         idle > 0 || self.queue().0 > 0
     }
 
+    pub(crate) fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Relaxed)
+    }
+
     fn wake_housekeeper(&self) {
         if !self.housekeeping.load(Ordering::Relaxed) && !self.housekeeping.swap(true, Ordering::AcqRel) {
             self.something_to_keep.notify_one();

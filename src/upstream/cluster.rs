@@ -4,6 +4,7 @@
 //! the table of retries in `balance`, the reply's body in `reply`.
 
 use super::admission::{Admission, Refusal};
+use super::checks;
 use super::complaints::Complaints;
 use super::connection::Connection;
 use super::lease::Permit;
@@ -69,6 +70,13 @@ impl Cluster {
             let following =
                 resolve::follow(Arc::clone(&admission), Arc::clone(&servers), lookup, pool.resolve);
             tasks.push(tokio::spawn(following).abort_handle());
+        }
+        match &pool.health {
+            Some(health) => {
+                let watching = checks::watch(Arc::clone(&admission), Arc::new(health.clone()));
+                tasks.push(tokio::spawn(watching).abort_handle());
+            }
+            None => admission.seats().iter().for_each(|seat| seat.member.vitals().forget()),
         }
         let ids = old.map_or_else(Arc::default, |old| Arc::clone(&old.ids));
         Self { admission, servers, pool: pool.clone(), temp_dir: temp_dir.to_owned(), ids, tasks }

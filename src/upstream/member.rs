@@ -7,7 +7,8 @@ use super::admission::Admission;
 use super::connection::Connection;
 use super::endpoint::Endpoint;
 use super::lane::Lane;
-use crate::balance::{Event, Health, Keep, Keepalive, Limit, Rules, Standing, Used, may_keep};
+use super::vitals::Vitals;
+use crate::balance::{Event, Health, Keep, Keepalive, Limit, Report, Rules, Standing, Used, may_keep};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 use std::collections::VecDeque;
@@ -39,6 +40,7 @@ pub(crate) struct Member {
     health: Mutex<Health>,
     /// Anything but ready: only then is the health looked at on the way of a request.
     troubled: AtomicBool,
+    vitals: Vitals,
     slots: Mutex<Slots>,
     /// Mirrors `slots.in_use`, for the policies to read.
     in_flight: AtomicU32,
@@ -76,6 +78,7 @@ impl Member {
             endpoint,
             health: Mutex::default(),
             troubled: AtomicBool::new(false),
+            vitals: Vitals::default(),
             slots: Mutex::default(),
             in_flight: AtomicU32::new(0),
             unseated: AtomicBool::new(false),
@@ -213,12 +216,17 @@ impl Member {
         let (before, after) = {
             let mut health = self.health.lock();
             let before = *health;
-            *health = before.on(event, now.into_std(), rules);
+            *health = before.on(event, now.into_std(), rules, rand::random());
             self.troubled.store(*health != Health::Ready, Ordering::Relaxed);
             (before, *health)
         };
         if before == after {
             return;
+        }
+        match (before.is_out_by_failure(), after.is_out_by_failure()) {
+            (false, true) => self.vitals.ejected(),
+            (true, false) if after == Health::Ready => self.vitals.returned(),
+            _ => {}
         }
         let member = &*self.name;
         let standing = Standing { health: after, in_flight: self.in_flight(), busy_for: None };
@@ -228,9 +236,38 @@ impl Member {
         }
     }
 
+    /// Takes in a look at its status page. A restart is one log line; the connections to the php-fpm before are closed,
+    /// and its failures forgotten.
+    pub(crate) fn reported(&self, report: &Report, now: Instant, rules: &Rules, pool: &str) {
+        if !self.vitals.reported(report) {
+            return;
+        }
+        let (member, start_time) = (&*self.name, report.start_time);
+        tracing::info!(pool, member, start_time, "php-fpm was restarted");
+        self.close_idle();
+        self.on(Event::Restarted, now, rules, pool);
+    }
+
+    /// Checks found every worker busy since then, or not.
+    pub(crate) fn busy_is(&self, since: Option<Instant>, pool: &str) {
+        if self.vitals.set_busy(since) {
+            let member = &*self.name;
+            match since {
+                Some(_) => tracing::info!(pool, member, "member is busy (no worker answered a check)"),
+                None => tracing::info!(pool, member, "member is not busy any more"),
+            }
+        }
+    }
+
+    pub(crate) fn vitals(&self) -> &Vitals {
+        &self.vitals
+    }
+
     /// What an operator reads.
     pub(crate) fn standing(&self, now: Instant) -> Standing {
-        let busy_for = self.slots.lock().oldest_waiting(now).filter(|&wait| wait >= BUSY_AFTER);
+        let waiting = self.slots.lock().oldest_waiting(now);
+        let asking = self.vitals.busy_since().map(|since| now.duration_since(since));
+        let busy_for = waiting.max(asking).filter(|&wait| wait >= BUSY_AFTER);
         Standing { health: *self.health.lock(), in_flight: self.in_flight(), busy_for }
     }
 

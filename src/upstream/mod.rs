@@ -5,15 +5,19 @@
 //!   connection as one value.
 //! - `talk`: one exchange over one lease; `connection` its socket, `lane` the thread that polls it; `complaints` what php writes to STDERR.
 //! - `pump` and `spool`: a reply taken from php-fpm faster than its reader reads.
+//! - `checks`: active health: every member is asked every few seconds; `inquiry` one such question; `vitals` what is
+//!   known from the answers.
 //! - `resolve`: names to members; `status` the pool as an operator sees it.
 //!
 //! Which member, whether to try again, how long to keep: `balance`. What bytes mean: `fcgi`.
 
 mod admission;
+mod checks;
 mod cluster;
 mod complaints;
 mod connection;
 mod endpoint;
+mod inquiry;
 mod lane;
 mod lease;
 mod member;
@@ -26,15 +30,20 @@ mod resolve;
 mod spool;
 mod status;
 mod talk;
+mod vitals;
 
 #[cfg(test)]
 mod promises;
 #[cfg(test)]
 mod responder;
 
+pub use checks::status_door;
 pub use cluster::Cluster;
 pub use endpoint::Endpoint;
+pub use inquiry::{Answer, Question, Reaction, ask};
 pub use outcome::{Ending, Fault, Observer, Outcome, ReplyError, SendError};
 pub use reply::ReplyBody;
 pub use request::{ClientBody, RequestBody, UpstreamRequest};
+pub use resolve::endpoints_of;
 pub use status::{MemberStatus, PoolStatus};
+pub use vitals::Counts;

@@ -35,6 +35,25 @@ pub(crate) fn system() -> Lookup {
     })
 }
 
+/// Where a server is now: one endpoint for each of its name's addresses, as the members of a pool.
+///
+/// # Errors
+/// When the name cannot be looked up, or has no address.
+pub async fn endpoints_of(spec: &EndpointSpec) -> io::Result<Vec<Endpoint>> {
+    match (spec, address_of(spec)) {
+        (EndpointSpec::Unix(path), _) => Ok(vec![Endpoint::Unix(path.clone())]),
+        (_, Some(address)) => Ok(vec![Endpoint::Tcp(address)]),
+        (EndpointSpec::Tcp { host, port }, None) => {
+            let late = |_| io::Error::from(io::ErrorKind::TimedOut);
+            let found = timeout(PATIENCE, system()((host.clone(), *port))).await.map_err(late)??;
+            match usable_addresses(found) {
+                addresses if addresses.is_empty() => Err(io::Error::other("no address")),
+                addresses => Ok(addresses.into_iter().map(Endpoint::Tcp).collect()),
+            }
+        }
+    }
+}
+
 /// The servers of a pool and what is known of their names.
 #[derive(Debug, Clone)]
 pub(crate) struct Servers {

@@ -228,6 +228,7 @@ pub(crate) fn pool(servers: Vec<ServerSpec>) -> Pool {
             max_requests: None,
             max_age: None,
         },
+        health: None,
         retry: Retry { tries: 3, timeout: None, non_idempotent: false },
         timeouts: Timeouts {
             connect: Duration::from_secs(1),

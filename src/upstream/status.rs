@@ -2,7 +2,8 @@
 
 use super::admission::Admission;
 use super::member::Seat;
-use crate::balance::{Health, Limit, Standing};
+use super::vitals::Counts;
+use crate::balance::{Health, Limit, Report, Standing};
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -36,6 +37,10 @@ pub struct MemberStatus {
     pub limit: Limit,
     /// Connections that wait for their next request.
     pub idle: usize,
+    /// The latest look at its status page, where `health` has a `status_path`.
+    pub report: Option<Report>,
+    /// How often it went out, came back, and was restarted.
+    pub counts: Counts,
 }
 
 pub(super) fn of(admission: &Admission) -> PoolStatus {
@@ -58,5 +63,7 @@ fn member(seat: &Seat, now: Instant) -> MemberStatus {
         in_flight: seat.member.in_flight(),
         limit: seat.limit,
         idle: seat.member.idle(),
+        report: seat.member.vitals().report(),
+        counts: seat.member.vitals().counts(),
     }
 }

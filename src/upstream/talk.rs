@@ -207,6 +207,6 @@ impl Talk {
 }
 
 /// Whether a violation says that something is wrong with the member, and not only with a script of it.
-fn blames_the_member(violation: Violation) -> bool {
+pub(crate) fn blames_the_member(violation: Violation) -> bool {
     !matches!(violation, Violation::BadHead(_) | Violation::EndWithoutHead { .. })
 }
