@@ -15,8 +15,8 @@ pub const STOPPED_AGAIN: &str = "INFO member is suspect (2 of 3 failures: closed
     INFO member is suspect (2 of 3 failures: unreachable)";
 pub const NO_CONNECT: &str = "INFO member is suspect (1 of 3 failures: connect timed out)";
 pub const SILENT: &str = "INFO member is suspect (1 of 3 failures: no answer in time)";
-pub const WRONG: &str = "INFO member is suspect (1 of 3 failures: not FastCGI)";
-pub const WRONG_AGAIN: &str = "INFO member is suspect (2 of 3 failures: not FastCGI)";
+pub const WRONG: &str = "INFO member is suspect (1 of 3 failures: wrong FastCGI)";
+pub const WRONG_AGAIN: &str = "INFO member is suspect (2 of 3 failures: wrong FastCGI)";
 
 /// Lines about a request that got no reply.
 pub const NO_ANSWER: &str = "ERROR victim: first byte: closed without an answer \
