@@ -17,7 +17,8 @@ mod scripted;
 mod table;
 
 use observe::{Observed, observe};
-use table::{Column, Row};
+use support::Cornac;
+use table::{Column, Row, Victim};
 
 fn rows() -> Vec<&'static Row> {
     static TABLE: [&[Row]; 3] = [&php::ROWS, &scripted::ROWS, &names::ROWS];
@@ -44,6 +45,12 @@ tests! {
 /// The columns go side by side: most of their time they wait for something.
 fn check(id: &str) {
     let row = rows().into_iter().find(|row| row.id == id).expect("a row for each test");
+    if matches!(row.victim, Victim::Named) && !Cornac::can_have_hosts() {
+        println!(
+            "not run: a /etc/hosts of its own needs user and mount namespaces, which this machine refuses"
+        );
+        return;
+    }
     let seen: Vec<Observed> = std::thread::scope(|scope| {
         let cells = Column::ALL.iter().zip(&row.cells);
         let cells = cells.map(|(&column, cell)| scope.spawn(move || observe(row, column, cell)));

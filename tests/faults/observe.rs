@@ -253,8 +253,11 @@ impl Client {
         let whole = format!("{begun}{digest}through\n");
         let member = reply.header("x-fixture-member").map(|member| format!(" {member}")).unwrap_or_default();
         let odd = reply.status == 200 && reply.body != whole.as_bytes();
-        let odd =
-            if odd { format!(", but {:?}", reply.body.escape_ascii().to_string()) } else { String::new() };
+        let odd = if odd {
+            format!(", but only {:?}", reply.body.escape_ascii().to_string())
+        } else {
+            String::new()
+        };
         format!("{}{member}{odd}", reply.status)
     }
 }

@@ -140,7 +140,7 @@ pub const ROWS: [Row; 18] = [
             [
                 cell("504", (1, 0), &[SILENT, TOO_LATE], "1"),
                 cell("504", (1, 0), &[SILENT, TOO_LATE], "1"),
-                cell("504", (1, 0), &[TAKES_NO_MORE], "1"),
+                cell("504", (1, 0), &[SILENT, TAKES_NO_MORE], "1"),
                 cell("cut", (1, 0), &[CUT_STOPPED], "1"),
                 cell("200 other", (0, 1), &[], "1"),
             ],
@@ -157,7 +157,7 @@ pub const ROWS: [Row; 18] = [
             [
                 cell("504", (1, 0), &[SILENT, TOO_LATE], "1"),
                 cell("504", (1, 0), &[SILENT, TOO_LATE], "1"),
-                cell("504", (1, 0), &[TAKES_NO_MORE], "1"),
+                cell("504", (1, 0), &[SILENT, TAKES_NO_MORE], "1"),
                 cell("cut", (1, 0), &[CUT_STOPPED], "1"),
                 cell("200 other", (0, 1), &[], "1"),
             ],
@@ -258,7 +258,7 @@ pub const ROWS: [Row; 18] = [
                 cell("500 victim", (1, 0), &[MEMORY], "1"),
                 cell("500 victim", (1, 0), &[MEMORY], "1"),
                 cell("500 victim", (1, 0), &[MEMORY], "1"),
-                cell("200 victim, but \"begun\"", (1, 0), &[MEMORY], "1"),
+                cell("200 victim, but only \"begun\"", (1, 0), &[MEMORY], "1"),
                 cell("200 victim", (1, 0), &[], "1"),
             ],
         )

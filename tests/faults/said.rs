@@ -22,7 +22,10 @@ pub const WRONG_AGAIN: &str = "INFO member is suspect (2 of 3 failures: wrong Fa
 pub const NO_ANSWER: &str = "ERROR victim: first byte: closed without an answer \
     (the worker died, or listen.allowed_clients refuses us)";
 pub const TOO_LATE: &str = "ERROR victim: first byte: no answer in time";
-pub const TAKES_NO_MORE: &str = "ERROR victim: reply: stopped in the middle";
+pub const TAKES_NO_MORE: &str = "ERROR victim: request: took no more of the request";
+/// By how much the sockets on the way hold.
+pub const TOO_LATE_OR_NO_MORE: &str = "ERROR victim: first byte: no answer in time | \
+    ERROR victim: request: took no more of the request";
 pub const SHORT: &str = "ERROR victim: reply: reply cut short";
 pub const NOT_FASTCGI: &str = "ERROR victim: reply: not FastCGI: a record of version 72";
 pub const OVERLOADED: &str = "ERROR victim: reply: the backend refused the request: overloaded";

@@ -27,7 +27,7 @@ pub const ROWS: [Row; 10] = [
             [
                 cell("504", (1, 0), &[SILENT, TOO_LATE], "1"),
                 cell("504", (1, 0), &[SILENT, TOO_LATE], "1"),
-                cell("504", (1, 0), &[SILENT, TOO_LATE], "1"),
+                cell("504", (1, 0), &[SILENT, TOO_LATE_OR_NO_MORE], "1"),
                 cell("504", (1, 0), &[SILENT, TOO_LATE], "1"),
                 cell("200 victim", (1, 0), &[], "1"),
             ],

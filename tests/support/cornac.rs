@@ -42,6 +42,13 @@ impl Cornac {
         Self { process, ports, scratch }
     }
 
+    /// Whether this machine lets us have namespaces: many a container does not.
+    pub fn can_have_hosts() -> bool {
+        let mut probe = Command::new("unshare");
+        probe.args(["--user", "--map-root-user", "--mount", "mount", "--bind", "/etc/hosts", "/etc/hosts"]);
+        probe.output().is_ok_and(|output| output.status.success())
+    }
+
     /// The same, with an `/etc/hosts` of the test's own: in a mount namespace, where no name server is asked.
     pub fn with_hosts(hosts: &Path, toml: impl FnOnce(&str) -> String) -> Self {
         let (port, scratch) = (free_port(), Scratch::new());
