@@ -168,7 +168,7 @@ impl Ask {
     /// The worker dies before it has answered, or in the middle.
     fn doomed(dice: &mut Dice, name: &str) -> Self {
         let how = dice.pick(&["kill", "halfway"]);
-        let ask = Self::get("doomed", format!("/fatal/{how}?count={name}"), Right::Never);
+        let ask = Self::get("doomed", format!("/fatal/{how}?run={name}"), Right::Never);
         Self { method: "POST", ..ask }
     }
 
@@ -182,7 +182,7 @@ impl Ask {
             _ => ("upload", "/index.php/gate/soak"),
         };
         let right = Right::Body(format!("{}through\n", digest_line(&body)).into_bytes());
-        let ask = Self::get(kind, format!("{path}?body=1&count={name}"), right);
+        let ask = Self::get(kind, format!("{path}?body=1&run={name}"), right);
         Self { method: "POST", chunked: kind == "chunked", body, ..ask }
     }
 
