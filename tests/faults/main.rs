@@ -42,13 +42,19 @@ tests! {
     scaled readdressed name_lost
 }
 
+#[expect(clippy::print_stdout, reason = "what was not run must be said")]
+fn is_refused(row: &Row) -> bool {
+    let refused = matches!(row.victim, Victim::Named) && !Cornac::can_have_hosts();
+    if refused {
+        println!("not run: an /etc/hosts of its own needs user and mount namespaces, which are refused here");
+    }
+    refused
+}
+
 /// The columns go side by side: most of their time they wait for something.
 fn check(id: &str) {
     let row = rows().into_iter().find(|row| row.id == id).expect("a row for each test");
-    if matches!(row.victim, Victim::Named) && !Cornac::can_have_hosts() {
-        println!(
-            "not run: a /etc/hosts of its own needs user and mount namespaces, which this machine refuses"
-        );
+    if is_refused(row) {
         return;
     }
     let seen: Vec<Observed> = std::thread::scope(|scope| {

@@ -1,6 +1,7 @@
 //! A soak: three php-fpms that fail at random, clients that ask for everything at random, and at the end the sums must be right
 //! and nothing may be left. A few seconds of it as a test; `make soak` for a minute, or as long as `SOAK_SECONDS` says, again
 //! with the chance of an earlier one by `SOAK_SEED`.
+#![allow(clippy::print_stdout, reason = "the seed and the sums are what one runs this for")]
 #![allow(unreachable_pub, reason = "a test's modules are private to it; `pub` is what they offer each other")]
 
 #[path = "../support/mod.rs"]
