@@ -1,6 +1,6 @@
 # What one does with this repository. `make` alone tells.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-check test bench
+.PHONY: help demo demo-check test soak docs-faults bench
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -16,6 +16,13 @@ test: ## formatting, lints, unit tests, black-box tests on real php-fpm and ngin
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
 	@if cargo nextest --version >/dev/null 2>&1; then set -x; cargo nextest run && cargo test --doc; else set -x; cargo test; fi
+
+soak: ## php-fpms that fail at random under clients that ask for everything: SOAK_SECONDS=60, SOAK_SEED= an earlier one
+	@scripts/install-deps.sh build php
+	SOAK_SECONDS=$${SOAK_SECONDS:-60} cargo test --test soak -- --nocapture
+
+docs-faults: ## writes docs/faults.md anew from the table of tests/faults
+	CORNAC_WRITE_DOCS=1 cargo test --test faults the_document
 
 bench: ## side by side with nginx, same php-fpm pools; prints ratios
 	@scripts/install-deps.sh build php nginx bench

@@ -114,6 +114,33 @@ fn an_early_answer_to_a_large_upload_does_not_deadlock() {
     }
 }
 
+/// Whoever is not told sends its next request on a connection that is about to be closed, and loses it.
+#[test]
+fn a_reply_that_comes_before_the_end_of_the_body_says_that_the_connection_ends() {
+    let fpm = Fpm::builder("a").ini("enable_post_data_reading", "off").start();
+    let cornac = Tp::over([&fpm])
+        .more("[[sites.routes]]\nmatch = '~ ^/index\\.php/(fatal|gate)'\nfastcgi = \"php\"\nbuffering = false\n")
+        .more("[[sites.routes]]\nmatch = \"/moved\"\nreturn = { status = 301, url = \"/there\" }\n")
+        .start();
+    for (target, status) in [
+        ("/index.php/fatal/kill", 502),
+        ("/index.php/gate/early?first=begun", 200),
+        ("/moved", 301),
+        ("/robots.txt", 405),
+        ("/.env", 403),
+    ] {
+        let mut client = Connection::open(cornac.address());
+        client.send(format!("POST {target} HTTP/1.1\r\nHost: x\r\nContent-Length: 400000\r\n\r\n"));
+        client.send(vec![b'x'; 200_000]);
+        let head = client.head().expect("an answer to half a body");
+        assert_eq!((head.status, head.header("connection")), (status, Some("close")), "{target}");
+        fpm.open_gate("early");
+        let mut whole = Connection::open(cornac.address());
+        whole.send(format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n"));
+        assert_eq!(whole.response().header("connection"), None, "{target} without a body");
+    }
+}
+
 #[test]
 fn a_chunked_upload_reaches_php_with_its_length_and_leaves_no_file() {
     let (fpm, temp) = (Fpm::start("a"), Scratch::new());

@@ -114,6 +114,12 @@ function count_run(string $name): int
     return (int) filesize($path);
 }
 
+/** Appends the id as a line to the counters' file `runs`: for many ids, of which none may be there twice. */
+function log_run(string $id): void
+{
+    file_put_contents(counter_file('runs'), addcslashes($id, "\0..\37") . "\n", FILE_APPEND);
+}
+
 function counter_file(string $name): string
 {
     if (!preg_match('/^[A-Za-z0-9_-]{1,64}$/', $name)) {

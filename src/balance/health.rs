@@ -62,7 +62,7 @@ pub enum Failure {
     Silent,
     /// It stopped in the middle of a reply.
     Truncated,
-    /// It answered something that is not FastCGI.
+    /// It answered something that is not FastCGI, or not to this request.
     Garbage,
     /// It lives, but the line before its door is full (fpm-facts 14): busy, not down.
     BacklogFull,
@@ -85,7 +85,7 @@ impl fmt::Display for Failure {
             Self::TurnedAway => "closed at once, as listen.allowed_clients does",
             Self::Silent => "no answer in time",
             Self::Truncated => "reply cut short",
-            Self::Garbage => "not FastCGI",
+            Self::Garbage => "wrong FastCGI",
             Self::BacklogFull => "its backlog is full",
         })
     }

@@ -5,10 +5,13 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use http::header::CONNECTION;
+use http::{HeaderValue, Response};
 use http_body::{Body, Frame};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -33,8 +36,37 @@ pub(super) struct Terms<'a> {
     pub(super) temp_dir: &'a Path,
 }
 
+/// Whether something of a request's body has not been read yet. A reply that goes out meanwhile is the connection's last: what
+/// is left would be read as the next request.
+#[derive(Debug, Clone)]
+pub(super) struct Unread(Option<Arc<AtomicBool>>);
+
+impl Unread {
+    pub(super) fn of(body: &Incoming) -> Self {
+        Self((!body.is_end_stream()).then(|| Arc::new(AtomicBool::new(true))))
+    }
+
+    /// The reply, which says that it is the last one if it is.
+    pub(super) fn before<B>(&self, mut reply: Response<B>) -> Response<B> {
+        if self.0.as_ref().is_some_and(|unread| unread.load(Ordering::Relaxed)) {
+            reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        reply
+    }
+
+    fn ended(&self) {
+        if let Some(unread) = &self.0 {
+            unread.store(false, Ordering::Relaxed);
+        }
+    }
+}
+
 /// Takes the body; its length is then known, whatever the client said of it. `None` where there was none to take.
-pub(super) async fn take(body: Incoming, terms: Terms<'_>) -> Result<(RequestBody, Option<u64>), Refusal> {
+pub(super) async fn take(
+    body: Incoming,
+    terms: Terms<'_>,
+    unread: &Unread,
+) -> Result<(RequestBody, Option<u64>), Refusal> {
     if body.is_end_stream() {
         return Ok((RequestBody::None, None));
     }
@@ -44,9 +76,14 @@ pub(super) async fn take(body: Incoming, terms: Terms<'_>) -> Result<(RequestBod
     }
     match declared {
         Some(length) if !terms.buffering => {
-            Ok((RequestBody::Stream(Box::pin(Patient { body, silence: None }), length), Some(length)))
+            let patient = Patient { body, silence: None, unread: unread.clone() };
+            Ok((RequestBody::Stream(Box::pin(patient), length), Some(length)))
         }
-        _ => collect(body, declared.unwrap_or(0), terms).await.map(|(body, length)| (body, Some(length))),
+        _ => {
+            let (body, length) = collect(body, declared.unwrap_or(0), terms).await?;
+            unread.ended();
+            Ok((body, Some(length)))
+        }
     }
 }
 
@@ -69,6 +106,7 @@ async fn collect(mut body: Incoming, declared: u64, terms: Terms<'_>) -> Result<
 struct Patient {
     body: Incoming,
     silence: Option<Pin<Box<Sleep>>>,
+    unread: Unread,
 }
 
 impl Body for Patient {
@@ -81,6 +119,9 @@ impl Body for Patient {
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) {
             self.silence = None;
+            if self.body.is_end_stream() {
+                self.unread.ended();
+            }
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
         let silence = self.silence.get_or_insert_with(|| Box::pin(sleep(PATIENCE)));

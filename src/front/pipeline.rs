@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 
 use super::body::{Body, Visited};
 use super::facts::{Client, Head};
-use super::incoming;
+use super::incoming::{self, Unread};
 use super::respond::{self, Refusal};
 use super::visit::Visit;
 use super::{headers, script};
@@ -45,28 +45,31 @@ impl Pipeline<'_> {
         client: &Client,
     ) -> Result<Response<Visited>, Hangup> {
         let request_id = visit.label();
+        let unread = Unread::of(&body);
         let head = match Head::read(&parts) {
             Ok(head) => head,
-            Err(refusal) => return Ok(refused_unread(&refusal, &parts, request_id, visit, client)),
+            Err(refusal) => {
+                return Ok(unread.before(refused_unread(&refusal, &parts, request_id, visit, client)));
+            }
         };
         let site = self.generation.sites().find(client.listener, head.host());
         let facts = head.facts(client, site.server_name(), request_id);
         visit.finds_site(head.host(), site.server_name());
         let mut plan = site.plan(&facts);
         visit.takes_route(plan.route());
-        let answer = self.carry_out(&mut plan, &facts, body, &mut visit).await;
+        let answer = self.carry_out(&mut plan, &facts, (body, &unread), &mut visit).await;
         if let Err(Refusal::Hangup) = answer {
             visit.hung_up();
             return Err(Hangup);
         }
-        Ok(finish(answer, plan.settings(), &facts, visit, client))
+        Ok(unread.before(finish(answer, plan.settings(), &facts, visit, client)))
     }
 
     async fn carry_out(
         &self,
         plan: &mut Plan,
         facts: &RequestFacts<'_>,
-        body: Incoming,
+        body: (Incoming, &Unread),
         visit: &mut Visit,
     ) -> Answer {
         match plan {
@@ -91,7 +94,7 @@ impl Pipeline<'_> {
         &self,
         plan: &mut ScriptPlan,
         facts: &RequestFacts<'_>,
-        body: Incoming,
+        body: (Incoming, &Unread),
         visit: &mut Visit,
     ) -> Answer {
         let terms = incoming::Terms {
@@ -99,7 +102,8 @@ impl Pipeline<'_> {
             buffering: plan.settings.buffering,
             temp_dir: self.temp_dir,
         };
-        let (body, length) = incoming::take(body, terms).await?;
+        let (body, unread) = body;
+        let (body, length) = incoming::take(body, terms, unread).await?;
         let facts = RequestFacts { content_length: length.or(facts.content_length), ..*facts };
         let cluster = self.generation.cluster(plan.fastcgi.pool);
         let request = script::request(plan, &facts, body, cluster, visit)?;

@@ -32,7 +32,10 @@ pub enum Fault {
     /// `timeouts.first_byte` passed.
     #[error("no answer in time")]
     FirstByteTimeout,
-    /// `timeouts.between_reads` passed within the request's body or the reply.
+    /// `timeouts.between_reads` passed and no more of the request was taken; no byte of a reply came.
+    #[error("took no more of the request")]
+    UploadStalled,
+    /// `timeouts.between_reads` passed within the reply.
     #[error("stopped in the middle")]
     Stalled,
     /// `timeouts.total` passed.
@@ -64,7 +67,7 @@ impl Fault {
         match self {
             Self::QueueFull | Self::QueueTimeout | Self::Nobody => "queue",
             Self::Connect(_) => "connect",
-            Self::RequestBody | Self::RequestBodyTimeout => "request",
+            Self::RequestBody | Self::RequestBodyTimeout | Self::UploadStalled => "request",
             Self::ClosedEarly | Self::FirstByteTimeout => "first byte",
             Self::Stalled | Self::TotalTimeout | Self::Truncated => "reply",
             Self::TooShort | Self::Garbage(_) | Self::TempFile => "reply",
@@ -75,7 +78,7 @@ impl Fault {
     pub fn is_timeout(self) -> bool {
         match self {
             Self::Connect(failure) => failure == Failure::ConnectTimeout,
-            Self::FirstByteTimeout | Self::Stalled | Self::TotalTimeout => true,
+            Self::FirstByteTimeout | Self::UploadStalled | Self::Stalled | Self::TotalTimeout => true,
             _ => false,
         }
     }

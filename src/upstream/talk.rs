@@ -113,7 +113,7 @@ impl Talk {
         match fault {
             Fault::ClosedEarly if self.upload.nothing_sent() => Seen::NothingSent,
             Fault::ClosedEarly => Seen::ClosedBeforeFirstByte(self.lease.origin()),
-            Fault::FirstByteTimeout => Seen::Silence,
+            Fault::FirstByteTimeout | Fault::UploadStalled => Seen::Silence,
             _ if self.exchange.first_byte_seen() => Seen::SomeReply,
             _ => Seen::Silence,
         }
@@ -125,7 +125,7 @@ impl Talk {
         let stale = self.lease.origin() == Origin::Reused;
         let failure = match fault {
             Fault::ClosedEarly if !stale => Some(Failure::ClosedEarly),
-            Fault::FirstByteTimeout => Some(Failure::Silent),
+            Fault::FirstByteTimeout | Fault::UploadStalled => Some(Failure::Silent),
             Fault::Garbage(violation) if blames_the_member(violation) => Some(Failure::Garbage),
             _ => None,
         };
@@ -181,19 +181,24 @@ impl Talk {
             Poll::Ready(Err(UploadError::Socket)) => self.sending = Sending::Refused,
             Poll::Ready(Err(UploadError::Body)) => return Err(Fault::RequestBody),
             Poll::Ready(Err(UploadError::Silence)) => return Err(Fault::RequestBodyTimeout),
-            Poll::Pending if self.upload.sent() > before => {
-                self.deadline = (Instant::now() + self.timeouts.between_reads, Fault::Stalled);
-            }
+            Poll::Pending if self.upload.sent() > before => self.deadline = self.patience_now(),
             Poll::Pending => {}
         }
         Ok(())
+    }
+
+    /// The patience with a silence that begins now, before all of the request was sent.
+    fn patience_now(&self) -> (Instant, Fault) {
+        let begun = self.exchange.first_byte_seen();
+        let fault = if begun { Fault::Stalled } else { Fault::UploadStalled };
+        (Instant::now() + self.timeouts.between_reads, fault)
     }
 
     /// Which timeout is over, if one is. A slow client is not php-fpm's fault; its body ends by itself when it has stopped.
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<Fault> {
         let waits_for_client = self.sending == Sending::Going && self.upload.waits_for_client();
         if waits_for_client {
-            self.deadline = (Instant::now() + self.timeouts.between_reads, Fault::Stalled);
+            self.deadline = self.patience_now();
         }
         let silence = (!waits_for_client).then_some(self.deadline);
         let total = self.last_moment.map(|moment| (moment, Fault::TotalTimeout));

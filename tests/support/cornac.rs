@@ -42,6 +42,29 @@ impl Cornac {
         Self { process, ports, scratch }
     }
 
+    /// Whether this machine lets us have namespaces: many a container does not.
+    pub fn can_have_hosts() -> bool {
+        let mut probe = Command::new("unshare");
+        probe.args(["--user", "--map-root-user", "--mount", "mount", "--bind", "/etc/hosts", "/etc/hosts"]);
+        probe.output().is_ok_and(|output| output.status.success())
+    }
+
+    /// The same, with an `/etc/hosts` of the test's own: in a mount namespace, where no name server is asked.
+    pub fn with_hosts(hosts: &Path, toml: impl FnOnce(&str) -> String) -> Self {
+        let (port, scratch) = (free_port(), Scratch::new());
+        let file = scratch.write("cornac.toml", toml(&port.to_string()));
+        let switch = scratch.write("nsswitch.conf", "hosts: files\n");
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user", "--mount", "sh", "-e", "-c"]);
+        command.arg(
+            r#"mount --bind "$1" /etc/hosts; mount --bind "$2" /etc/nsswitch.conf; exec "$3" run -c "$4""#,
+        );
+        command.arg("sh").arg(hosts).arg(switch).arg(BINARY).arg(file);
+        let mut process = Process::start("cornac", &mut command, scratch.join("output.log"));
+        process.wait_for_listener(&Listen::Tcp(port.address()), None);
+        Self { process, ports: vec![port], scratch }
+    }
+
     /// Any other command that goes on until it is ended, such as `serve`. Its folder is the current one.
     pub fn running(args: &[&str], ports: Vec<Port>) -> Self {
         let scratch = Scratch::new();

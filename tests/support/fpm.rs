@@ -1,6 +1,7 @@
 //! A real php-fpm of a test's own: one master, one pool, private folder, private socket.
 
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -23,6 +24,7 @@ pub enum Pm {
 pub struct FpmBuilder {
     member: String,
     tcp: bool,
+    at: Option<SocketAddr>,
     pm: Pm,
     workers: u32,
     pool: Vec<(String, String)>,
@@ -34,6 +36,12 @@ impl FpmBuilder {
     /// On a free TCP port of 127.0.0.1 instead of a unix socket.
     pub fn tcp(mut self) -> Self {
         self.tcp = true;
+        self
+    }
+
+    /// On this TCP address, which somebody else keeps free.
+    pub fn at(mut self, address: SocketAddr) -> Self {
+        self.at = Some(address);
         self
     }
 
@@ -83,8 +91,8 @@ impl FpmBuilder {
     pub fn start(self) -> Fpm {
         let scratch = Scratch::new();
         let port = self.tcp.then(free_port);
-        let listen = match &port {
-            Some(port) => Listen::Tcp(port.address()),
+        let listen = match self.at.or(port.as_ref().map(Port::address)) {
+            Some(address) => Listen::Tcp(address),
             None => Listen::Unix(scratch.join("fpm.sock")),
         };
         let counters = scratch.join("counters");
@@ -92,7 +100,7 @@ impl FpmBuilder {
         std::fs::create_dir(scratch.join("sessions")).expect("a folder in the scratch folder");
         scratch.write("fpm.conf", self.config(&scratch, &listen));
         let process = launch(&scratch, &listen);
-        Fpm { member: self.member, process, listen, counters, scratch, _port: port }
+        Fpm { member: self.member, process, orphans: vec![], listen, counters, scratch, _port: port }
     }
 
     fn config(&self, scratch: &Scratch, listen: &Listen) -> String {
@@ -189,6 +197,8 @@ fn program() -> PathBuf {
 pub struct Fpm {
     member: String,
     process: Process,
+    /// Workers whose master was killed.
+    orphans: Vec<u32>,
     listen: Listen,
     counters: PathBuf,
     scratch: Scratch,
@@ -201,6 +211,7 @@ impl Fpm {
         FpmBuilder {
             member: member.to_owned(),
             tcp: false,
+            at: None,
             pm: Pm::Static,
             workers: 4,
             pool: vec![],
@@ -257,9 +268,16 @@ impl Fpm {
 
     /// Workers that outlive their master are killed.
     fn end(&mut self, signal: Signal) {
-        let workers = self.worker_pids();
+        let workers = self.worker_pids().into_iter().chain(std::mem::take(&mut self.orphans));
+        let workers: Vec<u32> = workers.collect();
         self.process.end(signal);
         workers.into_iter().for_each(|pid| child::signal(pid, Signal::KILL));
+    }
+
+    /// Kills the master alone; its workers go on. They end with `restart` or with this value.
+    pub fn kill_master(&mut self) {
+        self.orphans = self.worker_pids();
+        self.process.kill();
     }
 
     /// As a crash of the whole container: master and workers are gone at once.
@@ -275,6 +293,8 @@ impl Fpm {
     /// Starts again on the same address, after `stop` or `kill`; without either, it is stopped first.
     pub fn restart(&mut self) {
         self.stop();
+        let gone = child::wait_until(child::END, || !self.listen.accepts());
+        assert!(gone, "somebody still listens on {}", self.server());
         self.process = launch(&self.scratch, &self.listen);
     }
 

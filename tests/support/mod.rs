@@ -21,6 +21,7 @@ mod ports;
 mod responder;
 mod root;
 mod scratch;
+mod scripted;
 mod site;
 
 pub use child::{Listen, Process, Signal, find_program, signal, wait_until, worker_pids};
@@ -32,4 +33,5 @@ pub use ports::{Port, free_port};
 pub use responder::{Call, Responder, record, reply};
 pub use root::{Root, script};
 pub use scratch::{Scratch, big_bytes, config_example, fixtures};
+pub use scripted::{Mode, Scripted, digest_line};
 pub use site::{Tp, server};

@@ -23,6 +23,7 @@ final class App
         try {
             // Any request can be counted before it is served: ?count=NAME.
             isset($_GET['count']) && fixture\count_run((string) $_GET['count']);
+            isset($_GET['run']) && fixture\log_run((string) $_GET['run']);
             $app->dispatch();
         } catch (\Exception $e) {
             // Only exceptions: an Error (undefined function, …) shall end the script as php itself does it.

@@ -148,6 +148,6 @@ async fn what_is_not_fastcgi_is_an_error_and_counts_against_the_member() {
     let cluster = cluster(&pool(vec![member.spec()]));
     let error = cluster.send(get(&cluster, "/")).await.unwrap_err();
     assert!(matches!(error.fault, Fault::Garbage(_)));
-    assert_eq!(cluster.status().members[0].standing.to_string(), "suspect (1 of 3 failures: not FastCGI)");
+    assert_eq!(cluster.status().members[0].standing.to_string(), "suspect (1 of 3 failures: wrong FastCGI)");
     assert_eq!((member.requests(), idle(&cluster)), (1, 0));
 }
