@@ -10,7 +10,7 @@ use std::time::Duration;
 use socket2::{Domain, Socket, Type};
 use support::http::Connection;
 use support::{
-    Answer, Cornac, Fpm, Listen, Load, Pm, Signal, Tp, config_example, fixtures, free_port, server,
+    Answer, Cornac, Fpm, Listen, Load, Pm, Scratch, Signal, Tp, config_example, fixtures, free_port, server,
     wait_until,
 };
 
@@ -129,6 +129,17 @@ fn least_conn_avoids_the_member_that_works() {
     assert_eq!(shares(&cornac, 10), of(&[(other.member(), 10)]));
     working.open_gate("busy");
     assert_eq!(slow.response().text(), "through\n");
+}
+
+#[test]
+fn least_time_avoids_the_member_that_is_slow() {
+    let folder = Scratch::new();
+    let nap = folder.write("nap.php", "<?php usleep(100000);");
+    let [fast, slow] =
+        [Fpm::start("fast"), Fpm::builder("slow").ini("auto_prepend_file", nap.display()).start()];
+    let cornac = Tp::over([&slow, &fast]).pool("policy = \"least_time\"").start();
+    let shares = shares(&cornac, 40);
+    assert!(shares["fast"] >= 35 && shares["slow"] >= 1, "{shares:?}");
 }
 
 #[test]

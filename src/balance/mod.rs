@@ -6,6 +6,7 @@
 mod hash;
 mod health;
 mod keepalive;
+mod latency;
 mod limit;
 mod policy;
 mod retry;
@@ -14,6 +15,7 @@ mod standing;
 pub use hash::hash;
 pub use health::{Backoff, Event, Failure, Health, Rules};
 pub use keepalive::{CloseReason, Keep, Keepalive, Used, may_keep};
+pub use latency::Latency;
 pub use limit::Limit;
 pub use policy::{Members, Policy, PolicyKind};
 pub use retry::{Again, Connection, Repeatable, Seen, Tries, decide};

@@ -127,22 +127,18 @@ fn read_rules(server: &Table<'_>) -> Rules {
     }
 }
 
-/// `least_time` needs the times of requests, which no member knows yet.
 fn read_policy(pool: &Table<'_>) -> (PolicyKind, Option<Template>) {
     let choices = [
-        ("round_robin", Some(PolicyKind::RoundRobin)),
-        ("least_conn", Some(PolicyKind::LeastConn)),
-        ("random", Some(PolicyKind::Random)),
-        ("ip_hash", Some(PolicyKind::IpHash)),
-        ("hash", Some(PolicyKind::Hash)),
-        ("least_time", None),
+        ("round_robin", PolicyKind::RoundRobin),
+        ("least_conn", PolicyKind::LeastConn),
+        ("least_time", PolicyKind::LeastTime),
+        ("random", PolicyKind::Random),
+        ("ip_hash", PolicyKind::IpHash),
+        ("hash", PolicyKind::Hash),
     ];
     let written = pool.get("policy");
     let chosen = written.and_then(|policy| policy.choice(&choices));
-    if let (Some(policy), Some(None)) = (written, chosen) {
-        policy.mistake("not supported yet: \"least_time\"", "\"least_conn\" is the nearest that is built");
-    }
-    let kind = chosen.flatten().unwrap_or_default();
+    let kind = chosen.unwrap_or_default();
     let hash_key = pool.get("hash_key");
     match (hash_key, written) {
         (None, Some(policy)) if kind == PolicyKind::Hash => {
@@ -301,6 +297,7 @@ mod tests {
         for (name, kind) in [
             ("round_robin", PolicyKind::RoundRobin),
             ("least_conn", PolicyKind::LeastConn),
+            ("least_time", PolicyKind::LeastTime),
             ("random", PolicyKind::Random),
             ("ip_hash", PolicyKind::IpHash),
         ] {

@@ -123,10 +123,6 @@ fn cases() -> Vec<Case> {
             r#"2:12: servers: expected a string or a table, found an integer"#,
         ]),
         (POOL, r#"servers = ["a:1"]
-policy = "least_time""#, &[
-            r#"3:10: policy: not supported yet: "least_time" ["least_conn" is the nearest that is built]"#,
-        ]),
-        (POOL, r#"servers = ["a:1"]
 policy = "leastconn""#, &[
             r#"3:10: policy: unknown value 'leastconn' [did you mean 'least_conn'?]"#,
         ]),

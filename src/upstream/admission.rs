@@ -22,6 +22,8 @@ use tokio::time::{Instant, timeout_at};
 pub(crate) struct Admission {
     pool: Arc<str>,
     keepalive: Keepalive,
+    /// Whether the policy goes by the members' times.
+    pub(crate) measures: bool,
     queue_size: usize,
     queue_timeout: Duration,
     desk: Mutex<Desk>,
@@ -79,6 +81,7 @@ impl Admission {
         Arc::new(Self {
             pool,
             keepalive,
+            measures: policy.measures(),
             queue_size,
             queue_timeout,
             desk: Mutex::new(Desk {
@@ -349,6 +352,9 @@ impl Members for View<'_> {
     }
     fn key(&self, index: usize) -> u64 {
         self.seats[index].member.key()
+    }
+    fn latency(&self, index: usize) -> Option<f64> {
+        self.seats[index].member.latency(self.now)
     }
 }
 

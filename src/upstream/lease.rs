@@ -135,6 +135,13 @@ impl Lease {
         self.permit.admission.pool()
     }
 
+    /// The first byte came so long after the request was sent, or did not come for so long.
+    pub(crate) fn answered(&self, took: Duration, now: Instant) {
+        if self.permit.admission.measures {
+            self.permit.member.answered(took, now);
+        }
+    }
+
     /// php-fpm has a worker at this connection.
     pub(crate) fn first_byte_seen(&mut self) {
         self.waiting = None;

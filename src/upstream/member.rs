@@ -7,7 +7,7 @@ use super::admission::Admission;
 use super::connection::Connection;
 use super::endpoint::Endpoint;
 use super::lane::Lane;
-use crate::balance::{Event, Health, Keep, Keepalive, Limit, Rules, Standing, Used, may_keep};
+use crate::balance::{Event, Health, Keep, Keepalive, Latency, Limit, Rules, Standing, Used, may_keep};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 use std::collections::VecDeque;
@@ -42,6 +42,8 @@ pub(crate) struct Member {
     slots: Mutex<Slots>,
     /// Mirrors `slots.in_use`, for the policies to read.
     in_flight: AtomicU32,
+    /// Only kept where the policy goes by it.
+    latency: Mutex<Latency>,
     /// Not seated any more: what it still has in use is not kept.
     unseated: AtomicBool,
     /// Whoever may wait for a slot here: one, or two while a reload drains the older.
@@ -78,6 +80,7 @@ impl Member {
             troubled: AtomicBool::new(false),
             slots: Mutex::default(),
             in_flight: AtomicU32::new(0),
+            latency: Mutex::default(),
             unseated: AtomicBool::new(false),
             desks: Mutex::default(),
         })
@@ -102,6 +105,15 @@ impl Member {
 
     pub(crate) fn idle(&self) -> usize {
         self.slots.lock().idle.len()
+    }
+
+    /// A first byte came so long after its request was sent.
+    pub(crate) fn answered(&self, took: Duration, now: Instant) {
+        self.latency.lock().answered(took, now.into_std());
+    }
+
+    pub(crate) fn latency(&self, now: Instant) -> Option<f64> {
+        self.latency.lock().seconds(self.in_flight() == 0, now.into_std())
     }
 
     pub(crate) fn takes_requests(&self, now: Instant) -> bool {

@@ -41,6 +41,8 @@ pub(crate) enum Step {
     End,
     /// Reads what is left of the request's body.
     ReadBody,
+    /// Takes its time.
+    Sleep(Duration),
     /// Waits until the test lets it go on.
     Wait(Arc<Semaphore>),
     /// Closes the connection.
@@ -136,6 +138,10 @@ impl Worker {
                     Step::Stderr(text) => send(stream, 7, received.id, text.as_bytes()).await,
                     Step::End => send(stream, 3, received.id, &[0; 8]).await,
                     Step::Raw(bytes) => stream.write_all(bytes).await.is_ok(),
+                    Step::Sleep(time) => {
+                        tokio::time::sleep(time).await;
+                        true
+                    }
                     Step::Wait(turn) => {
                         turn.acquire().await.unwrap().forget();
                         true

@@ -2,6 +2,7 @@
 
 mod attempts;
 mod members;
+mod policies;
 mod replies;
 mod slots;
 
@@ -10,6 +11,7 @@ use super::request::RequestBody;
 use super::responder::*;
 use crate::config::model::ServerSpec;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::Semaphore;
 
 async fn echo() -> Responder {
@@ -29,6 +31,11 @@ fn gate() -> Arc<Semaphore> {
 async fn gated(workers: usize, gate: &Arc<Semaphore>) -> Responder {
     let gate = Arc::clone(gate);
     Responder::start(workers, move |_| [vec![Step::Wait(Arc::clone(&gate))], hello("late")].concat()).await
+}
+
+/// Answers after that time.
+async fn slow(time: Duration) -> Responder {
+    Responder::start(64, move |_| [vec![Step::Sleep(time)], hello("slow")].concat()).await
 }
 
 fn in_flight(cluster: &Cluster) -> u32 {
