@@ -181,6 +181,11 @@ impl Health {
         }
     }
 
+    /// Whether it gets nothing, but for a request that finds out about it.
+    pub fn is_out(&self) -> bool {
+        !matches!(self, Self::Ready | Self::Suspect { .. })
+    }
+
     /// Whether it is out because of failures, not because somebody wanted so: panic mode may use it.
     pub fn is_out_by_failure(&self) -> bool {
         matches!(self, Self::Ejected { .. } | Self::Probing { .. })

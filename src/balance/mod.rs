@@ -10,6 +10,7 @@ mod latency;
 mod limit;
 mod policy;
 mod retry;
+mod slow_start;
 mod standing;
 
 pub use hash::hash;
@@ -19,4 +20,5 @@ pub use latency::Latency;
 pub use limit::Limit;
 pub use policy::{Members, Policy, PolicyKind};
 pub use retry::{Again, Connection, Repeatable, Seen, Tries, decide};
+pub use slow_start::{WHOLE, part};
 pub use standing::Standing;

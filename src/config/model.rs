@@ -108,6 +108,8 @@ pub struct ServerSpec {
     pub max_conns: Option<u32>,
     /// When it is taken out, and for how long.
     pub rules: Rules,
+    /// How long its share grows after it came back; zero: it has all of it at once.
+    pub slow_start: Duration,
     /// Only while no primary is usable.
     pub backup: bool,
     /// Taken out by hand.

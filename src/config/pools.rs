@@ -53,6 +53,7 @@ fn read_pool(entry: Node<'_>, base: &Path) -> Pool {
     read_protocol(&table);
     pool.servers = read_servers(&table, base);
     (pool.policy, pool.hash_key) = read_policy(&table);
+    refuse_slow_start_by_key(&table, &pool);
     pool.queue = table.table("queue").map_or(QUEUE, read_queue);
     pool.keepalive = table.table("keepalive").map_or(Keepalive::AUTO, read_keepalive);
     pool.retry = table.table("retry").map_or(RETRY, read_retry);
@@ -101,12 +102,35 @@ fn read_server(element: Node<'_>, base: &Path) -> Option<ServerSpec> {
     let max_conns = table.get("max_conns").and_then(|most| most.number(1..=1_000_000));
     let rules = read_rules(&table);
     let (backup, down) = (table.boolean_or("backup", false), table.boolean_or("down", false));
-    table.finish(&["slow_start"]);
-    Some(ServerSpec { endpoint: endpoint?, weight, max_conns, rules, backup, down })
+    let slow_start = table.duration_or("slow_start", Duration::ZERO);
+    table.finish(&[]);
+    Some(ServerSpec { endpoint: endpoint?, weight, max_conns, rules, slow_start, backup, down })
 }
 
 fn plain_server(endpoint: EndpointSpec) -> ServerSpec {
-    ServerSpec { endpoint, weight: 1, max_conns: None, rules: Rules::DEFAULT, backup: false, down: false }
+    ServerSpec {
+        endpoint,
+        weight: 1,
+        max_conns: None,
+        rules: Rules::DEFAULT,
+        slow_start: Duration::ZERO,
+        backup: false,
+        down: false,
+    }
+}
+
+/// As nginx does (`balance::slow_start` says why).
+fn refuse_slow_start_by_key(table: &Table<'_>, pool: &Pool) {
+    let grows = |server: &ServerSpec| !server.slow_start.is_zero();
+    if let Some(policy) = table.get("policy")
+        && pool.policy.is_by_key()
+        && pool.servers.iter().any(grows)
+    {
+        policy.mistake(
+            "a policy that goes by a key has no slow_start: its keys would move twice",
+            "remove slow_start from the servers, or choose another policy",
+        );
+    }
 }
 
 fn read_weight(weight: Node<'_>) -> Option<u32> {
@@ -280,7 +304,7 @@ mod tests {
     fn every_key_of_a_server_is_heard() {
         let pool = pool(
             r#"servers = [
-                { address = "a:1", weight = 4, max_conns = 20, max_fails = 0, fail_timeout = "90s" },
+                { address = "a:1", weight = 4, max_conns = 20, max_fails = 0, fail_timeout = "90s", slow_start = "20s" },
                 { address = "b:1", backup = true },
                 { address = "c:1", down = true },
             ]"#,
@@ -289,6 +313,7 @@ mod tests {
         assert_eq!((a.weight, a.max_conns, a.rules.max_fails), (4, Some(20), 0));
         let time = Duration::from_secs(90);
         assert_eq!((a.rules.window, a.rules.backoff.first, a.rules.backoff.longest), (time, time, time));
+        assert_eq!((a.slow_start, b.slow_start), (Duration::from_secs(20), Duration::ZERO));
         assert!(b.backup && !b.down && c.down && !c.backup);
     }
 

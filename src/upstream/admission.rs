@@ -37,6 +37,9 @@ pub(crate) struct Admission {
 #[derive(Debug)]
 struct Desk {
     seats: Vec<Seat>,
+    /// Whether weights are counted in parts, because some seat has a slow start. Fixed for as long as the seats are: turns
+    /// by weight remember what they were given.
+    in_parts: bool,
     policy: Policy,
     rng: SmallRng,
     queue: Queue,
@@ -86,6 +89,7 @@ impl Admission {
             queue_timeout,
             desk: Mutex::new(Desk {
                 seats: Vec::new(),
+                in_parts: false,
                 policy: Policy::new(policy),
                 rng: SmallRng::from_rng(&mut rand::rng()),
                 queue: Queue::default(),
@@ -113,6 +117,7 @@ impl Admission {
         let before = {
             let mut desk = self.desk.lock();
             desk.names_pending = names_pending;
+            desk.count_in_parts(seats.iter().any(|seat| !seat.slow_start.is_zero()));
             std::mem::replace(&mut desk.seats, seats)
         };
         self.unseat_the_gone(&before);
@@ -244,6 +249,14 @@ impl Admission {
 }
 
 impl Desk {
+    fn count_in_parts(&mut self, in_parts: bool) {
+        let in_parts = in_parts && !self.policy.kind().is_by_key();
+        if in_parts != self.in_parts {
+            self.in_parts = in_parts;
+            self.policy = Policy::new(self.policy.kind());
+        }
+    }
+
     fn choose_for_newcomer(&mut self, admission: &Arc<Admission>, wish: &Wish, now: Instant) -> Choice {
         // Those who wait were just offered what is free; the first of them, who has tried nothing, would have taken
         // anything.
@@ -281,7 +294,7 @@ impl Desk {
         // Who has met one dead member is not sent to find out about another while somebody is known to be well.
         let mut probes = wish.tried.is_empty() || panic;
         loop {
-            let view = View { seats: &self.seats, wish, now, panic, probes };
+            let view = View { seats: &self.seats, in_parts: self.in_parts, wish, now, panic, probes };
             let Some(index) = self.policy.prefer(&view, wish.key, &mut self.rng) else {
                 if probes {
                     return self.without_choice(wish, now, panic);
@@ -303,7 +316,7 @@ impl Desk {
     }
 
     fn without_choice(&self, wish: &Wish, now: Instant, panic: bool) -> Choice {
-        let view = View { seats: &self.seats, wish, now, panic, probes: true };
+        let view = View { seats: &self.seats, in_parts: self.in_parts, wish, now, panic, probes: true };
         let could_answer = |index| view.answers(index) && self.seats[index].weight > 0;
         let wait = self.names_pending || (0..self.seats.len()).any(could_answer);
         if wait { Choice::Wait } else { Choice::Nobody }
@@ -313,6 +326,7 @@ impl Desk {
 /// The seats as a policy sees them for one wish.
 struct View<'a> {
     seats: &'a [Seat],
+    in_parts: bool,
     wish: &'a Wish,
     now: Instant,
     /// Every member is out by failures: rather than fail for certain, use them all.
@@ -339,7 +353,11 @@ impl Members for View<'_> {
         self.seats.len()
     }
     fn weight(&self, index: usize) -> u32 {
-        self.seats[index].weight
+        let seat = &self.seats[index];
+        match self.in_parts {
+            true => seat.weight * seat.member.part(seat.slow_start, self.now),
+            false => seat.weight,
+        }
     }
     fn in_flight(&self, index: usize) -> u32 {
         self.seats[index].member.in_flight()

@@ -7,6 +7,7 @@ use super::admission::{Admission, Refusal};
 use super::complaints::Complaints;
 use super::connection::Connection;
 use super::lease::Permit;
+use super::member::Member;
 use super::outcome::{Fault, Ledger, SendError};
 use super::queue::Wish;
 use super::reply::{Reading, ReplyBody};
@@ -60,7 +61,13 @@ impl Cluster {
             pool.keepalive,
             (pool.queue.size, pool.queue.timeout),
         );
-        admission.seat(servers.seats(&present), servers.has_pending());
+        let seats = servers.seats(&present);
+        if !present.is_empty() {
+            let is_new = |member: &Arc<Member>| !present.iter().any(|known| Arc::ptr_eq(known, member));
+            let members = seats.iter().map(|seat| &seat.member);
+            members.filter(|&member| is_new(member)).for_each(|member| member.is_back(Instant::now()));
+        }
+        admission.seat(seats, servers.has_pending());
         let has_names = !servers.names().is_empty();
         let servers = Arc::new(Mutex::new(servers));
         let mut tasks = vec![tokio::spawn(keep_house(Arc::clone(&admission))).abort_handle()];

@@ -7,7 +7,7 @@ use super::admission::Admission;
 use super::connection::Connection;
 use super::endpoint::Endpoint;
 use super::lane::Lane;
-use crate::balance::{Event, Health, Keep, Keepalive, Latency, Limit, Rules, Standing, Used, may_keep};
+use crate::balance::{self, Event, Health, Keep, Keepalive, Latency, Limit, Rules, Standing, Used, may_keep};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 use std::collections::VecDeque;
@@ -26,6 +26,7 @@ pub(crate) struct Seat {
     pub(crate) weight: u32,
     pub(crate) limit: Limit,
     pub(crate) rules: Rules,
+    pub(crate) slow_start: Duration,
     pub(crate) backup: bool,
     /// Taken out by the operator.
     pub(crate) down: bool,
@@ -37,6 +38,8 @@ pub(crate) struct Member {
     name: Arc<str>,
     key: u64,
     health: Mutex<Health>,
+    /// When it became ready again, or was found: its slow start begins there.
+    back_since: Mutex<Option<Instant>>,
     /// Anything but ready: only then is the health looked at on the way of a request.
     troubled: AtomicBool,
     slots: Mutex<Slots>,
@@ -77,6 +80,7 @@ impl Member {
             key: endpoint.key(),
             endpoint,
             health: Mutex::default(),
+            back_since: Mutex::default(),
             troubled: AtomicBool::new(false),
             slots: Mutex::default(),
             in_flight: AtomicU32::new(0),
@@ -105,6 +109,19 @@ impl Member {
 
     pub(crate) fn idle(&self) -> usize {
         self.slots.lock().idle.len()
+    }
+
+    /// It serves again, or for the first time in a pool that has been serving.
+    pub(crate) fn is_back(&self, now: Instant) {
+        *self.back_since.lock() = Some(now);
+    }
+
+    /// How many parts of its weight it has (`balance::WHOLE` is all of it).
+    pub(crate) fn part(&self, slow_start: Duration, now: Instant) -> u32 {
+        match (slow_start.is_zero(), *self.back_since.lock()) {
+            (true, _) | (_, None) => balance::WHOLE,
+            (false, Some(since)) => balance::part(now.duration_since(since), slow_start),
+        }
     }
 
     /// A first byte came so long after its request was sent.
@@ -231,6 +248,9 @@ impl Member {
         };
         if before == after {
             return;
+        }
+        if before.is_out() && !after.is_out() {
+            self.is_back(now);
         }
         let member = &*self.name;
         let standing = Standing { health: after, in_flight: self.in_flight(), busy_for: None };

@@ -215,6 +215,7 @@ pub(crate) fn spec(address: SocketAddr) -> ServerSpec {
         weight: 1,
         max_conns: None,
         rules: Rules { max_fails: 3, window: Duration::from_secs(10), backoff: Backoff::DEFAULT },
+        slow_start: Duration::ZERO,
         backup: false,
         down: false,
     }
