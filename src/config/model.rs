@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http::HeaderName;
 use regex::Regex;
 
 use super::Preset;
@@ -140,14 +141,19 @@ pub struct Queue {
 }
 
 /// `retry`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Retry {
-    /// Most attempts, the first included.
+    /// Most attempts, the first included; a refused connection is none.
     pub tries: u32,
+    /// Retries of requests that php-fpm had, in percent of the requests.
+    pub budget: u32,
     /// No new attempt later than this after the first.
     pub timeout: Option<Duration>,
     /// Whether POST and the like may be sent again after php-fpm may have seen them.
     pub non_idempotent: bool,
+    /// The header that makes any request one that may be sent again
+    /// (draft-ietf-httpapi-idempotency-key-header), where the operator relies on it.
+    pub idempotency_key: Option<HeaderName>,
 }
 
 /// `timeouts` of a pool.

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use http::HeaderName;
+
 use crate::balance::{Backoff, Keepalive, PolicyKind, Rules};
 use crate::route::Template;
 
@@ -12,7 +14,9 @@ use super::reader::{Node, Table};
 use super::values;
 
 const QUEUE: Queue = Queue { size: 1024, timeout: Duration::from_secs(30) };
-const RETRY: Retry = Retry { tries: 3, timeout: None, non_idempotent: false };
+const RETRY: Retry =
+    Retry { tries: 3, budget: 20, timeout: None, non_idempotent: false, idempotency_key: None };
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const TIMEOUTS: Timeouts = Timeouts {
     connect: Duration::from_secs(1),
     first_byte: Duration::from_secs(60),
@@ -245,13 +249,32 @@ fn overruled(timeout: Option<Duration>, requests: Option<u32>, age: Option<Durat
 
 fn read_retry(table: Table<'_>) -> Retry {
     let tries = table.get("tries").and_then(|tries| tries.number(1..=100));
+    let budget = table.get("budget").and_then(|percent| percent.number(0..=1_000));
     let retry = Retry {
         tries: tries.unwrap_or(RETRY.tries),
+        budget: budget.unwrap_or(RETRY.budget),
         timeout: table.get("timeout").and_then(Node::positive_duration),
         non_idempotent: table.boolean_or("non_idempotent", RETRY.non_idempotent),
+        idempotency_key: table.get("idempotency_key").and_then(read_idempotency_key),
     };
     table.finish(&[]);
     retry
+}
+
+/// `true` is the header of the IETF's draft; a name is another one.
+fn read_idempotency_key(key: Node<'_>) -> Option<HeaderName> {
+    if key.is_true() || key.is_false() {
+        return key.is_true().then_some(IDEMPOTENCY_KEY);
+    }
+    let name = key.text_or(" or true")?;
+    let header = HeaderName::try_from(name.value).ok();
+    if header.is_none() {
+        name.mistake(
+            format_args!("'{}' is not a header's name", name.value),
+            "true is Idempotency-Key; or write the name that your clients send",
+        );
+    }
+    header
 }
 
 fn read_timeouts(table: Table<'_>) -> Timeouts {
@@ -358,15 +381,28 @@ mod tests {
     fn queue_retry_and_timeouts_are_heard() {
         let pool = pool(
             "servers = [\"a:1\"]\nresolve = 60\nqueue = { size = 0, timeout = \"1s\" }\n\
-             retry = { tries = 1, timeout = \"2s\", non_idempotent = true }\n\
+             retry = { tries = 1, budget = 50, timeout = \"2s\", non_idempotent = true, idempotency_key = \"X-Once\" }\n\
              timeouts = { connect = \"100ms\", first_byte = \"5m\", between_reads = 3, total = \"off\" }",
         );
         let seconds = Duration::from_secs;
         assert_eq!(pool.queue, Queue { size: 0, timeout: seconds(1) });
-        assert_eq!(pool.retry, Retry { tries: 1, timeout: Some(seconds(2)), non_idempotent: true });
+        let (tries, timeout) = (1, Some(seconds(2)));
+        let idempotency_key = Some(HeaderName::from_static("x-once"));
+        assert_eq!(pool.retry, Retry { tries, budget: 50, timeout, non_idempotent: true, idempotency_key });
         let connect = Duration::from_millis(100);
         let expected = Timeouts { connect, first_byte: seconds(300), between_reads: seconds(3), total: None };
         assert_eq!((pool.timeouts, pool.resolve), (expected, seconds(60)));
+    }
+
+    #[test]
+    fn idempotency_key_is_a_switch_or_a_name() {
+        let key = |written: &str| {
+            pool(&format!("servers = [\"a:1\"]\nretry = {{ {written} }}")).retry.idempotency_key
+        };
+        assert_eq!(key(""), None);
+        assert_eq!(key("idempotency_key = false"), None);
+        assert_eq!(key("idempotency_key = true").unwrap(), "idempotency-key");
+        assert_eq!(key("idempotency_key = \"X-Request-Key\"").unwrap(), "x-request-key");
     }
 
     #[test]

@@ -120,6 +120,11 @@ policy = "ip_hash""#, &[
         (POOL, r#"servers = [{ address = "a:1", max_fails = -1 }]"#, &[
             r#"2:43: max_fails: expected a number from 0 to 1000000, found -1"#,
         ]),
+        (POOL, r#"servers = ["a:1"]
+retry = { idempotency_key = "Idempotency Key", budget = "all" }"#, &[
+            r#"3:29: idempotency_key: 'Idempotency Key' is not a header's name [true is Idempotency-Key; or write the name that your clients send]"#,
+            r#"3:57: budget: expected a number from 0 to 1000, found a string"#,
+        ]),
         (POOL, r#"servers = [7]"#, &[
             r#"2:12: servers: expected a string or a table, found an integer"#,
         ]),

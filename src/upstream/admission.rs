@@ -7,7 +7,7 @@ use super::connection::Connection;
 use super::lease::Grant;
 use super::member::{Member, Seat};
 use super::queue::{Queue, Wish};
-use crate::balance::{Event, Keepalive, Members, Policy, PolicyKind};
+use crate::balance::{Budget, Event, Keepalive, Members, Policy, PolicyKind, Rarely};
 use parking_lot::Mutex;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
@@ -17,6 +17,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout_at};
+
+/// How often the log says that the retry budget is spent.
+const DENIED_EVERY: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 pub(crate) struct Admission {
@@ -43,8 +46,20 @@ struct Desk {
     policy: Policy,
     rng: SmallRng,
     queue: Queue,
+    budget: Budget,
+    denied: Rarely,
+    retries: Retries,
     /// Some server's name has not been resolved for the first time yet: whoever finds no member waits for it.
     names_pending: bool,
+}
+
+/// Requests that php-fpm had and that failed in a way that is safe to repeat, since the pool was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Retries {
+    /// They were sent again.
+    pub made: u64,
+    /// They were not, because the budget was spent.
+    pub denied: u64,
 }
 
 /// Why a request got no slot.
@@ -80,6 +95,7 @@ impl Admission {
         policy: PolicyKind,
         keepalive: Keepalive,
         (queue_size, queue_timeout): (usize, Duration),
+        budget: u32,
     ) -> Arc<Self> {
         Arc::new(Self {
             pool,
@@ -93,6 +109,9 @@ impl Admission {
                 policy: Policy::new(policy),
                 rng: SmallRng::from_rng(&mut rand::rng()),
                 queue: Queue::default(),
+                budget: Budget::new(budget),
+                denied: Rarely::every(DENIED_EVERY),
+                retries: Retries::default(),
                 names_pending: false,
             }),
             retired: AtomicBool::new(false),
@@ -142,6 +161,37 @@ impl Admission {
         (self.desk.lock().queue.len(), self.queue_size)
     }
 
+    /// May a request be sent again that php-fpm had already? A no is counted, and said now and then. Where nobody is left
+    /// who could have it, nothing is spent.
+    pub(crate) fn may_retry(&self, wish: &Wish) -> bool {
+        let now = Instant::now();
+        let mut desk = self.desk.lock();
+        if matches!(desk.without_choice(wish, now, desk.panics(now)), Choice::Nobody) {
+            return true;
+        }
+        let allowed = desk.budget.may_retry(now.into_std());
+        let say = if allowed { None } else { desk.denied.happened(now.into_std()) };
+        match allowed {
+            true => desk.retries.made += 1,
+            false => desk.retries.denied += 1,
+        }
+        drop(desk);
+        if let Some(requests) = say {
+            let pool = &*self.pool;
+            tracing::warn!(
+                pool,
+                requests,
+                "too many requests fail to send them all again: retry.budget is spent"
+            );
+        }
+        allowed
+    }
+
+    /// How often requests were sent again, and how often they were not.
+    pub(crate) fn retries(&self) -> Retries {
+        self.desk.lock().retries
+    }
+
     /// A slot, at once or when it is the request's turn. Dropping the future gives up the place.
     pub(crate) async fn admit(self: &Arc<Self>, wish: &Wish, now: Instant) -> Result<Grant, Refusal> {
         let (place, hears) = match self.ask(wish, now) {
@@ -163,6 +213,9 @@ impl Admission {
 
     fn ask<'a>(self: &'a Arc<Self>, wish: &Wish, now: Instant) -> Result<Asked<'a>, Refusal> {
         let mut desk = self.desk.lock();
+        if wish.tried.is_empty() {
+            desk.budget.requested(now.into_std());
+        }
         // Those who wait are offered first what may have got free; `unwanted` outlives the lock.
         let unwanted = if desk.queue.is_empty() { SmallVec::new() } else { desk.serve(self, now) };
         let asked = match desk.choose_for_newcomer(self, wish, now) {
@@ -290,7 +343,7 @@ impl Desk {
     }
 
     fn choose(&mut self, admission: &Arc<Admission>, wish: &Wish, now: Instant) -> Choice {
-        let panic = self.seats.iter().all(|seat| seat.down || !seat.member.takes_requests(now));
+        let panic = self.panics(now);
         // Who has met one dead member is not sent to find out about another while somebody is known to be well.
         let mut probes = wish.tried.is_empty() || panic;
         loop {
@@ -313,6 +366,11 @@ impl Desk {
                 return Choice::Granted(Grant::new(admission, seat, taken, probe, now));
             }
         }
+    }
+
+    /// Every member is out: rather than fail for certain, those that are out by failures are used.
+    fn panics(&self, now: Instant) -> bool {
+        self.seats.iter().all(|seat| seat.down || !seat.member.takes_requests(now))
     }
 
     fn without_choice(&self, wish: &Wish, now: Instant, panic: bool) -> Choice {

@@ -60,6 +60,7 @@ impl Cluster {
             pool.policy,
             pool.keepalive,
             (pool.queue.size, pool.queue.timeout),
+            pool.retry.budget,
         );
         let seats = servers.seats(&present);
         if !present.is_empty() {
@@ -129,6 +130,9 @@ impl Cluster {
                 Again::SameMemberFresh => (failed.permit, None),
                 Again::NextMember => {
                     journey.wish.tried.push(Arc::clone(failed.permit.member()));
+                    if failed.seen.is_work_again() && !self.admission.may_retry(&journey.wish) {
+                        return Err(journey.ledger.fails(failed.fault, None));
+                    }
                     drop(failed.permit);
                     self.find_slot(&mut journey, Some(failed.fault)).await?
                 }
@@ -193,7 +197,8 @@ impl Cluster {
                 Ok(connection) => connection,
                 Err(failure) => {
                     permit.failed(failure);
-                    return Err(Failed { fault: Fault::Connect(failure), seen: Seen::NotConnected, permit });
+                    let seen = journey.not_connected(failure);
+                    return Err(Failed { fault: Fault::Connect(failure), seen, permit });
                 }
             },
         };
@@ -254,6 +259,8 @@ struct Journey {
     complaints: Option<Complaints>,
     wish: Wish,
     tries_allowed: u32,
+    /// Attempts that cost nothing.
+    refused: u32,
     retry_until: Option<Instant>,
     last_moment: Option<Instant>,
     stale_replaced: bool,
@@ -294,6 +301,7 @@ impl Journey {
             // What cannot be repeated must not meet a stale connection.
             wish: Wish { key: request.key, fresh: !idempotent, ..Wish::default() },
             tries_allowed: pool.retry.tries,
+            refused: 0,
             retry_until: pool.retry.timeout.map(|timeout| now + timeout),
             last_moment: timeouts.total.map(|total| now + total),
             stale_replaced: false,
@@ -323,10 +331,21 @@ impl Journey {
         Reading { length, buffering: head.accel.buffering.unwrap_or(self.buffering) }
     }
 
+    /// What a connect error means for trying again: whether it cost time.
+    fn not_connected(&mut self, failure: balance::Failure) -> Seen {
+        match failure {
+            balance::Failure::Refused | balance::Failure::Unreachable => {
+                self.refused += 1;
+                Seen::Refused
+            }
+            _ => Seen::NotConnected,
+        }
+    }
+
     fn again(&mut self, failed: &Failed) -> Again {
         let request = Repeatable { idempotent: self.idempotent, whole: self.body.is_some() };
         let tries = Tries {
-            made: self.ledger.tries(),
+            made: self.ledger.tries() - self.refused,
             allowed: self.tries_allowed,
             stale_replaced: self.stale_replaced,
             expired: self.retry_until.is_some_and(|until| until <= Instant::now()),

@@ -32,6 +32,7 @@ mod promises;
 #[cfg(test)]
 mod responder;
 
+pub use admission::Retries;
 pub use cluster::Cluster;
 pub use endpoint::Endpoint;
 pub use outcome::{Ending, Fault, Observer, Outcome, ReplyError, SendError};

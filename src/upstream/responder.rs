@@ -235,7 +235,7 @@ pub(crate) fn pool(servers: Vec<ServerSpec>) -> Pool {
             max_requests: None,
             max_age: None,
         },
-        retry: Retry { tries: 3, timeout: None, non_idempotent: false },
+        retry: Retry { tries: 3, budget: 20, timeout: None, non_idempotent: false, idempotency_key: None },
         timeouts: Timeouts {
             connect: Duration::from_secs(1),
             first_byte: Duration::from_secs(60),

@@ -1,6 +1,6 @@
 //! A pool as an operator sees it: plain values, taken at one moment. Printing them is for whoever asks.
 
-use super::admission::Admission;
+use super::admission::{Admission, Retries};
 use super::member::Seat;
 use crate::balance::{Health, Limit, Standing};
 use std::sync::Arc;
@@ -15,6 +15,8 @@ pub struct PoolStatus {
     pub queued: usize,
     /// As many may.
     pub queue_size: usize,
+    /// Requests that were sent again, and that were not.
+    pub retries: Retries,
     /// Its members, in the order of the configuration.
     pub members: Vec<MemberStatus>,
 }
@@ -42,7 +44,13 @@ pub(super) fn of(admission: &Admission) -> PoolStatus {
     let now = Instant::now();
     let (queued, queue_size) = admission.queue();
     let members = admission.seats().iter().map(|seat| member(seat, now)).collect();
-    PoolStatus { name: Arc::clone(admission.pool()), queued, queue_size, members }
+    PoolStatus {
+        name: Arc::clone(admission.pool()),
+        queued,
+        queue_size,
+        retries: admission.retries(),
+        members,
+    }
 }
 
 fn member(seat: &Seat, now: Instant) -> MemberStatus {
