@@ -291,3 +291,20 @@ fn a_client_that_keeps_its_connection_sees_nothing_of_a_retry() {
     }
     assert!(closes.calls() > 0, "the scripted member was asked");
 }
+
+/// `fastcgi_finish_request()`: the reply has ended, the script has not, and a kept connection is stuck behind it.
+#[test]
+fn a_script_that_goes_on_after_its_reply_is_recognised_and_nothing_runs_twice() {
+    let fpm = Fpm::builder("a").workers(4).start();
+    let cornac = Tp::over([&fpm]).pool("keepalive = { mode = \"on\", idle = 4, timeout = \"30s\" }").start();
+    let mut reused = Vec::new();
+    for n in 0..5 {
+        assert_eq!(cornac.get("/finish?ms=300&name=tail&count=finish").status, 200);
+        assert_eq!(cornac.get(&format!("/json?count=behind&n={n}")).status, 200);
+        reused.push(cornac.entry(&format!("/json?count=behind&n={n}"))["reused"] == true);
+    }
+    cornac.wait_for_log("seems to go on after its reply");
+    assert_eq!(reused, [true, true, false, false, false]);
+    fpm.wait_for_count("tail", 5);
+    assert_eq!((fpm.count("finish"), fpm.count("behind"), fpm.count("tail")), (5, 5, 5));
+}

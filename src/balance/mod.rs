@@ -3,6 +3,7 @@
 //! This room only chooses. It has no clock, no socket and no random numbers of its own: time, chance and the members'
 //! present state are arguments. What is done with a choice (permits, connections, the queue) is `upstream`'s.
 
+mod afterwork;
 mod budget;
 mod hash;
 mod health;
@@ -14,6 +15,7 @@ mod retry;
 mod slow_start;
 mod standing;
 
+pub use afterwork::{Afterwork, Route, STALL};
 pub use budget::{Budget, Rarely};
 pub use hash::hash;
 pub use health::{Backoff, Event, Failure, Health, Rules};

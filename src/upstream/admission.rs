@@ -3,6 +3,7 @@
 //! Everything that must be seen together is behind one short lock, the desk: so the weights are exact, the limits are
 //! never passed, nobody overtakes the queue and no freed slot goes unnoticed. What happens on a connection is not its business.
 
+use super::afterwork::Afterwork;
 use super::connection::Connection;
 use super::lease::Grant;
 use super::member::{Member, Seat};
@@ -27,6 +28,7 @@ pub(crate) struct Admission {
     keepalive: Keepalive,
     /// Whether the policy goes by the members' times.
     pub(crate) measures: bool,
+    pub(crate) afterwork: Afterwork,
     queue_size: usize,
     queue_timeout: Duration,
     desk: Mutex<Desk>,
@@ -101,6 +103,7 @@ impl Admission {
             pool,
             keepalive,
             measures: policy.measures(),
+            afterwork: Afterwork::default(),
             queue_size,
             queue_timeout,
             desk: Mutex::new(Desk {

@@ -203,7 +203,7 @@ impl Cluster {
             },
         };
         journey.ledger.sends_on(connection.requests > 0);
-        let mut talk = journey.talk(permit.with(connection));
+        let mut talk = journey.talk(permit.with(connection, journey.head.clone()));
         match poll_fn(|cx| talk.poll_next(cx)).await {
             Ok(Said::Head(head)) => {
                 journey.ledger.head_seen(talk.heard_at());

@@ -4,12 +4,14 @@
 //! - `admission`: who gets a slot, and when; `queue` who waits; `member` health and connections; `lease` a slot and its
 //!   connection as one value.
 //! - `talk`: one exchange over one lease; `connection` its socket, `lane` the thread that polls it; `complaints` what php writes to STDERR.
+//! - `afterwork`: whose scripts go on after their reply.
 //! - `pump` and `spool`: a reply taken from php-fpm faster than its reader reads.
 //! - `resolve`: names to members; `status` the pool as an operator sees it.
 //!
 //! Which member, whether to try again, how long to keep: `balance`. What bytes mean: `fcgi`.
 
 mod admission;
+mod afterwork;
 mod cluster;
 mod complaints;
 mod connection;

@@ -128,7 +128,7 @@ impl Talk {
     pub(crate) fn fail(mut self: Box<Self>, fault: Fault) -> (Permit, Option<RequestBody>, Complaints) {
         let stale = self.lease.origin() == Origin::Reused;
         if let (Fault::FirstByteTimeout, Some(sent_at)) = (fault, self.sent_at) {
-            self.lease.answered(sent_at.elapsed(), Instant::now());
+            self.lease.silent_for(sent_at.elapsed(), Instant::now());
         }
         let failure = match fault {
             Fault::ClosedEarly if !stale => Some(Failure::ClosedEarly),

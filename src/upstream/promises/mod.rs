@@ -1,5 +1,6 @@
 //! What the room promises as a whole, on real sockets with scripted workers behind them.
 
+mod afterwork;
 mod attempts;
 mod members;
 mod policies;
