@@ -325,6 +325,51 @@ fn a_second_front_end_gets_its_answers_while_the_first_is_under_load() {
 }
 
 #[test]
+fn a_script_that_asks_its_own_site_gets_its_answer_while_a_worker_is_free() {
+    let fpm = Fpm::builder("a").workers(2).start();
+    for (keys, pool) in [("", ""), ("max_conns = 2", "keepalive = { mode = \"on\", timeout = \"30s\" }")] {
+        let cornac = Tp::with_servers(vec![server(&fpm, keys)]).pool(pool).start();
+        for _ in 0..5 {
+            for target in ["/self/json", "/self/json?method=POST"] {
+                for method in ["GET", "POST"] {
+                    let reply = asks_itself(&cornac, method, target);
+                    assert!(
+                        reply.text().starts_with("inner says: {"),
+                        "{keys} {method} {target}: {}",
+                        reply.text()
+                    );
+                }
+            }
+        }
+    }
+}
+
+fn asks_itself(cornac: &Cornac, method: &str, target: &str) -> support::http::Response {
+    let host = cornac.address().to_string();
+    let mut client = Connection::open(cornac.address());
+    client.send(format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\n\r\n"));
+    client.response()
+}
+
+#[test]
+fn a_pool_that_waits_for_itself_says_so_and_lives_on() {
+    let fpm = Fpm::builder("a").workers(2).start();
+    let cornac =
+        Tp::with_servers(vec![server(&fpm, "max_conns = 2")]).pool("queue = { timeout = \"1s\" }").start();
+    let replies: Vec<_> = std::thread::scope(|scope| {
+        let ask = || asks_itself(&cornac, "GET", "/self/json?gate=outer");
+        let outer = [scope.spawn(ask), scope.spawn(ask)];
+        fpm.wait_for_count("outer", 2);
+        fpm.open_gate("outer");
+        outer.into_iter().map(|asking| asking.join().expect("an answer")).collect()
+    });
+    assert!(replies.iter().all(|reply| reply.status == 200), "{replies:?}");
+    cornac.wait_for_log("do scripts call their own site?");
+    assert_eq!(cornac.log().matches("do scripts call their own site?").count(), 1);
+    assert_eq!(cornac.get("/json").status, 200);
+}
+
+#[test]
 fn a_script_may_ask_its_own_site() {
     let fpm = Fpm::builder("a").workers(2).start();
     let folder = support::Scratch::new();

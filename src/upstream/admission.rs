@@ -7,6 +7,7 @@ use super::afterwork::Afterwork;
 use super::connection::Connection;
 use super::lease::Grant;
 use super::member::{Member, Seat};
+use super::pulse::Pulse;
 use super::queue::{Queue, Wish};
 use crate::balance::{Budget, Event, Keepalive, Members, Policy, PolicyKind, Rarely};
 use parking_lot::Mutex;
@@ -21,6 +22,10 @@ use tokio::time::{Instant, timeout_at};
 
 /// How often the log says that the retry budget is spent.
 const DENIED_EVERY: Duration = Duration::from_secs(10);
+/// How often the log says that nothing moves.
+const STUCK_EVERY: Duration = Duration::from_secs(60);
+/// A queue that is less patient than this sees standstills in every breath.
+const LEAST_STANDSTILL: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(crate) struct Admission {
@@ -29,6 +34,7 @@ pub(crate) struct Admission {
     /// Whether the policy goes by the members' times.
     pub(crate) measures: bool,
     pub(crate) afterwork: Afterwork,
+    pub(crate) pulse: Pulse,
     queue_size: usize,
     queue_timeout: Duration,
     desk: Mutex<Desk>,
@@ -50,6 +56,8 @@ struct Desk {
     queue: Queue,
     budget: Budget,
     denied: Rarely,
+    stuck: Rarely,
+    standstills: u64,
     retries: Retries,
     /// Some server's name has not been resolved for the first time yet: whoever finds no member waits for it.
     names_pending: bool,
@@ -104,6 +112,7 @@ impl Admission {
             keepalive,
             measures: policy.measures(),
             afterwork: Afterwork::default(),
+            pulse: Pulse::new(Instant::now()),
             queue_size,
             queue_timeout,
             desk: Mutex::new(Desk {
@@ -114,6 +123,8 @@ impl Admission {
                 queue: Queue::default(),
                 budget: Budget::new(budget),
                 denied: Rarely::every(DENIED_EVERY),
+                stuck: Rarely::every(STUCK_EVERY),
+                standstills: 0,
                 retries: Retries::default(),
                 names_pending: false,
             }),
@@ -208,10 +219,44 @@ impl Admission {
             Ok(_) => Err(Refusal::Nobody),
             Err(_) => {
                 drop(place);
+                self.look_for_a_standstill(now);
                 let retry_after = self.desk.lock().queue.retry_after(Instant::now());
                 Err(Refusal::QueueTimeout { retry_after })
             }
         }
+    }
+
+    /// Somebody has waited since `asked` in vain. If nothing has moved in all that time, the same requests hold every worker, and
+    /// perhaps they wait for requests that wait here.
+    fn look_for_a_standstill(&self, asked: Instant) {
+        let now = Instant::now();
+        if now - asked < LEAST_STANDSTILL || !self.pulse.none_since(asked) {
+            return;
+        }
+        let mut desk = self.desk.lock();
+        let in_flight: u32 = desk.seats.iter().map(|seat| seat.member.in_flight()).sum();
+        if in_flight == 0 {
+            return;
+        }
+        desk.standstills += 1;
+        let say = desk.stuck.happened(now.into_std());
+        let waiting = desk.queue.len();
+        drop(desk);
+        if say.is_some() {
+            let (pool, seconds) = (&*self.pool, (now - asked).as_secs());
+            tracing::warn!(
+                pool,
+                in_flight,
+                waiting,
+                "no worker got free in {seconds} s: every worker has been busy with the same requests for that long; \
+                 do scripts call their own site?"
+            );
+        }
+    }
+
+    /// How often somebody waited in vain while nothing moved.
+    pub(crate) fn standstills(&self) -> u64 {
+        self.desk.lock().standstills
     }
 
     fn ask<'a>(self: &'a Arc<Self>, wish: &Wish, now: Instant) -> Result<Asked<'a>, Refusal> {
@@ -328,7 +373,10 @@ impl Desk {
         while let Some(waiter) = self.queue.get(place) {
             let wish = waiter.wish.clone();
             let grant = match self.choose(admission, &wish, now) {
-                Choice::Granted(grant) => Some(grant),
+                Choice::Granted(grant) => {
+                    admission.pulse.beats(now);
+                    Some(grant)
+                }
                 Choice::Nobody => None,
                 Choice::Wait if wish.tried.is_empty() => break,
                 Choice::Wait => {

@@ -160,9 +160,10 @@ impl Lease {
         admission.afterwork.answered(admission.pool(), before, &self.request, took, now);
     }
 
-    /// php-fpm has a worker at this connection.
-    pub(crate) fn first_byte_seen(&mut self) {
+    /// php-fpm said something: it has a worker at this connection.
+    pub(crate) fn heard(&mut self, now: Instant) {
         self.waiting = None;
+        self.permit.admission.pulse.beats(now);
     }
 
     /// Ends after a reply that ended cleanly: the connection may serve the next request.

@@ -5,6 +5,7 @@
 //!   connection as one value.
 //! - `talk`: one exchange over one lease; `connection` its socket, `lane` the thread that polls it; `complaints` what php writes to STDERR.
 //! - `afterwork`: whose scripts go on after their reply.
+//! - `pulse`: whether anything moves.
 //! - `pump` and `spool`: a reply taken from php-fpm faster than its reader reads.
 //! - `resolve`: names to members; `status` the pool as an operator sees it.
 //!
@@ -20,6 +21,7 @@ mod lane;
 mod lease;
 mod member;
 mod outcome;
+mod pulse;
 mod pump;
 mod queue;
 mod reply;

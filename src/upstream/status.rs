@@ -17,6 +17,8 @@ pub struct PoolStatus {
     pub queue_size: usize,
     /// Requests that were sent again, and that were not.
     pub retries: Retries,
+    /// How often a request waited in vain while nothing moved in the whole pool: every worker busy with the same requests.
+    pub standstills: u64,
     /// Its members, in the order of the configuration.
     pub members: Vec<MemberStatus>,
 }
@@ -49,6 +51,7 @@ pub(super) fn of(admission: &Admission) -> PoolStatus {
         queued,
         queue_size,
         retries: admission.retries(),
+        standstills: admission.standstills(),
         members,
     }
 }

@@ -160,8 +160,8 @@ impl Talk {
     }
 
     fn received(&mut self, bytes: Bytes) {
-        self.lease.first_byte_seen();
         self.heard_at = Instant::now();
+        self.lease.heard(self.heard_at);
         if let Some(sent_at) = self.sent_at.take() {
             self.lease.answered(self.heard_at - sent_at, self.heard_at);
         }
