@@ -181,6 +181,11 @@ impl Health {
         }
     }
 
+    /// Whether the operator has taken it out, or lets it run empty.
+    pub fn is_out_by_hand(&self) -> bool {
+        matches!(self, Self::Draining | Self::Down)
+    }
+
     /// Whether it gets nothing, but for a request that finds out about it.
     pub fn is_out(&self) -> bool {
         !matches!(self, Self::Ready | Self::Suspect { .. })

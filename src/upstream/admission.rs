@@ -316,6 +316,16 @@ impl Admission {
         drop(unwanted);
     }
 
+    /// Does something to the seat of the member at this address, and serves whoever waits as things are then. Whether there
+    /// is such a member.
+    pub(crate) fn order(self: &Arc<Self>, address: &str, act: impl FnOnce(&Seat)) -> bool {
+        let seat = self.seats().into_iter().find(|seat| **seat.member.name() == *address);
+        let Some(seat) = seat else { return false };
+        act(&seat);
+        self.serve();
+        true
+    }
+
     /// One round of housekeeping: closes what lay idle too long, and serves those for whom a member came back by the
     /// passing of time. Returns whether there will be something to do in the next.
     pub(crate) fn keep_house(self: &Arc<Self>) -> bool {
@@ -421,12 +431,12 @@ impl Desk {
 
     /// Every member is out: rather than fail for certain, those that are out by failures are used.
     fn panics(&self, now: Instant) -> bool {
-        self.seats.iter().all(|seat| seat.down || !seat.member.takes_requests(now))
+        self.seats.iter().all(|seat| seat.is_down() || !seat.member.takes_requests(now))
     }
 
     fn without_choice(&self, wish: &Wish, now: Instant, panic: bool) -> Choice {
         let view = View { seats: &self.seats, in_parts: self.in_parts, wish, now, panic, probes: true };
-        let could_answer = |index| view.answers(index) && self.seats[index].weight > 0;
+        let could_answer = |index| view.answers(index) && self.seats[index].weight() > 0;
         let wait = self.names_pending || (0..self.seats.len()).any(could_answer);
         if wait { Choice::Wait } else { Choice::Nobody }
     }
@@ -452,7 +462,7 @@ impl View<'_> {
         let wanted = self.probes || !member.is_out_by_failure();
         serves
             && wanted
-            && !self.seats[index].down
+            && !self.seats[index].is_down()
             && !self.wish.tried.iter().any(|tried| Arc::ptr_eq(tried, member))
     }
 }
@@ -464,8 +474,8 @@ impl Members for View<'_> {
     fn weight(&self, index: usize) -> u32 {
         let seat = &self.seats[index];
         match self.in_parts {
-            true => seat.weight * seat.member.part(seat.slow_start, self.now),
-            false => seat.weight,
+            true => seat.weight() * seat.member.part(seat.slow_start, self.now),
+            false => seat.weight(),
         }
     }
     fn in_flight(&self, index: usize) -> u32 {

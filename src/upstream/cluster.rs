@@ -4,6 +4,7 @@
 //! the table of retries in `balance`, the reply's body in `reply`.
 
 use super::admission::{Admission, Refusal};
+use super::by_hand::{self, Order, UnknownMember};
 use super::complaints::Complaints;
 use super::connection::Connection;
 use super::lease::Permit;
@@ -144,6 +145,14 @@ impl Cluster {
     /// that a newer one has replaced, or that is to end.
     pub fn drain(&self) {
         self.admission.retire();
+    }
+
+    /// Does what the operator says to the member at `address`, as [`MemberStatus::address`](super::MemberStatus) spells it.
+    ///
+    /// # Errors
+    /// When the pool has no such member.
+    pub fn order(&self, address: &str, order: Order) -> Result<(), UnknownMember> {
+        by_hand::obey(&self.admission, address, order)
     }
 
     /// The pool as an operator sees it.

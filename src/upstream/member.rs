@@ -32,6 +32,18 @@ pub(crate) struct Seat {
     pub(crate) down: bool,
 }
 
+impl Seat {
+    /// Its share: what was set by hand, or else what is configured.
+    pub(crate) fn weight(&self) -> u32 {
+        self.member.weight_by_hand().unwrap_or(self.weight)
+    }
+
+    /// Whether its configuration says `down`, and nobody has put it back since.
+    pub(crate) fn is_down(&self) -> bool {
+        self.down && !self.member.is_put_back()
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Member {
     endpoint: Endpoint,
@@ -49,8 +61,18 @@ pub(crate) struct Member {
     latency: Mutex<Latency>,
     /// Not seated any more: what it still has in use is not kept.
     unseated: AtomicBool,
+    by_hand: ByHand,
     /// Whoever may wait for a slot here: one, or two while a reload drains the older.
     desks: Mutex<SmallVec<[Weak<Admission>; 2]>>,
+}
+
+/// What the operator said at run time. It holds over a reload, until it is taken back or the member is gone.
+#[derive(Debug, Default)]
+struct ByHand {
+    /// Its share; 0: as configured.
+    weight: AtomicU32,
+    /// Put back though its configuration says `down`.
+    up: AtomicBool,
 }
 
 /// The connections. To php-fpm an idle one is a busy worker too (fpm-facts 13): `in_use + idle` is what the limit bounds.
@@ -86,6 +108,7 @@ impl Member {
             in_flight: AtomicU32::new(0),
             latency: Mutex::default(),
             unseated: AtomicBool::new(false),
+            by_hand: ByHand::default(),
             desks: Mutex::default(),
         })
     }
@@ -141,6 +164,37 @@ impl Member {
         self.troubled.load(Ordering::Relaxed) && self.health.lock().is_out_by_failure()
     }
 
+    fn is_out_by_hand(&self) -> bool {
+        self.troubled.load(Ordering::Relaxed) && self.health.lock().is_out_by_hand()
+    }
+
+    /// Whether a configuration that says `down` was overruled.
+    pub(crate) fn is_put_back(&self) -> bool {
+        self.by_hand.up.load(Ordering::Relaxed)
+    }
+
+    /// The share that was set at run time.
+    pub(crate) fn weight_by_hand(&self) -> Option<u32> {
+        match self.by_hand.weight.load(Ordering::Relaxed) {
+            0 => None,
+            weight => Some(weight),
+        }
+    }
+
+    /// Sets the share, or gives it back to the configuration.
+    pub(crate) fn set_weight(&self, weight: Option<u32>) {
+        self.by_hand.weight.store(weight.unwrap_or(0), Ordering::Relaxed);
+    }
+
+    /// Takes it out, or puts it back: what lies idle is closed at once, what is in flight finishes.
+    pub(crate) fn ordered(&self, event: Event, now: Instant, rules: &Rules, pool: &str) {
+        self.by_hand.up.store(event == Event::PutBack, Ordering::Relaxed);
+        self.on(event, now, rules, pool);
+        if self.is_out_by_hand() {
+            self.close_idle();
+        }
+    }
+
     /// Takes a slot below the limit, with an idle connection unless a fresh one is wanted.
     pub(crate) fn take(&self, limit: Limit, fresh: bool, keepalive: &Keepalive) -> Option<Taken> {
         let mut slots = self.slots.lock();
@@ -179,7 +233,7 @@ impl Member {
         };
         match may_keep(used, now.into_std(), mode) {
             Keep::Close(_) => Some(connection),
-            Keep::Keep if self.unseated.load(Ordering::Relaxed) => Some(connection),
+            Keep::Keep if self.unseated.load(Ordering::Relaxed) || self.is_out_by_hand() => Some(connection),
             Keep::Keep => {
                 connection.idle_since = now;
                 slots.idle.push_back(connection);

@@ -3,6 +3,7 @@
 //! - `cluster`: the order of things for one request; `request` what it takes, `reply` and `outcome` what it gives.
 //! - `admission`: who gets a slot, and when; `queue` who waits; `member` health and connections; `lease` a slot and its
 //!   connection as one value.
+//! - `by_hand`: what an operator does to one member at run time.
 //! - `talk`: one exchange over one lease; `connection` its socket, `lane` the thread that polls it; `complaints` what php writes to STDERR.
 //! - `afterwork`: whose scripts go on after their reply.
 //! - `pulse`: whether anything moves.
@@ -13,6 +14,7 @@
 
 mod admission;
 mod afterwork;
+mod by_hand;
 mod cluster;
 mod complaints;
 mod connection;
@@ -37,6 +39,7 @@ mod promises;
 mod responder;
 
 pub use admission::Retries;
+pub use by_hand::{Order, UnknownMember};
 pub use cluster::Cluster;
 pub use endpoint::Endpoint;
 pub use outcome::{Ending, Fault, Observer, Outcome, ReplyError, SendError};

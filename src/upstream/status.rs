@@ -58,13 +58,13 @@ pub(super) fn of(admission: &Admission) -> PoolStatus {
 
 fn member(seat: &Seat, now: Instant) -> MemberStatus {
     let mut standing = seat.member.standing(now);
-    if seat.down {
+    if seat.is_down() {
         standing.health = Health::Down;
     }
     MemberStatus {
         address: Arc::clone(seat.member.name()),
         standing,
-        weight: seat.weight,
+        weight: seat.weight(),
         backup: seat.backup,
         in_flight: seat.member.in_flight(),
         limit: seat.limit,

@@ -2,6 +2,7 @@
 
 mod afterwork;
 mod attempts;
+mod by_hand;
 mod members;
 mod policies;
 mod replies;
