@@ -9,7 +9,9 @@ use super::lease::Grant;
 use super::member::{Member, Seat};
 use super::pulse::Pulse;
 use super::queue::{Queue, Wish};
-use crate::balance::{Budget, Event, Keepalive, Members, Policy, PolicyKind, Rarely};
+use super::troubles::{Retries, Troubles};
+use super::view::View;
+use crate::balance::{Event, Keepalive, Policy, PolicyKind};
 use parking_lot::Mutex;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
@@ -19,13 +21,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout_at};
-
-/// How often the log says that the retry budget is spent.
-const DENIED_EVERY: Duration = Duration::from_secs(10);
-/// How often the log says that nothing moves.
-const STUCK_EVERY: Duration = Duration::from_secs(60);
-/// A queue that is less patient than this sees standstills in every breath.
-const LEAST_STANDSTILL: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(crate) struct Admission {
@@ -54,22 +49,9 @@ struct Desk {
     policy: Policy,
     rng: SmallRng,
     queue: Queue,
-    budget: Budget,
-    denied: Rarely,
-    stuck: Rarely,
-    standstills: u64,
-    retries: Retries,
+    troubles: Troubles,
     /// Some server's name has not been resolved for the first time yet: whoever finds no member waits for it.
     names_pending: bool,
-}
-
-/// Requests that php-fpm had and that failed in a way that is safe to repeat, since the pool was made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Retries {
-    /// They were sent again.
-    pub made: u64,
-    /// They were not, because the budget was spent.
-    pub denied: u64,
 }
 
 /// Why a request got no slot.
@@ -121,11 +103,7 @@ impl Admission {
                 policy: Policy::new(policy),
                 rng: SmallRng::from_rng(&mut rand::rng()),
                 queue: Queue::default(),
-                budget: Budget::new(budget),
-                denied: Rarely::every(DENIED_EVERY),
-                stuck: Rarely::every(STUCK_EVERY),
-                standstills: 0,
-                retries: Retries::default(),
+                troubles: Troubles::new(budget),
                 names_pending: false,
             }),
             retired: AtomicBool::new(false),
@@ -183,27 +161,12 @@ impl Admission {
         if matches!(desk.without_choice(wish, now, desk.panics(now)), Choice::Nobody) {
             return true;
         }
-        let allowed = desk.budget.may_retry(now.into_std());
-        let say = if allowed { None } else { desk.denied.happened(now.into_std()) };
-        match allowed {
-            true => desk.retries.made += 1,
-            false => desk.retries.denied += 1,
-        }
+        let (allowed, news) = desk.troubles.may_retry(now);
         drop(desk);
-        if let Some(requests) = say {
-            let pool = &*self.pool;
-            tracing::warn!(
-                pool,
-                requests,
-                "too many requests fail to send them all again: retry.budget is spent"
-            );
+        if let Some(news) = news {
+            news.tell(&self.pool);
         }
         allowed
-    }
-
-    /// How often requests were sent again, and how often they were not.
-    pub(crate) fn retries(&self) -> Retries {
-        self.desk.lock().retries
     }
 
     /// A slot, at once or when it is the request's turn. Dropping the future gives up the place.
@@ -226,43 +189,32 @@ impl Admission {
         }
     }
 
-    /// Somebody has waited since `asked` in vain. If nothing has moved in all that time, the same requests hold every worker, and
-    /// perhaps they wait for requests that wait here.
+    /// Somebody has waited since `asked` in vain. If nothing has moved in all that time, the same requests hold every worker,
+    /// and perhaps they wait for requests that wait here.
     fn look_for_a_standstill(&self, asked: Instant) {
-        let now = Instant::now();
-        if now - asked < LEAST_STANDSTILL || !self.pulse.none_since(asked) {
+        if !self.pulse.none_since(asked) {
             return;
         }
         let mut desk = self.desk.lock();
-        let in_flight: u32 = desk.seats.iter().map(|seat| seat.member.in_flight()).sum();
-        if in_flight == 0 {
-            return;
-        }
-        desk.standstills += 1;
-        let say = desk.stuck.happened(now.into_std());
+        let in_flight = desk.seats.iter().map(|seat| seat.member.in_flight()).sum();
         let waiting = desk.queue.len();
+        let news = desk.troubles.stood_still(asked, in_flight, waiting);
         drop(desk);
-        if say.is_some() {
-            let (pool, seconds) = (&*self.pool, (now - asked).as_secs());
-            tracing::warn!(
-                pool,
-                in_flight,
-                waiting,
-                "no worker got free in {seconds} s: every worker has been busy with the same requests for that long; \
-                 do scripts call their own site?"
-            );
+        if let Some(news) = news {
+            news.tell(&self.pool);
         }
     }
 
-    /// How often somebody waited in vain while nothing moved.
-    pub(crate) fn standstills(&self) -> u64 {
-        self.desk.lock().standstills
+    /// Retries and standstills so far.
+    pub(crate) fn troubles(&self) -> (Retries, u64) {
+        let desk = self.desk.lock();
+        (desk.troubles.retries(), desk.troubles.standstills())
     }
 
     fn ask<'a>(self: &'a Arc<Self>, wish: &Wish, now: Instant) -> Result<Asked<'a>, Refusal> {
         let mut desk = self.desk.lock();
         if wish.tried.is_empty() {
-            desk.budget.requested(now.into_std());
+            desk.troubles.requested(now);
         }
         // Those who wait are offered first what may have got free; `unwanted` outlives the lock.
         let unwanted = if desk.queue.is_empty() { SmallVec::new() } else { desk.serve(self, now) };
@@ -314,16 +266,6 @@ impl Admission {
         // Who left while its turn came gives the slot back, which must not happen under the lock.
         let unwanted = self.desk.lock().serve(self, Instant::now());
         drop(unwanted);
-    }
-
-    /// Does something to the seat of the member at this address, and serves whoever waits as things are then. Whether there
-    /// is such a member.
-    pub(crate) fn order(self: &Arc<Self>, address: &str, act: impl FnOnce(&Seat)) -> bool {
-        let seat = self.seats().into_iter().find(|seat| **seat.member.name() == *address);
-        let Some(seat) = seat else { return false };
-        act(&seat);
-        self.serve();
-        true
     }
 
     /// One round of housekeeping: closes what lay idle too long, and serves those for whom a member came back by the
@@ -439,59 +381,6 @@ impl Desk {
         let could_answer = |index| view.answers(index) && self.seats[index].weight() > 0;
         let wait = self.names_pending || (0..self.seats.len()).any(could_answer);
         if wait { Choice::Wait } else { Choice::Nobody }
-    }
-}
-
-/// The seats as a policy sees them for one wish.
-struct View<'a> {
-    seats: &'a [Seat],
-    in_parts: bool,
-    wish: &'a Wish,
-    now: Instant,
-    /// Every member is out by failures: rather than fail for certain, use them all.
-    panic: bool,
-    /// Whether this wish may find out that an ejected member is back.
-    probes: bool,
-}
-
-impl View<'_> {
-    /// Whether the member would answer this wish if it had a slot free.
-    fn answers(&self, index: usize) -> bool {
-        let member = &self.seats[index].member;
-        let serves = member.takes_requests(self.now) || (self.panic && member.is_out_by_failure());
-        let wanted = self.probes || !member.is_out_by_failure();
-        serves
-            && wanted
-            && !self.seats[index].is_down()
-            && !self.wish.tried.iter().any(|tried| Arc::ptr_eq(tried, member))
-    }
-}
-
-impl Members for View<'_> {
-    fn len(&self) -> usize {
-        self.seats.len()
-    }
-    fn weight(&self, index: usize) -> u32 {
-        let seat = &self.seats[index];
-        match self.in_parts {
-            true => seat.weight() * seat.member.part(seat.slow_start, self.now),
-            false => seat.weight(),
-        }
-    }
-    fn in_flight(&self, index: usize) -> u32 {
-        self.seats[index].member.in_flight()
-    }
-    fn usable(&self, index: usize) -> bool {
-        self.seats[index].limit.has_room(self.in_flight(index)) && self.answers(index)
-    }
-    fn backup(&self, index: usize) -> bool {
-        self.seats[index].backup
-    }
-    fn key(&self, index: usize) -> u64 {
-        self.seats[index].member.key()
-    }
-    fn latency(&self, index: usize) -> Option<f64> {
-        self.seats[index].member.latency(self.now)
     }
 }
 

@@ -34,27 +34,24 @@ pub struct UnknownMember {
 }
 
 pub(super) fn obey(admission: &Arc<Admission>, address: &str, order: Order) -> Result<(), UnknownMember> {
-    let (pool, now) = (admission.pool(), Instant::now());
-    let done = admission.order(address, |seat| {
-        let event = match order {
-            Order::Weight(weight) => {
-                seat.member.set_weight(weight.map(NonZeroU32::get));
-                tracing::info!(
-                    pool = &**pool,
-                    member = address,
-                    weight = seat.weight(),
-                    "weight set by hand"
-                );
-                return;
-            }
-            Order::Drain => Event::Drain,
-            Order::TakeDown => Event::TakenDown,
-            Order::PutBack => Event::PutBack,
-        };
-        seat.member.ordered(event, now, &seat.rules, pool);
-    });
-    match done {
-        true => Ok(()),
-        false => Err(UnknownMember { pool: Arc::clone(pool), address: address.into() }),
+    let pool = admission.pool();
+    let Some(seat) = admission.seats().into_iter().find(|seat| **seat.member.name() == *address) else {
+        return Err(UnknownMember { pool: Arc::clone(pool), address: address.into() });
+    };
+    let event = match order {
+        Order::Drain => Some(Event::Drain),
+        Order::TakeDown => Some(Event::TakenDown),
+        Order::PutBack => Some(Event::PutBack),
+        Order::Weight(weight) => {
+            seat.member.set_weight(weight.map(NonZeroU32::get));
+            tracing::info!(pool = &**pool, member = address, weight = seat.weight(), "weight set by hand");
+            None
+        }
+    };
+    if let Some(event) = event {
+        seat.member.ordered(event, Instant::now(), &seat.rules, pool);
     }
+    // Who waits may have hope now, or none any more.
+    admission.serve();
+    Ok(())
 }

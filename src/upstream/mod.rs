@@ -6,7 +6,7 @@
 //! - `by_hand`: what an operator does to one member at run time.
 //! - `talk`: one exchange over one lease; `connection` its socket, `lane` the thread that polls it; `complaints` what php writes to STDERR.
 //! - `afterwork`: whose scripts go on after their reply.
-//! - `pulse`: whether anything moves.
+//! - `view`: the members as a policy sees them; `pulse` and `troubles`: whether anything moves, and what goes wrong.
 //! - `pump` and `spool`: a reply taken from php-fpm faster than its reader reads.
 //! - `resolve`: names to members; `status` the pool as an operator sees it.
 //!
@@ -32,13 +32,14 @@ mod resolve;
 mod spool;
 mod status;
 mod talk;
+mod troubles;
+mod view;
 
 #[cfg(test)]
 mod promises;
 #[cfg(test)]
 mod responder;
 
-pub use admission::Retries;
 pub use by_hand::{Order, UnknownMember};
 pub use cluster::Cluster;
 pub use endpoint::Endpoint;
@@ -46,3 +47,4 @@ pub use outcome::{Ending, Fault, Observer, Outcome, ReplyError, SendError};
 pub use reply::ReplyBody;
 pub use request::{ClientBody, RequestBody, UpstreamRequest};
 pub use status::{MemberStatus, PoolStatus};
+pub use troubles::Retries;

@@ -1,7 +1,8 @@
 //! A pool as an operator sees it: plain values, taken at one moment. Printing them is for whoever asks.
 
-use super::admission::{Admission, Retries};
+use super::admission::Admission;
 use super::member::Seat;
+use super::troubles::Retries;
 use crate::balance::{Health, Limit, Standing};
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -45,15 +46,9 @@ pub struct MemberStatus {
 pub(super) fn of(admission: &Admission) -> PoolStatus {
     let now = Instant::now();
     let (queued, queue_size) = admission.queue();
+    let (retries, standstills) = admission.troubles();
     let members = admission.seats().iter().map(|seat| member(seat, now)).collect();
-    PoolStatus {
-        name: Arc::clone(admission.pool()),
-        queued,
-        queue_size,
-        retries: admission.retries(),
-        standstills: admission.standstills(),
-        members,
-    }
+    PoolStatus { name: Arc::clone(admission.pool()), queued, queue_size, retries, standstills, members }
 }
 
 fn member(seat: &Seat, now: Instant) -> MemberStatus {
