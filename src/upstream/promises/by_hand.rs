@@ -67,7 +67,7 @@ async fn idle_connections_of_a_drained_member_are_closed_at_once() {
     assert_eq!(cluster.send(get(&cluster, "/")).await.unwrap_err().fault, Fault::Nobody);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn who_waits_for_a_member_hears_at_once_that_it_was_taken_down() {
     let gate = gate();
     let member = gated(1, &gate).await;
@@ -80,8 +80,10 @@ async fn who_waits_for_a_member_hears_at_once_that_it_was_taken_down() {
     let waiting =
         tokio::spawn(async move { asking.send(get(&asking, "/")).await.map(drop).unwrap_err().fault });
     until("one waits", || cluster.status().queued == 1).await;
+    let ordered = tokio::time::Instant::now();
     order(&cluster, Order::TakeDown);
     assert_eq!((waiting.await.unwrap(), member.requests()), (Fault::Nobody, 1));
+    assert_eq!(ordered.elapsed().as_millis(), 0);
     gate.add_permits(1);
     assert_eq!(running.await.unwrap(), "late");
 }
