@@ -37,7 +37,7 @@ async fn after_two_stalls_nobody_meets_a_script_that_goes_on_after_its_reply() {
     assert!(times[..2].iter().all(|&time| time >= AFTERWORK), "{times:?}");
     assert!(times[2..].iter().all(|&time| time < AFTERWORK / 10), "{times:?}");
     assert_eq!(member.requests(), 12, "each ran once");
-    ask(&cluster, "/finish").await;
+    ask(&cluster, "/finish/7").await;
     assert_eq!(idle(&cluster), 0, "its connection is not even kept");
     let seen = member.seen.lock();
     let quick = seen.iter().filter(|request| request.params.contains("/quick"));
