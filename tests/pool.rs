@@ -10,7 +10,7 @@ use std::time::Duration;
 use socket2::{Domain, Socket, Type};
 use support::http::Connection;
 use support::{
-    Answer, Cornac, Fpm, Listen, Load, Pm, Signal, Tp, config_example, fixtures, free_port, server,
+    Answer, Cornac, Fpm, Listen, Load, Pm, Scratch, Signal, Tp, config_example, fixtures, free_port, server,
     wait_until,
 };
 
@@ -106,8 +106,6 @@ fn the_example_of_weights_gives_exactly_4_3_2_1_and_the_backup_only_when_all_oth
     });
     assert_eq!(shares(&cornac, 20), of(&[("a", 8), ("b", 6), ("c", 4), ("d", 2)]));
     members[..4].iter_mut().for_each(Fpm::kill);
-    // Four are lost at once and a request is tried three times: the first ones find out about it.
-    assert!(wait_until(Duration::from_secs(10), || cornac.get("/json").status == 200), "{}", cornac.log());
     assert_eq!(shares(&cornac, 10), of(&[("backup", 10)]));
 }
 
@@ -129,6 +127,17 @@ fn least_conn_avoids_the_member_that_works() {
     assert_eq!(shares(&cornac, 10), of(&[(other.member(), 10)]));
     working.open_gate("busy");
     assert_eq!(slow.response().text(), "through\n");
+}
+
+#[test]
+fn least_time_avoids_the_member_that_is_slow() {
+    let folder = Scratch::new();
+    let nap = folder.write("nap.php", "<?php usleep(100000);");
+    let [fast, slow] =
+        [Fpm::start("fast"), Fpm::builder("slow").ini("auto_prepend_file", nap.display()).start()];
+    let cornac = Tp::over([&slow, &fast]).pool("policy = \"least_time\"").start();
+    let shares = shares(&cornac, 40);
+    assert!(shares["fast"] >= 35 && shares["slow"] >= 1, "{shares:?}");
 }
 
 #[test]
@@ -313,6 +322,51 @@ fn a_second_front_end_gets_its_answers_while_the_first_is_under_load() {
     load.wait_for(50);
     Answer::all_are_200(&Load::until(second.address(), 2, 30, |_, _| "/json").join());
     Answer::all_are_200(&load.stop());
+}
+
+#[test]
+fn a_script_that_asks_its_own_site_gets_its_answer_while_a_worker_is_free() {
+    let fpm = Fpm::builder("a").workers(2).start();
+    for (keys, pool) in [("", ""), ("max_conns = 2", "keepalive = { mode = \"on\", timeout = \"30s\" }")] {
+        let cornac = Tp::with_servers(vec![server(&fpm, keys)]).pool(pool).start();
+        for _ in 0..5 {
+            for target in ["/self/json", "/self/json?method=POST"] {
+                for method in ["GET", "POST"] {
+                    let reply = asks_itself(&cornac, method, target);
+                    assert!(
+                        reply.text().starts_with("inner says: {"),
+                        "{keys} {method} {target}: {}",
+                        reply.text()
+                    );
+                }
+            }
+        }
+    }
+}
+
+fn asks_itself(cornac: &Cornac, method: &str, target: &str) -> support::http::Response {
+    let host = cornac.address().to_string();
+    let mut client = Connection::open(cornac.address());
+    client.send(format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\n\r\n"));
+    client.response()
+}
+
+#[test]
+fn a_pool_that_waits_for_itself_says_so_and_lives_on() {
+    let fpm = Fpm::builder("a").workers(2).start();
+    let cornac =
+        Tp::with_servers(vec![server(&fpm, "max_conns = 2")]).pool("queue = { timeout = \"1s\" }").start();
+    let replies: Vec<_> = std::thread::scope(|scope| {
+        let ask = || asks_itself(&cornac, "GET", "/self/json?gate=outer");
+        let outer = [scope.spawn(ask), scope.spawn(ask)];
+        fpm.wait_for_count("outer", 2);
+        fpm.open_gate("outer");
+        outer.into_iter().map(|asking| asking.join().expect("an answer")).collect()
+    });
+    assert!(replies.iter().all(|reply| reply.status == 200), "{replies:?}");
+    cornac.wait_for_log("do scripts call their own site?");
+    assert_eq!(cornac.log().matches("do scripts call their own site?").count(), 1);
+    assert_eq!(cornac.get("/json").status, 200);
 }
 
 #[test]

@@ -97,6 +97,37 @@ fn non_idempotent_requests_are_repeated_only_where_the_operator_says_so() {
 }
 
 #[test]
+fn a_post_with_an_idempotency_key_is_repeated_where_the_operator_relies_on_it() {
+    let closes = Responder::start(|_| false);
+    let real = Fpm::start("real");
+    let key = [("Idempotency-Key", "8e03978e-40d5-43dd-bc93-6894a57f9324")];
+    let post = |cornac: &Cornac, target: &str, headers: &[(&str, &str)]| {
+        http::request(cornac.address(), "POST", target, headers, b"body").status
+    };
+    let trusting = first_then_real(&closes, &real, "retry = { idempotency_key = true }");
+    assert_eq!(post(&trusting, "/json?count=keyed", &key), 200);
+    assert_eq!((closes.calls(), real.count("keyed")), (1, 1));
+    assert_eq!(post(&trusting, "/json?count=plain", &[]), 502);
+    assert_eq!(post(&trusting, "/json?count=plain", &[("Idempotency-Key", "")]), 502);
+    let wary = first_then_real(&closes, &real, "");
+    assert_eq!(post(&wary, "/json?count=plain", &key), 502);
+    assert_eq!((closes.calls(), real.count("plain")), (4, 0));
+}
+
+#[test]
+fn a_pool_in_trouble_gets_no_more_than_a_few_retries_and_the_log_says_so() {
+    let closes = [(); 3].map(|()| Responder::start(|_| false));
+    let servers =
+        closes.iter().map(|member| format!("{{ address = \"{}\", max_fails = 0 }}", member.server()));
+    let cornac = Tp::with_servers(servers.collect()).pool("retry = { budget = 10 }").start();
+    for _ in 0..40 {
+        assert_eq!(cornac.get("/json").status, 502);
+    }
+    assert_eq!(closes.iter().map(Responder::calls).sum::<usize>(), 40 + 10 + 4);
+    cornac.wait_for_log("retry.budget is spent");
+}
+
+#[test]
 fn tries_bounds_the_attempts() {
     let closes = [(); 4].map(|()| Responder::start(|_| false));
     let servers = closes.iter().map(|member| quoted(&member.server())).collect();
@@ -182,6 +213,19 @@ fn who_refuses_a_connection_is_passed_over_for_any_method() {
 }
 
 #[test]
+fn three_members_that_die_at_once_fail_no_request_while_a_fourth_is_well() {
+    let mut dying = ["a", "b", "c"].map(|name| Fpm::builder(name).workers(1).start());
+    let well = Fpm::start("well");
+    let mut servers: Vec<_> = dying.iter().map(|fpm| server(fpm, "weight = 9")).collect();
+    servers.push(server(&well, ""));
+    let cornac = Tp::with_servers(servers).pool("policy = \"round_robin\"").start();
+    dying.iter_mut().for_each(Fpm::kill);
+    for name in ["POST", "GET", "POST", "GET", "GET"] {
+        assert_eq!(method(&cornac, name, "/json").member(), "well");
+    }
+}
+
+#[test]
 fn a_pool_in_which_nobody_listens_is_a_502_that_says_why() {
     let mut gone = Fpm::builder("gone").tcp().start();
     let cornac = Tp::over([&gone]).start();
@@ -246,4 +290,21 @@ fn a_client_that_keeps_its_connection_sees_nothing_of_a_retry() {
         assert_eq!(client.get("/json").member(), "real");
     }
     assert!(closes.calls() > 0, "the scripted member was asked");
+}
+
+/// `fastcgi_finish_request()`: the reply has ended, the script has not, and a kept connection is stuck behind it.
+#[test]
+fn a_script_that_goes_on_after_its_reply_is_recognised_and_nothing_runs_twice() {
+    let fpm = Fpm::builder("a").workers(4).start();
+    let cornac = Tp::over([&fpm]).pool("keepalive = { mode = \"on\", idle = 4, timeout = \"30s\" }").start();
+    let mut reused = Vec::new();
+    for n in 0..5 {
+        assert_eq!(cornac.get("/finish?ms=300&name=tail&count=finish").status, 200);
+        assert_eq!(cornac.get(&format!("/json?count=behind&n={n}")).status, 200);
+        reused.push(cornac.entry(&format!("/json?count=behind&n={n}"))["reused"] == true);
+    }
+    cornac.wait_for_log("seems to go on after its reply");
+    assert_eq!(reused, [true, true, false, false, false]);
+    fpm.wait_for_count("tail", 5);
+    assert_eq!((fpm.count("finish"), fpm.count("behind"), fpm.count("tail")), (5, 5, 5));
 }

@@ -209,6 +209,16 @@ impl Health {
         }
     }
 
+    /// Whether the operator has taken it out, or lets it run empty.
+    pub fn is_out_by_hand(&self) -> bool {
+        matches!(self, Self::Draining | Self::Down)
+    }
+
+    /// Whether it gets nothing, but for a request that finds out about it.
+    pub fn is_out(&self) -> bool {
+        !matches!(self, Self::Ready | Self::Suspect { .. })
+    }
+
     /// Whether it is out because of failures, not because somebody wanted so: panic mode may use it.
     pub fn is_out_by_failure(&self) -> bool {
         matches!(self, Self::Ejected { .. } | Self::Probing { .. })

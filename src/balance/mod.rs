@@ -3,22 +3,30 @@
 //! This room only chooses. It has no clock, no socket and no random numbers of its own: time, chance and the members'
 //! present state are arguments. What is done with a choice (permits, connections, the queue) is `upstream`'s.
 
+mod afterwork;
+mod budget;
 mod checkup;
 mod hash;
 mod health;
 mod keepalive;
+mod latency;
 mod limit;
 mod policy;
 mod report;
 mod retry;
+mod slow_start;
 mod standing;
 
+pub use afterwork::{Afterwork, Route, STALL};
+pub use budget::{Budget, Rarely};
 pub use checkup::Checkup;
 pub use hash::hash;
 pub use health::{Backoff, Event, Failure, Health, Rules};
 pub use keepalive::{CloseReason, Keep, Keepalive, Used, may_keep};
+pub use latency::Latency;
 pub use limit::Limit;
 pub use policy::{Members, Policy, PolicyKind};
 pub use report::{NotAReport, ProcessManager, Report};
 pub use retry::{Again, Connection, Repeatable, Seen, Tries, decide};
+pub use slow_start::{WHOLE, part};
 pub use standing::Standing;

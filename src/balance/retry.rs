@@ -6,7 +6,9 @@
 /// What was seen of an exchange that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Seen {
-    /// No connection came about.
+    /// No connection came about, and that was clear at once: nobody listens.
+    Refused,
+    /// No connection came about in time.
     NotConnected,
     /// The connection was found closed before a byte of the request was sent.
     NothingSent,
@@ -16,6 +18,13 @@ pub enum Seen {
     SomeReply,
     /// php-fpm has the request and did not answer in time: the script may be running.
     Silence,
+}
+
+impl Seen {
+    /// Whether php-fpm had the request: sending it again may be its work again, and counts against the pool's budget.
+    pub fn is_work_again(self) -> bool {
+        matches!(self, Self::ClosedBeforeFirstByte(_) | Self::SomeReply | Self::Silence)
+    }
 }
 
 /// Whether a connection had served a request before.
@@ -39,7 +48,7 @@ pub struct Repeatable {
 /// How often the request was tried, and how often it may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tries {
-    /// Attempts made, the failed one included.
+    /// Attempts made, the failed one included; those that were refused at once do not count.
     pub made: u32,
     /// Attempts allowed (`retry.tries`).
     pub allowed: u32,
@@ -66,6 +75,12 @@ impl Tries {
         Self { made: 1, allowed, stale_replaced: false, expired: false }
     }
 
+    /// A refused connection costs neither a worker nor time, so it costs no try: each member is asked once, and one that is
+    /// well is found however many have died.
+    fn next_after_refusal(self) -> Again {
+        if self.expired { Again::No } else { Again::NextMember }
+    }
+
     fn next_member(self) -> Again {
         if self.made < self.allowed && !self.expired { Again::NextMember } else { Again::No }
     }
@@ -82,6 +97,7 @@ pub fn decide(seen: Seen, request: &Repeatable, tries: Tries) -> Again {
         return Again::No;
     }
     match (seen, request.idempotent) {
+        (Seen::Refused, _) => tries.next_after_refusal(),
         (Seen::NotConnected | Seen::NothingSent, _) => tries.next_member(),
         (Seen::ClosedBeforeFirstByte(Connection::Reused), true) => tries.same_member_fresh(),
         (Seen::ClosedBeforeFirstByte(Connection::Fresh), true) => tries.next_member(),
@@ -97,12 +113,12 @@ mod tests {
     const POST: Repeatable = Repeatable { idempotent: false, whole: true };
     const FRESH: Seen = Seen::ClosedBeforeFirstByte(Connection::Fresh);
     const REUSED: Seen = Seen::ClosedBeforeFirstByte(Connection::Reused);
-    const EVERYTHING: [Seen; 6] =
-        [Seen::NotConnected, Seen::NothingSent, FRESH, REUSED, Seen::SomeReply, Seen::Silence];
+    const EVERYTHING: [Seen; 7] =
+        [Seen::Refused, Seen::NotConnected, Seen::NothingSent, FRESH, REUSED, Seen::SomeReply, Seen::Silence];
 
     #[test]
     fn what_never_reached_php_goes_to_the_next_member_whatever_the_method() {
-        for seen in [Seen::NotConnected, Seen::NothingSent] {
+        for seen in [Seen::Refused, Seen::NotConnected, Seen::NothingSent] {
             assert_eq!(decide(seen, &GET, Tries::first(3)), Again::NextMember, "{seen:?}");
             assert_eq!(decide(seen, &POST, Tries::first(3)), Again::NextMember, "{seen:?}");
         }
@@ -141,6 +157,20 @@ mod tests {
         let late = Tries { expired: true, ..Tries::first(3) };
         assert_eq!(decide(Seen::NotConnected, &GET, last), Again::No);
         assert_eq!(decide(Seen::NotConnected, &GET, late), Again::No);
+    }
+
+    #[test]
+    fn a_refused_connection_costs_no_try_but_time_is_time() {
+        let last = Tries { made: 3, ..Tries::first(3) };
+        let late = Tries { expired: true, ..last };
+        assert_eq!(decide(Seen::Refused, &POST, last), Again::NextMember);
+        assert_eq!(decide(Seen::Refused, &POST, late), Again::No);
+    }
+
+    #[test]
+    fn only_what_php_may_have_run_counts_as_work_again() {
+        let work: Vec<_> = EVERYTHING.into_iter().filter(|seen| seen.is_work_again()).collect();
+        assert_eq!(work, [FRESH, REUSED, Seen::SomeReply, Seen::Silence]);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http::HeaderName;
 use regex::Regex;
 
 use super::Preset;
@@ -110,6 +111,8 @@ pub struct ServerSpec {
     pub max_conns: Option<u32>,
     /// When it is taken out, and for how long.
     pub rules: Rules,
+    /// How long its share grows after it came back; zero: it has all of it at once.
+    pub slow_start: Duration,
     /// Only while no primary is usable.
     pub backup: bool,
     /// Taken out by hand.
@@ -168,14 +171,19 @@ pub enum StatusListen {
 }
 
 /// `retry`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Retry {
-    /// Most attempts, the first included.
+    /// Most attempts, the first included; a refused connection is none.
     pub tries: u32,
+    /// Retries of requests that php-fpm had, in percent of the requests.
+    pub budget: u32,
     /// No new attempt later than this after the first.
     pub timeout: Option<Duration>,
     /// Whether POST and the like may be sent again after php-fpm may have seen them.
     pub non_idempotent: bool,
+    /// The header that makes any request one that may be sent again
+    /// (draft-ietf-httpapi-idempotency-key-header), where the operator relies on it.
+    pub idempotency_key: Option<HeaderName>,
 }
 
 /// `timeouts` of a pool.

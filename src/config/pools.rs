@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use http::HeaderName;
+
 use crate::balance::{Backoff, Keepalive, PolicyKind, Rules};
 use crate::route::Template;
 
@@ -13,7 +15,9 @@ use super::reader::{Node, Table};
 use super::values;
 
 const QUEUE: Queue = Queue { size: 1024, timeout: Duration::from_secs(30) };
-const RETRY: Retry = Retry { tries: 3, timeout: None, non_idempotent: false };
+const RETRY: Retry =
+    Retry { tries: 3, budget: 20, timeout: None, non_idempotent: false, idempotency_key: None };
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const TIMEOUTS: Timeouts = Timeouts {
     connect: Duration::from_secs(1),
     first_byte: Duration::from_secs(60),
@@ -55,6 +59,7 @@ fn read_pool(entry: Node<'_>, base: &Path) -> Pool {
     read_protocol(&table);
     pool.servers = read_servers(&table, base);
     (pool.policy, pool.hash_key) = read_policy(&table);
+    refuse_slow_start_by_key(&table, &pool);
     pool.queue = table.table("queue").map_or(QUEUE, read_queue);
     pool.keepalive = table.table("keepalive").map_or(Keepalive::AUTO, read_keepalive);
     pool.health = table.table("health").map(|table| health::read(table, &pool.servers, base));
@@ -104,12 +109,35 @@ fn read_server(element: Node<'_>, base: &Path) -> Option<ServerSpec> {
     let max_conns = table.get("max_conns").and_then(|most| most.number(1..=1_000_000));
     let rules = read_rules(&table);
     let (backup, down) = (table.boolean_or("backup", false), table.boolean_or("down", false));
-    table.finish(&["slow_start"]);
-    Some(ServerSpec { endpoint: endpoint?, weight, max_conns, rules, backup, down })
+    let slow_start = table.duration_or("slow_start", Duration::ZERO);
+    table.finish(&[]);
+    Some(ServerSpec { endpoint: endpoint?, weight, max_conns, rules, slow_start, backup, down })
 }
 
 fn plain_server(endpoint: EndpointSpec) -> ServerSpec {
-    ServerSpec { endpoint, weight: 1, max_conns: None, rules: Rules::DEFAULT, backup: false, down: false }
+    ServerSpec {
+        endpoint,
+        weight: 1,
+        max_conns: None,
+        rules: Rules::DEFAULT,
+        slow_start: Duration::ZERO,
+        backup: false,
+        down: false,
+    }
+}
+
+/// As nginx does (`balance::slow_start` says why).
+fn refuse_slow_start_by_key(table: &Table<'_>, pool: &Pool) {
+    let grows = |server: &ServerSpec| !server.slow_start.is_zero();
+    if let Some(policy) = table.get("policy")
+        && pool.policy.is_by_key()
+        && pool.servers.iter().any(grows)
+    {
+        policy.mistake(
+            "a policy that goes by a key has no slow_start: its keys would move twice",
+            "remove slow_start from the servers, or choose another policy",
+        );
+    }
 }
 
 fn read_weight(weight: Node<'_>) -> Option<u32> {
@@ -130,22 +158,18 @@ fn read_rules(server: &Table<'_>) -> Rules {
     }
 }
 
-/// `least_time` needs the times of requests, which no member knows yet.
 fn read_policy(pool: &Table<'_>) -> (PolicyKind, Option<Template>) {
     let choices = [
-        ("round_robin", Some(PolicyKind::RoundRobin)),
-        ("least_conn", Some(PolicyKind::LeastConn)),
-        ("random", Some(PolicyKind::Random)),
-        ("ip_hash", Some(PolicyKind::IpHash)),
-        ("hash", Some(PolicyKind::Hash)),
-        ("least_time", None),
+        ("round_robin", PolicyKind::RoundRobin),
+        ("least_conn", PolicyKind::LeastConn),
+        ("least_time", PolicyKind::LeastTime),
+        ("random", PolicyKind::Random),
+        ("ip_hash", PolicyKind::IpHash),
+        ("hash", PolicyKind::Hash),
     ];
     let written = pool.get("policy");
     let chosen = written.and_then(|policy| policy.choice(&choices));
-    if let (Some(policy), Some(None)) = (written, chosen) {
-        policy.mistake("not supported yet: \"least_time\"", "\"least_conn\" is the nearest that is built");
-    }
-    let kind = chosen.flatten().unwrap_or_default();
+    let kind = chosen.unwrap_or_default();
     let hash_key = pool.get("hash_key");
     match (hash_key, written) {
         (None, Some(policy)) if kind == PolicyKind::Hash => {
@@ -228,13 +252,32 @@ fn overruled(timeout: Option<Duration>, requests: Option<u32>, age: Option<Durat
 
 fn read_retry(table: Table<'_>) -> Retry {
     let tries = table.get("tries").and_then(|tries| tries.number(1..=100));
+    let budget = table.get("budget").and_then(|percent| percent.number(0..=1_000));
     let retry = Retry {
         tries: tries.unwrap_or(RETRY.tries),
+        budget: budget.unwrap_or(RETRY.budget),
         timeout: table.get("timeout").and_then(Node::positive_duration),
         non_idempotent: table.boolean_or("non_idempotent", RETRY.non_idempotent),
+        idempotency_key: table.get("idempotency_key").and_then(read_idempotency_key),
     };
     table.finish(&[]);
     retry
+}
+
+/// `true` is the header of the IETF's draft; a name is another one.
+fn read_idempotency_key(key: Node<'_>) -> Option<HeaderName> {
+    if key.is_true() || key.is_false() {
+        return key.is_true().then_some(IDEMPOTENCY_KEY);
+    }
+    let name = key.text_or(" or true")?;
+    let header = HeaderName::try_from(name.value).ok();
+    if header.is_none() {
+        name.mistake(
+            format_args!("'{}' is not a header's name", name.value),
+            "true is Idempotency-Key; or write the name that your clients send",
+        );
+    }
+    header
 }
 
 fn read_timeouts(table: Table<'_>) -> Timeouts {
@@ -287,7 +330,7 @@ mod tests {
     fn every_key_of_a_server_is_heard() {
         let pool = pool(
             r#"servers = [
-                { address = "a:1", weight = 4, max_conns = 20, max_fails = 0, fail_timeout = "90s" },
+                { address = "a:1", weight = 4, max_conns = 20, max_fails = 0, fail_timeout = "90s", slow_start = "20s" },
                 { address = "b:1", backup = true },
                 { address = "c:1", down = true },
             ]"#,
@@ -296,6 +339,7 @@ mod tests {
         assert_eq!((a.weight, a.max_conns, a.rules.max_fails), (4, Some(20), 0));
         let time = Duration::from_secs(90);
         assert_eq!((a.rules.window, a.rules.backoff.first, a.rules.backoff.longest), (time, time, time));
+        assert_eq!((a.slow_start, b.slow_start), (Duration::from_secs(20), Duration::ZERO));
         assert!(b.backup && !b.down && c.down && !c.backup);
     }
 
@@ -304,6 +348,7 @@ mod tests {
         for (name, kind) in [
             ("round_robin", PolicyKind::RoundRobin),
             ("least_conn", PolicyKind::LeastConn),
+            ("least_time", PolicyKind::LeastTime),
             ("random", PolicyKind::Random),
             ("ip_hash", PolicyKind::IpHash),
         ] {
@@ -339,15 +384,28 @@ mod tests {
     fn queue_retry_and_timeouts_are_heard() {
         let pool = pool(
             "servers = [\"a:1\"]\nresolve = 60\nqueue = { size = 0, timeout = \"1s\" }\n\
-             retry = { tries = 1, timeout = \"2s\", non_idempotent = true }\n\
+             retry = { tries = 1, budget = 50, timeout = \"2s\", non_idempotent = true, idempotency_key = \"X-Once\" }\n\
              timeouts = { connect = \"100ms\", first_byte = \"5m\", between_reads = 3, total = \"off\" }",
         );
         let seconds = Duration::from_secs;
         assert_eq!(pool.queue, Queue { size: 0, timeout: seconds(1) });
-        assert_eq!(pool.retry, Retry { tries: 1, timeout: Some(seconds(2)), non_idempotent: true });
+        let (tries, timeout) = (1, Some(seconds(2)));
+        let idempotency_key = Some(HeaderName::from_static("x-once"));
+        assert_eq!(pool.retry, Retry { tries, budget: 50, timeout, non_idempotent: true, idempotency_key });
         let connect = Duration::from_millis(100);
         let expected = Timeouts { connect, first_byte: seconds(300), between_reads: seconds(3), total: None };
         assert_eq!((pool.timeouts, pool.resolve), (expected, seconds(60)));
+    }
+
+    #[test]
+    fn idempotency_key_is_a_switch_or_a_name() {
+        let key = |written: &str| {
+            pool(&format!("servers = [\"a:1\"]\nretry = {{ {written} }}")).retry.idempotency_key
+        };
+        assert_eq!(key(""), None);
+        assert_eq!(key("idempotency_key = false"), None);
+        assert_eq!(key("idempotency_key = true").unwrap(), "idempotency-key");
+        assert_eq!(key("idempotency_key = \"X-Request-Key\"").unwrap(), "x-request-key");
     }
 
     #[test]

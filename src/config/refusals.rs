@@ -113,18 +113,20 @@ fn cases() -> Vec<Case> {
         (POOL, r#"servers = [{ address = "a:1", wieght = 2 }]"#, &[
             r#"2:31: unknown key 'wieght' [did you mean 'weight'?]"#,
         ]),
-        (POOL, r#"servers = [{ address = "a:1", slow_start = "10s" }]"#, &[
-            r#"2:31: not supported yet: slow_start [remove it, or wait for a later version]"#,
+        (POOL, r#"servers = [{ address = "a:1", slow_start = "10s" }]
+policy = "ip_hash""#, &[
+            r#"3:10: policy: a policy that goes by a key has no slow_start: its keys would move twice [remove slow_start from the servers, or choose another policy]"#,
         ]),
         (POOL, r#"servers = [{ address = "a:1", max_fails = -1 }]"#, &[
             r#"2:43: max_fails: expected a number from 0 to 1000000, found -1"#,
         ]),
+        (POOL, r#"servers = ["a:1"]
+retry = { idempotency_key = "Idempotency Key", budget = "all" }"#, &[
+            r#"3:29: idempotency_key: 'Idempotency Key' is not a header's name [true is Idempotency-Key; or write the name that your clients send]"#,
+            r#"3:57: budget: expected a number from 0 to 1000, found a string"#,
+        ]),
         (POOL, r#"servers = [7]"#, &[
             r#"2:12: servers: expected a string or a table, found an integer"#,
-        ]),
-        (POOL, r#"servers = ["a:1"]
-policy = "least_time""#, &[
-            r#"3:10: policy: not supported yet: "least_time" ["least_conn" is the nearest that is built]"#,
         ]),
         (POOL, r#"servers = ["a:1"]
 policy = "leastconn""#, &[

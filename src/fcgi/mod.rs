@@ -12,6 +12,7 @@ mod accel;
 mod deframe;
 mod exchange;
 mod head;
+mod lookup;
 mod params;
 mod record;
 mod reply;
@@ -28,6 +29,7 @@ mod wire;
 
 pub use accel::Accel;
 pub use exchange::{BodyRule, Event, Exchange};
+pub use lookup::param_of;
 pub use params::{PairTooLarge, RequestEncoder};
 pub use record::{EndRequest, Keep, ProtocolStatus, RequestId, stdin_header};
 pub use reply::ReplyHead;

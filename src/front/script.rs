@@ -47,7 +47,7 @@ pub(super) fn request(
         head,
         body,
         body_rule: if facts.method == http::Method::HEAD { BodyRule::Discard } else { BodyRule::Deliver },
-        idempotent: facts.method.is_idempotent(),
+        idempotent: facts.method.is_idempotent() || has_idempotency_key(cluster, facts),
         key: key(cluster, plan, facts),
         buffering: plan.settings.buffering,
         timeouts: timeouts(cluster, &plan.settings),
@@ -55,6 +55,14 @@ pub(super) fn request(
         script: std::mem::take(&mut plan.script_filename),
         observer: visit.goes_to(cluster.name()),
     })
+}
+
+/// A client that sends such a key promises that php runs the request once however often it comes; the operator says whether to
+/// rely on it.
+fn has_idempotency_key(cluster: &Cluster, facts: &RequestFacts<'_>) -> bool {
+    let header = cluster.pool().retry.idempotency_key.as_ref();
+    let key = header.and_then(|header| facts.headers.get(header));
+    key.is_some_and(|key| !key.is_empty())
 }
 
 /// The route's own timeouts, where it has any.

@@ -3,11 +3,15 @@
 //! Everything that must be seen together is behind one short lock, the desk: so the weights are exact, the limits are
 //! never passed, nobody overtakes the queue and no freed slot goes unnoticed. What happens on a connection is not its business.
 
+use super::afterwork::Afterwork;
 use super::connection::Connection;
 use super::lease::Grant;
 use super::member::{Member, Seat};
+use super::pulse::Pulse;
 use super::queue::{Queue, Wish};
-use crate::balance::{Event, Keepalive, Members, Policy, PolicyKind};
+use super::troubles::{Retries, Troubles};
+use super::view::View;
+use crate::balance::{Event, Keepalive, Policy, PolicyKind};
 use parking_lot::Mutex;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
@@ -22,6 +26,10 @@ use tokio::time::{Instant, timeout_at};
 pub(crate) struct Admission {
     pool: Arc<str>,
     keepalive: Keepalive,
+    /// Whether the policy goes by the members' times.
+    pub(crate) measures: bool,
+    pub(crate) afterwork: Afterwork,
+    pub(crate) pulse: Pulse,
     queue_size: usize,
     queue_timeout: Duration,
     desk: Mutex<Desk>,
@@ -35,9 +43,13 @@ pub(crate) struct Admission {
 #[derive(Debug)]
 struct Desk {
     seats: Vec<Seat>,
+    /// Whether weights are counted in parts, because some seat has a slow start. Fixed for as long as the seats are: turns
+    /// by weight remember what they were given.
+    in_parts: bool,
     policy: Policy,
     rng: SmallRng,
     queue: Queue,
+    troubles: Troubles,
     /// Some server's name has not been resolved for the first time yet: whoever finds no member waits for it.
     names_pending: bool,
 }
@@ -75,17 +87,23 @@ impl Admission {
         policy: PolicyKind,
         keepalive: Keepalive,
         (queue_size, queue_timeout): (usize, Duration),
+        budget: u32,
     ) -> Arc<Self> {
         Arc::new(Self {
             pool,
             keepalive,
+            measures: policy.measures(),
+            afterwork: Afterwork::default(),
+            pulse: Pulse::new(Instant::now()),
             queue_size,
             queue_timeout,
             desk: Mutex::new(Desk {
                 seats: Vec::new(),
+                in_parts: false,
                 policy: Policy::new(policy),
                 rng: SmallRng::from_rng(&mut rand::rng()),
                 queue: Queue::default(),
+                troubles: Troubles::new(budget),
                 names_pending: false,
             }),
             retired: AtomicBool::new(false),
@@ -110,6 +128,7 @@ impl Admission {
         let before = {
             let mut desk = self.desk.lock();
             desk.names_pending = names_pending;
+            desk.count_in_parts(seats.iter().any(|seat| !seat.slow_start.is_zero()));
             std::mem::replace(&mut desk.seats, seats)
         };
         self.unseat_the_gone(&before);
@@ -134,6 +153,22 @@ impl Admission {
         (self.desk.lock().queue.len(), self.queue_size)
     }
 
+    /// May a request be sent again that php-fpm had already? A no is counted, and said now and then. Where nobody is left
+    /// who could have it, nothing is spent.
+    pub(crate) fn may_retry(&self, wish: &Wish) -> bool {
+        let now = Instant::now();
+        let mut desk = self.desk.lock();
+        if matches!(desk.without_choice(wish, now, desk.panics(now)), Choice::Nobody) {
+            return true;
+        }
+        let (allowed, news) = desk.troubles.may_retry(now);
+        drop(desk);
+        if let Some(news) = news {
+            news.tell(&self.pool);
+        }
+        allowed
+    }
+
     /// A slot, at once or when it is the request's turn. Dropping the future gives up the place.
     pub(crate) async fn admit(self: &Arc<Self>, wish: &Wish, now: Instant) -> Result<Grant, Refusal> {
         let (place, hears) = match self.ask(wish, now) {
@@ -147,14 +182,40 @@ impl Admission {
             Ok(_) => Err(Refusal::Nobody),
             Err(_) => {
                 drop(place);
+                self.look_for_a_standstill(now);
                 let retry_after = self.desk.lock().queue.retry_after(Instant::now());
                 Err(Refusal::QueueTimeout { retry_after })
             }
         }
     }
 
+    /// Somebody has waited since `asked` in vain. If nothing has moved in all that time, the same requests hold every worker,
+    /// and perhaps they wait for requests that wait here.
+    fn look_for_a_standstill(&self, asked: Instant) {
+        if !self.pulse.none_since(asked) {
+            return;
+        }
+        let mut desk = self.desk.lock();
+        let in_flight = desk.seats.iter().map(|seat| seat.member.in_flight()).sum();
+        let waiting = desk.queue.len();
+        let news = desk.troubles.stood_still(asked, in_flight, waiting);
+        drop(desk);
+        if let Some(news) = news {
+            news.tell(&self.pool);
+        }
+    }
+
+    /// Retries and standstills so far.
+    pub(crate) fn troubles(&self) -> (Retries, u64) {
+        let desk = self.desk.lock();
+        (desk.troubles.retries(), desk.troubles.standstills())
+    }
+
     fn ask<'a>(self: &'a Arc<Self>, wish: &Wish, now: Instant) -> Result<Asked<'a>, Refusal> {
         let mut desk = self.desk.lock();
+        if wish.tried.is_empty() {
+            desk.troubles.requested(now);
+        }
         // Those who wait are offered first what may have got free; `unwanted` outlives the lock.
         let unwanted = if desk.queue.is_empty() { SmallVec::new() } else { desk.serve(self, now) };
         let asked = match desk.choose_for_newcomer(self, wish, now) {
@@ -245,6 +306,14 @@ impl Admission {
 }
 
 impl Desk {
+    fn count_in_parts(&mut self, in_parts: bool) {
+        let in_parts = in_parts && !self.policy.kind().is_by_key();
+        if in_parts != self.in_parts {
+            self.in_parts = in_parts;
+            self.policy = Policy::new(self.policy.kind());
+        }
+    }
+
     fn choose_for_newcomer(&mut self, admission: &Arc<Admission>, wish: &Wish, now: Instant) -> Choice {
         // Those who wait were just offered what is free; the first of them, who has tried nothing, would have taken
         // anything.
@@ -260,7 +329,10 @@ impl Desk {
         while let Some(waiter) = self.queue.get(place) {
             let wish = waiter.wish.clone();
             let grant = match self.choose(admission, &wish, now) {
-                Choice::Granted(grant) => Some(grant),
+                Choice::Granted(grant) => {
+                    admission.pulse.beats(now);
+                    Some(grant)
+                }
                 Choice::Nobody => None,
                 Choice::Wait if wish.tried.is_empty() => break,
                 Choice::Wait => {
@@ -278,11 +350,11 @@ impl Desk {
     }
 
     fn choose(&mut self, admission: &Arc<Admission>, wish: &Wish, now: Instant) -> Choice {
-        let panic = self.seats.iter().all(|seat| seat.down || !seat.member.takes_requests(now));
+        let panic = self.panics(now);
         // Who has met one dead member is not sent to find out about another while somebody is known to be well.
         let mut probes = wish.tried.is_empty() || panic;
         loop {
-            let view = View { seats: &self.seats, wish, now, panic, probes };
+            let view = View { seats: &self.seats, in_parts: self.in_parts, wish, now, panic, probes };
             let Some(index) = self.policy.prefer(&view, wish.key, &mut self.rng) else {
                 if probes {
                     return self.without_choice(wish, now, panic);
@@ -303,56 +375,16 @@ impl Desk {
         }
     }
 
+    /// Every member is out: rather than fail for certain, those that are out by failures are used.
+    fn panics(&self, now: Instant) -> bool {
+        self.seats.iter().all(|seat| seat.is_down() || !seat.member.takes_requests(now))
+    }
+
     fn without_choice(&self, wish: &Wish, now: Instant, panic: bool) -> Choice {
-        let view = View { seats: &self.seats, wish, now, panic, probes: true };
-        let could_answer = |index| view.answers(index) && self.seats[index].weight > 0;
+        let view = View { seats: &self.seats, in_parts: self.in_parts, wish, now, panic, probes: true };
+        let could_answer = |index| view.answers(index) && self.seats[index].weight() > 0;
         let wait = self.names_pending || (0..self.seats.len()).any(could_answer);
         if wait { Choice::Wait } else { Choice::Nobody }
-    }
-}
-
-/// The seats as a policy sees them for one wish.
-struct View<'a> {
-    seats: &'a [Seat],
-    wish: &'a Wish,
-    now: Instant,
-    /// Every member is out by failures: rather than fail for certain, use them all.
-    panic: bool,
-    /// Whether this wish may find out that an ejected member is back.
-    probes: bool,
-}
-
-impl View<'_> {
-    /// Whether the member would answer this wish if it had a slot free.
-    fn answers(&self, index: usize) -> bool {
-        let member = &self.seats[index].member;
-        let serves = member.takes_requests(self.now) || (self.panic && member.is_out_by_failure());
-        let wanted = self.probes || !member.is_out_by_failure();
-        serves
-            && wanted
-            && !self.seats[index].down
-            && !self.wish.tried.iter().any(|tried| Arc::ptr_eq(tried, member))
-    }
-}
-
-impl Members for View<'_> {
-    fn len(&self) -> usize {
-        self.seats.len()
-    }
-    fn weight(&self, index: usize) -> u32 {
-        self.seats[index].weight
-    }
-    fn in_flight(&self, index: usize) -> u32 {
-        self.seats[index].member.in_flight()
-    }
-    fn usable(&self, index: usize) -> bool {
-        self.seats[index].limit.has_room(self.in_flight(index)) && self.answers(index)
-    }
-    fn backup(&self, index: usize) -> bool {
-        self.seats[index].backup
-    }
-    fn key(&self, index: usize) -> u64 {
-        self.seats[index].member.key()
     }
 }
 

@@ -4,10 +4,12 @@
 //! the table of retries in `balance`, the reply's body in `reply`.
 
 use super::admission::{Admission, Refusal};
+use super::by_hand::{self, Order, UnknownMember};
 use super::checks;
 use super::complaints::Complaints;
 use super::connection::Connection;
 use super::lease::Permit;
+use super::member::Member;
 use super::outcome::{Fault, Ledger, SendError};
 use super::queue::Wish;
 use super::reply::{Gathered, Reading, ReplyBody};
@@ -61,8 +63,15 @@ impl Cluster {
             pool.policy,
             pool.keepalive,
             (pool.queue.size, pool.queue.timeout),
+            pool.retry.budget,
         );
-        admission.seat(servers.seats(&present), servers.has_pending());
+        let seats = servers.seats(&present);
+        if !present.is_empty() {
+            let is_new = |member: &Arc<Member>| !present.iter().any(|known| Arc::ptr_eq(known, member));
+            let members = seats.iter().map(|seat| &seat.member);
+            members.filter(|&member| is_new(member)).for_each(|member| member.is_back(Instant::now()));
+        }
+        admission.seat(seats, servers.has_pending());
         let has_names = !servers.names().is_empty();
         let servers = Arc::new(Mutex::new(servers));
         let mut tasks = vec![tokio::spawn(keep_house(Arc::clone(&admission))).abort_handle()];
@@ -131,6 +140,9 @@ impl Cluster {
                 Again::SameMemberFresh => (failed.permit, None),
                 Again::NextMember => {
                     journey.wish.tried.push(Arc::clone(failed.permit.member()));
+                    if failed.seen.is_work_again() && !self.admission.may_retry(&journey.wish) {
+                        return Err(journey.ledger.fails(failed.fault, None));
+                    }
                     drop(failed.permit);
                     self.find_slot(&mut journey, Some(failed.fault)).await?
                 }
@@ -142,6 +154,14 @@ impl Cluster {
     /// that a newer one has replaced, or that is to end.
     pub fn drain(&self) {
         self.admission.retire();
+    }
+
+    /// Does what the operator says to the member at `address`, as [`MemberStatus::address`](super::MemberStatus) spells it.
+    ///
+    /// # Errors
+    /// When the pool has no such member.
+    pub fn order(&self, address: &str, order: Order) -> Result<(), UnknownMember> {
+        by_hand::obey(&self.admission, address, order)
     }
 
     /// The pool as an operator sees it.
@@ -195,12 +215,13 @@ impl Cluster {
                 Ok(connection) => connection,
                 Err(failure) => {
                     permit.failed(failure);
-                    return Err(Failed { fault: Fault::Connect(failure), seen: Seen::NotConnected, permit });
+                    let seen = journey.not_connected(failure);
+                    return Err(Failed { fault: Fault::Connect(failure), seen, permit });
                 }
             },
         };
         journey.ledger.sends_on(connection.requests > 0);
-        let mut talk = journey.talk(permit.with(connection));
+        let mut talk = journey.talk(permit.with(connection, journey.head.clone()));
         let fault = match poll_fn(|cx| poll_reply(&mut talk, cx)).await {
             Ok((head, gathered)) => {
                 journey.ledger.head_seen(talk.heard_at());
@@ -253,6 +274,8 @@ struct Journey {
     complaints: Option<Complaints>,
     wish: Wish,
     tries_allowed: u32,
+    /// Attempts that cost nothing.
+    refused: u32,
     retry_until: Option<Instant>,
     last_moment: Option<Instant>,
     stale_replaced: bool,
@@ -293,6 +316,7 @@ impl Journey {
             // What cannot be repeated must not meet a stale connection.
             wish: Wish { key: request.key, fresh: !idempotent, ..Wish::default() },
             tries_allowed: pool.retry.tries,
+            refused: 0,
             retry_until: pool.retry.timeout.map(|timeout| now + timeout),
             last_moment: timeouts.total.map(|total| now + total),
             stale_replaced: false,
@@ -323,10 +347,21 @@ impl Journey {
         Reading { length, buffering: head.accel.buffering.unwrap_or(self.buffering) }
     }
 
+    /// What a connect error means for trying again: whether it cost time.
+    fn not_connected(&mut self, failure: balance::Failure) -> Seen {
+        match failure {
+            balance::Failure::Refused | balance::Failure::Unreachable => {
+                self.refused += 1;
+                Seen::Refused
+            }
+            _ => Seen::NotConnected,
+        }
+    }
+
     fn again(&mut self, failed: &Failed) -> Again {
         let request = Repeatable { idempotent: self.idempotent, whole: self.body.is_some() };
         let tries = Tries {
-            made: self.ledger.tries(),
+            made: self.ledger.tries() - self.refused,
             allowed: self.tries_allowed,
             stale_replaced: self.stale_replaced,
             expired: self.retry_until.is_some_and(|until| until <= Instant::now()),

@@ -7,7 +7,7 @@ use super::endpoint::Endpoint;
 use super::lane::Lane;
 use crate::balance::Failure;
 use crate::fcgi::RequestId;
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
@@ -40,6 +40,8 @@ pub(crate) struct Connection {
     pub(crate) requests: u32,
     /// The id of its latest exchange: the next one must have another (fpm-facts 4).
     pub(crate) last_id: Option<RequestId>,
+    /// The head of its latest request: whose script may still be at work.
+    pub(crate) last_request: Option<Bytes>,
 }
 
 impl Connection {
@@ -78,6 +80,7 @@ impl Connection {
             idle_since: now,
             requests: 0,
             last_id: None,
+            last_request: None,
         })
     }
 

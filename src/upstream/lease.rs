@@ -8,6 +8,7 @@ use super::connection::Connection;
 use super::member::{Member, Seat, Taken, Waiting};
 use crate::balance::{Connection as Origin, Event, Failure, Rules};
 use crate::fcgi::RequestId;
+use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -37,6 +38,8 @@ pub(crate) struct Grant {
 pub(crate) struct Lease {
     pub(crate) connection: Box<Connection>,
     waiting: Option<Waiting>,
+    /// The head of the request that it is for.
+    request: Bytes,
     permit: Permit,
 }
 
@@ -72,6 +75,7 @@ impl Grant {
         while let Some(connection) = idle {
             if connection.last_id != Some(id)
                 && connection.is_quiet()
+                && !permit.would_stall(&connection)
                 && let Ok(connection) = connection.brought_here()
             {
                 return (permit, Some(connection));
@@ -91,10 +95,16 @@ impl Permit {
         Connection::open(self.member.endpoint(), patience).await
     }
 
-    pub(crate) fn with(self, connection: Box<Connection>) -> Lease {
+    /// Whether the script that used it last may still hold its worker.
+    fn would_stall(&self, connection: &Connection) -> bool {
+        let last = connection.last_request.as_ref();
+        last.is_some_and(|last| self.admission.afterwork.suspects(last))
+    }
+
+    pub(crate) fn with(self, connection: Box<Connection>, request: Bytes) -> Lease {
         let fresh = connection.requests == 0;
         let waiting = fresh.then(|| self.member.starts_waiting(Instant::now()));
-        Lease { connection, waiting, permit: self }
+        Lease { connection, waiting, request, permit: self }
     }
 
     pub(crate) fn succeeded(&mut self) {
@@ -135,17 +145,38 @@ impl Lease {
         self.permit.admission.pool()
     }
 
-    /// php-fpm has a worker at this connection.
-    pub(crate) fn first_byte_seen(&mut self) {
+    /// The first byte did not come for so long: a member's time for `least_time`, if the policy is that.
+    pub(crate) fn silent_for(&self, time: Duration, now: Instant) {
+        if self.permit.admission.measures {
+            self.permit.member.answered(time, now);
+        }
+    }
+
+    /// The first byte came so long after the request was sent.
+    pub(crate) fn answered(&self, took: Duration, now: Instant) {
+        self.silent_for(took, now);
+        let admission = &self.permit.admission;
+        let before = self.connection.last_request.as_deref();
+        admission.afterwork.answered(admission.pool(), before, &self.request, took, now);
+    }
+
+    /// php-fpm said something: it has a worker at this connection.
+    pub(crate) fn heard(&mut self, now: Instant) {
         self.waiting = None;
+        self.permit.admission.pulse.beats(now);
     }
 
     /// Ends after a reply that ended cleanly: the connection may serve the next request.
     pub(crate) fn finish(self, id: RequestId) {
-        let Self { mut connection, waiting, mut permit } = self;
+        let Self { mut connection, waiting, request, mut permit } = self;
         drop(waiting);
+        if permit.admission.afterwork.suspects(&request) {
+            drop(connection);
+            return;
+        }
         connection.requests += 1;
         connection.last_id = Some(id);
+        connection.last_request = Some(request);
         let refused = permit.admission.keep(&permit.member, connection);
         permit.returned = refused.is_none();
         drop(refused);

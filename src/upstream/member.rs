@@ -8,7 +8,9 @@ use super::connection::Connection;
 use super::endpoint::Endpoint;
 use super::lane::Lane;
 use super::vitals::Vitals;
-use crate::balance::{Event, Health, Keep, Keepalive, Limit, Report, Rules, Standing, Used, may_keep};
+use crate::balance::{
+    self, Event, Health, Keep, Keepalive, Latency, Limit, Report, Rules, Standing, Used, may_keep,
+};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 use std::collections::VecDeque;
@@ -27,9 +29,22 @@ pub(crate) struct Seat {
     pub(crate) weight: u32,
     pub(crate) limit: Limit,
     pub(crate) rules: Rules,
+    pub(crate) slow_start: Duration,
     pub(crate) backup: bool,
     /// Taken out by the operator.
     pub(crate) down: bool,
+}
+
+impl Seat {
+    /// Its share: what was set by hand, or else what is configured.
+    pub(crate) fn weight(&self) -> u32 {
+        self.member.weight_by_hand().unwrap_or(self.weight)
+    }
+
+    /// Whether its configuration says `down`, and nobody has put it back since.
+    pub(crate) fn is_down(&self) -> bool {
+        self.down && !self.member.is_put_back()
+    }
 }
 
 #[derive(Debug)]
@@ -38,16 +53,30 @@ pub(crate) struct Member {
     name: Arc<str>,
     key: u64,
     health: Mutex<Health>,
+    /// When it became ready again, or was found: its slow start begins there.
+    back_since: Mutex<Option<Instant>>,
     /// Anything but ready: only then is the health looked at on the way of a request.
     troubled: AtomicBool,
     vitals: Vitals,
     slots: Mutex<Slots>,
     /// Mirrors `slots.in_use`, for the policies to read.
     in_flight: AtomicU32,
+    /// Only kept where the policy goes by it.
+    latency: Mutex<Latency>,
     /// Not seated any more: what it still has in use is not kept.
     unseated: AtomicBool,
+    by_hand: ByHand,
     /// Whoever may wait for a slot here: one, or two while a reload drains the older.
     desks: Mutex<SmallVec<[Weak<Admission>; 2]>>,
+}
+
+/// What the operator said at run time. It holds over a reload, until it is taken back or the member is gone.
+#[derive(Debug, Default)]
+struct ByHand {
+    /// Its share; 0: as configured.
+    weight: AtomicU32,
+    /// Put back though its configuration says `down`.
+    up: AtomicBool,
 }
 
 /// The connections. To php-fpm an idle one is a busy worker too (fpm-facts 13): `in_use + idle` is what the limit bounds.
@@ -77,11 +106,14 @@ impl Member {
             key: endpoint.key(),
             endpoint,
             health: Mutex::default(),
+            back_since: Mutex::default(),
             troubled: AtomicBool::new(false),
             vitals: Vitals::default(),
             slots: Mutex::default(),
             in_flight: AtomicU32::new(0),
+            latency: Mutex::default(),
             unseated: AtomicBool::new(false),
+            by_hand: ByHand::default(),
             desks: Mutex::default(),
         })
     }
@@ -107,12 +139,65 @@ impl Member {
         self.slots.lock().idle.len()
     }
 
+    /// It serves again, or for the first time in a pool that has been serving.
+    pub(crate) fn is_back(&self, now: Instant) {
+        *self.back_since.lock() = Some(now);
+    }
+
+    /// How many parts of its weight it has (`balance::WHOLE` is all of it).
+    pub(crate) fn part(&self, slow_start: Duration, now: Instant) -> u32 {
+        match (slow_start.is_zero(), *self.back_since.lock()) {
+            (true, _) | (_, None) => balance::WHOLE,
+            (false, Some(since)) => balance::part(now.duration_since(since), slow_start),
+        }
+    }
+
+    /// A first byte came so long after its request was sent.
+    pub(crate) fn answered(&self, took: Duration, now: Instant) {
+        self.latency.lock().answered(took, now.into_std());
+    }
+
+    pub(crate) fn latency(&self, now: Instant) -> Option<f64> {
+        self.latency.lock().seconds(self.in_flight() == 0, now.into_std())
+    }
+
     pub(crate) fn takes_requests(&self, now: Instant) -> bool {
         !self.troubled.load(Ordering::Relaxed) || self.health.lock().takes_requests(now.into_std())
     }
 
     pub(crate) fn is_out_by_failure(&self) -> bool {
         self.troubled.load(Ordering::Relaxed) && self.health.lock().is_out_by_failure()
+    }
+
+    fn is_out_by_hand(&self) -> bool {
+        self.troubled.load(Ordering::Relaxed) && self.health.lock().is_out_by_hand()
+    }
+
+    /// Whether a configuration that says `down` was overruled.
+    pub(crate) fn is_put_back(&self) -> bool {
+        self.by_hand.up.load(Ordering::Relaxed)
+    }
+
+    /// The share that was set at run time.
+    pub(crate) fn weight_by_hand(&self) -> Option<u32> {
+        match self.by_hand.weight.load(Ordering::Relaxed) {
+            0 => None,
+            weight => Some(weight),
+        }
+    }
+
+    /// Sets the share, or gives it back to the configuration.
+    pub(crate) fn set_weight(&self, weight: Option<u32>) {
+        self.by_hand.weight.store(weight.unwrap_or(0), Ordering::Relaxed);
+    }
+
+    /// Takes it out, or puts it back: what lies idle is closed at once, what is in flight finishes.
+    pub(crate) fn ordered(&self, event: Event, now: Instant, rules: &Rules, pool: &str) {
+        self.by_hand.up.store(event == Event::PutBack, Ordering::Relaxed);
+        self.on(event, now, rules, pool);
+        if self.is_out_by_hand() {
+            self.close_idle();
+        }
     }
 
     /// Takes a slot below the limit, with an idle connection unless a fresh one is wanted.
@@ -153,7 +238,7 @@ impl Member {
         };
         match may_keep(used, now.into_std(), mode) {
             Keep::Close(_) => Some(connection),
-            Keep::Keep if self.unseated.load(Ordering::Relaxed) => Some(connection),
+            Keep::Keep if self.unseated.load(Ordering::Relaxed) || self.is_out_by_hand() => Some(connection),
             Keep::Keep => {
                 connection.idle_since = now;
                 slots.idle.push_back(connection);
@@ -227,6 +312,9 @@ impl Member {
             (false, true) => self.vitals.ejected(),
             (true, false) if after == Health::Ready => self.vitals.returned(),
             _ => {}
+        }
+        if before.is_out() && !after.is_out() {
+            self.is_back(now);
         }
         let member = &*self.name;
         let standing = Standing { health: after, in_flight: self.in_flight(), busy_for: None };

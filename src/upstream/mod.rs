@@ -3,7 +3,10 @@
 //! - `cluster`: the order of things for one request; `request` what it takes, `reply` and `outcome` what it gives.
 //! - `admission`: who gets a slot, and when; `queue` who waits; `member` health and connections; `lease` a slot and its
 //!   connection as one value.
+//! - `by_hand`: what an operator does to one member at run time.
 //! - `talk`: one exchange over one lease; `connection` its socket, `lane` the thread that polls it; `complaints` what php writes to STDERR.
+//! - `afterwork`: whose scripts go on after their reply.
+//! - `view`: the members as a policy sees them; `pulse` and `troubles`: whether anything moves, and what goes wrong.
 //! - `pump` and `spool`: a reply taken from php-fpm faster than its reader reads.
 //! - `checks`: active health: every member is asked every few seconds; `inquiry` one such question; `vitals` what is
 //!   known from the answers.
@@ -12,6 +15,8 @@
 //! Which member, whether to try again, how long to keep: `balance`. What bytes mean: `fcgi`.
 
 mod admission;
+mod afterwork;
+mod by_hand;
 mod checks;
 mod cluster;
 mod complaints;
@@ -22,6 +27,7 @@ mod lane;
 mod lease;
 mod member;
 mod outcome;
+mod pulse;
 mod pump;
 mod queue;
 mod reply;
@@ -30,6 +36,8 @@ mod resolve;
 mod spool;
 mod status;
 mod talk;
+mod troubles;
+mod view;
 mod vitals;
 
 #[cfg(test)]
@@ -37,6 +45,7 @@ mod promises;
 #[cfg(test)]
 mod responder;
 
+pub use by_hand::{Order, UnknownMember};
 pub use checks::status_door;
 pub use cluster::Cluster;
 pub use endpoint::Endpoint;
@@ -46,4 +55,5 @@ pub use reply::ReplyBody;
 pub use request::{ClientBody, RequestBody, UpstreamRequest};
 pub use resolve::endpoints_of;
 pub use status::{MemberStatus, PoolStatus};
+pub use troubles::Retries;
 pub use vitals::Counts;

@@ -16,7 +16,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 /// The longest that one look-up may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -128,6 +128,7 @@ impl Servers {
                     weight: spec.weight,
                     limit: spec.max_conns.map_or(Limit::Unlimited, Limit::Told),
                     rules: spec.rules,
+                    slow_start: spec.slow_start,
                     backup: spec.backup,
                     down: spec.down,
                 });
@@ -193,16 +194,18 @@ pub(crate) async fn follow(
         while let Some(looked_up) = lookups.join_next().await {
             let Ok((name, result)) = looked_up else { continue };
             let mut servers = servers.lock();
+            let is_start = servers.pending.contains(&name);
             if servers.learn(name, result, admission.pool()) {
-                reseat(&admission, &servers);
+                reseat(&admission, &servers, is_start);
             }
         }
         sleep(every).await;
     }
 }
 
-/// Seats the members that the servers lead to, and says what changed.
-fn reseat(admission: &Arc<Admission>, servers: &Servers) {
+/// Seats the members that the servers lead to, and says what changed. Who is found by the first look-up has been there from
+/// the start as far as anybody knows; who is found later has just come up.
+fn reseat(admission: &Arc<Admission>, servers: &Servers, is_start: bool) {
     let pool = &**admission.pool();
     let before: Vec<Arc<Member>> = admission.seats().into_iter().map(|seat| seat.member).collect();
     let seats = servers.seats(&before);
@@ -217,6 +220,9 @@ fn reseat(admission: &Arc<Admission>, servers: &Servers) {
     }
     for new in seats.iter().filter(|seat| !before.iter().any(|member| Arc::ptr_eq(member, &seat.member))) {
         tracing::info!(pool, member = &**new.member.name(), weight = new.weight, "member found by its name");
+        if !is_start {
+            new.member.is_back(Instant::now());
+        }
     }
     admission.seat(seats, servers.has_pending());
 }
@@ -233,6 +239,7 @@ mod tests {
             weight: 2,
             max_conns: Some(4),
             rules: Rules::DEFAULT,
+            slow_start: Duration::ZERO,
             backup: false,
             down: false,
         }

@@ -41,6 +41,8 @@ pub(crate) enum Step {
     End,
     /// Reads what is left of the request's body.
     ReadBody,
+    /// Takes its time.
+    Sleep(Duration),
     /// Waits until the test lets it go on.
     Wait(Arc<Semaphore>),
     /// Closes the connection.
@@ -136,6 +138,10 @@ impl Worker {
                     Step::Stderr(text) => send(stream, 7, received.id, text.as_bytes()).await,
                     Step::End => send(stream, 3, received.id, &[0; 8]).await,
                     Step::Raw(bytes) => stream.write_all(bytes).await.is_ok(),
+                    Step::Sleep(time) => {
+                        tokio::time::sleep(time).await;
+                        true
+                    }
                     Step::Wait(turn) => {
                         turn.acquire().await.unwrap().forget();
                         true
@@ -209,6 +215,7 @@ pub(crate) fn spec(address: SocketAddr) -> ServerSpec {
         weight: 1,
         max_conns: None,
         rules: Rules { max_fails: 3, window: Duration::from_secs(10), backoff: Backoff::DEFAULT },
+        slow_start: Duration::ZERO,
         backup: false,
         down: false,
     }
@@ -229,7 +236,7 @@ pub(crate) fn pool(servers: Vec<ServerSpec>) -> Pool {
             max_age: None,
         },
         health: None,
-        retry: Retry { tries: 3, timeout: None, non_idempotent: false },
+        retry: Retry { tries: 3, budget: 20, timeout: None, non_idempotent: false, idempotency_key: None },
         timeouts: Timeouts {
             connect: Duration::from_secs(1),
             first_byte: Duration::from_secs(60),

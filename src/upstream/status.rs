@@ -2,6 +2,7 @@
 
 use super::admission::Admission;
 use super::member::Seat;
+use super::troubles::Retries;
 use super::vitals::Counts;
 use crate::balance::{Health, Limit, Report, Standing};
 use std::sync::Arc;
@@ -16,6 +17,10 @@ pub struct PoolStatus {
     pub queued: usize,
     /// As many may.
     pub queue_size: usize,
+    /// Requests that were sent again, and that were not.
+    pub retries: Retries,
+    /// How often a request waited in vain while nothing moved in the whole pool: every worker busy with the same requests.
+    pub standstills: u64,
     /// Its members, in the order of the configuration.
     pub members: Vec<MemberStatus>,
 }
@@ -46,19 +51,20 @@ pub struct MemberStatus {
 pub(super) fn of(admission: &Admission) -> PoolStatus {
     let now = Instant::now();
     let (queued, queue_size) = admission.queue();
+    let (retries, standstills) = admission.troubles();
     let members = admission.seats().iter().map(|seat| member(seat, now)).collect();
-    PoolStatus { name: Arc::clone(admission.pool()), queued, queue_size, members }
+    PoolStatus { name: Arc::clone(admission.pool()), queued, queue_size, retries, standstills, members }
 }
 
 fn member(seat: &Seat, now: Instant) -> MemberStatus {
     let mut standing = seat.member.standing(now);
-    if seat.down {
+    if seat.is_down() {
         standing.health = Health::Down;
     }
     MemberStatus {
         address: Arc::clone(seat.member.name()),
         standing,
-        weight: seat.weight,
+        weight: seat.weight(),
         backup: seat.backup,
         in_flight: seat.member.in_flight(),
         limit: seat.limit,

@@ -32,6 +32,8 @@ pub(crate) struct Talk {
     sending: Sending,
     complaints: Complaints,
     timeouts: Timeouts,
+    /// When php-fpm had the whole request, until it answers.
+    sent_at: Option<Instant>,
     heard_at: Instant,
     /// When the present silence has lasted too long, and which fault that is.
     deadline: (Instant, Fault),
@@ -70,6 +72,7 @@ impl Talk {
             sending,
             complaints,
             timeouts,
+            sent_at: None,
             heard_at,
             deadline,
             last_moment,
@@ -123,6 +126,9 @@ impl Talk {
     /// and the body, if that can still be sent from its beginning.
     pub(crate) fn fail(mut self: Box<Self>, fault: Fault) -> (Permit, Option<RequestBody>, Complaints) {
         let stale = self.lease.origin() == Origin::Reused;
+        if let (Fault::FirstByteTimeout, Some(sent_at)) = (fault, self.sent_at) {
+            self.lease.silent_for(sent_at.elapsed(), Instant::now());
+        }
         let failure = match fault {
             Fault::ClosedEarly if !stale => Some(Failure::ClosedEarly),
             Fault::FirstByteTimeout | Fault::UploadStalled => Some(Failure::Silent),
@@ -153,8 +159,11 @@ impl Talk {
     }
 
     fn received(&mut self, bytes: Bytes) {
-        self.lease.first_byte_seen();
         self.heard_at = Instant::now();
+        self.lease.heard(self.heard_at);
+        if let Some(sent_at) = self.sent_at.take() {
+            self.lease.answered(self.heard_at - sent_at, self.heard_at);
+        }
         self.deadline = (self.heard_at + self.timeouts.between_reads, Fault::Stalled);
         self.exchange.receive(bytes);
     }
@@ -175,7 +184,9 @@ impl Talk {
                 self.sending = Sending::Done;
                 self.exchange.request_sent();
                 if !self.exchange.first_byte_seen() {
-                    self.deadline = (Instant::now() + self.timeouts.first_byte, Fault::FirstByteTimeout);
+                    let now = Instant::now();
+                    self.sent_at = Some(now);
+                    self.deadline = (now + self.timeouts.first_byte, Fault::FirstByteTimeout);
                 }
             }
             Poll::Ready(Err(UploadError::Socket)) => self.sending = Sending::Refused,

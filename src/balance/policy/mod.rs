@@ -4,6 +4,7 @@
 //! not keep an order: whoever asks marks a member unusable (tried already, no permit free) and asks again.
 
 mod least_conn;
+mod least_time;
 mod random;
 mod rendezvous;
 mod smooth;
@@ -29,6 +30,8 @@ pub trait Members {
     fn backup(&self, index: usize) -> bool;
     /// Its identity: stays the same when other members come and go.
     fn key(&self, index: usize) -> u64;
+    /// Seconds in which it has been answering, if that is known. Only `least_time` asks.
+    fn latency(&self, index: usize) -> Option<f64>;
 }
 
 /// What the operator asked for (`policy` of a pool).
@@ -39,6 +42,8 @@ pub enum PolicyKind {
     /// The fewest requests in flight for its weight.
     #[default]
     LeastConn,
+    /// The shortest wait to expect: the usual time to a first byte, by requests in flight and weight.
+    LeastTime,
     /// The less loaded of two drawn by weight.
     Random,
     /// The same member for the same client address.
@@ -52,6 +57,18 @@ pub enum PolicyKind {
 pub struct Policy {
     kind: PolicyKind,
     turns: Turns,
+}
+
+impl PolicyKind {
+    /// Whether it goes by the times of requests: only then are they kept.
+    pub fn measures(self) -> bool {
+        self == Self::LeastTime
+    }
+
+    /// Whether a key has its member, whoever is busy and whoever has just come back.
+    pub fn is_by_key(self) -> bool {
+        matches!(self, Self::IpHash | Self::Hash)
+    }
 }
 
 impl Policy {
@@ -83,6 +100,7 @@ impl Policy {
         match self.kind {
             PolicyKind::RoundRobin => self.turns.next(members, eligible),
             PolicyKind::LeastConn => least_conn::choose(&mut self.turns, members, eligible),
+            PolicyKind::LeastTime => least_time::choose(&mut self.turns, members, eligible),
             PolicyKind::Random => random::choose(members, eligible, rng),
             PolicyKind::IpHash | PolicyKind::Hash => rendezvous::choose(members, eligible, key),
         }
@@ -112,6 +130,7 @@ pub(super) mod testing {
         pub(crate) usable: bool,
         pub(crate) backup: bool,
         pub(crate) key: u64,
+        pub(crate) latency: Option<f64>,
     }
 
     pub(crate) struct Fakes(pub(crate) Vec<Fake>);
@@ -124,6 +143,7 @@ pub(super) mod testing {
                 usable: true,
                 backup: false,
                 key: 0x9e37 + index as u64,
+                latency: None,
             };
             Self(weights.iter().enumerate().map(fake).collect())
         }
@@ -148,6 +168,9 @@ pub(super) mod testing {
         fn key(&self, index: usize) -> u64 {
             self.0[index].key
         }
+        fn latency(&self, index: usize) -> Option<f64> {
+            self.0[index].latency
+        }
     }
 
     pub(crate) fn rng() -> impl rand::Rng {
@@ -161,9 +184,10 @@ mod tests {
     use super::testing::{Fakes, rng};
     use super::*;
 
-    const ALL: [PolicyKind; 5] = [
+    const ALL: [PolicyKind; 6] = [
         PolicyKind::RoundRobin,
         PolicyKind::LeastConn,
+        PolicyKind::LeastTime,
         PolicyKind::Random,
         PolicyKind::IpHash,
         PolicyKind::Hash,

@@ -1,7 +1,7 @@
 //! Sending a request: reuse, what is tried again and what never is.
 
 use super::*;
-use crate::upstream::{Ending, Fault};
+use crate::upstream::{Ending, Fault, Retries};
 use bytes::Bytes;
 use http_body_util::BodyExt;
 
@@ -150,4 +150,59 @@ async fn what_is_not_fastcgi_is_an_error_and_counts_against_the_member() {
     assert!(matches!(error.fault, Fault::Garbage(_)));
     assert_eq!(cluster.status().members[0].standing.to_string(), "suspect (1 of 3 failures: wrong FastCGI)");
     assert_eq!((member.requests(), idle(&cluster)), (1, 0));
+}
+
+#[tokio::test]
+async fn refused_connections_cost_no_try_and_the_one_that_is_well_is_found() {
+    let well = echo().await;
+    let mut specs = Vec::new();
+    for _ in 0..6 {
+        specs.push(nobody_listens().await);
+    }
+    specs.push(well.spec());
+    let mut pool = pool(specs);
+    pool.retry.tries = 1;
+    let cluster = cluster(&pool);
+    text(cluster.send(post(&cluster, "/", upload(10))).await.unwrap().1).await;
+    assert_eq!((well.requests(), cluster.status().retries), (1, Retries::default()));
+}
+
+#[tokio::test]
+async fn retries_never_multiply_an_outage() {
+    let members = [(); 2].map(|()| Responder::start(16, |_| vec![Step::Close]));
+    let members = futures_all(members).await;
+    let mut specs: Vec<_> = members.iter().map(Responder::spec).collect();
+    specs.iter_mut().for_each(|spec| spec.rules.max_fails = 0);
+    let cluster = cluster(&pool(specs));
+    for _ in 0..100 {
+        assert_eq!(cluster.send(get(&cluster, "/")).await.unwrap_err().fault, Fault::ClosedEarly);
+    }
+    let retries = cluster.status().retries;
+    assert_eq!((retries.made, retries.denied), (30, 70), "ten, and a fifth of a hundred");
+    assert_eq!(members.iter().map(Responder::requests).sum::<usize>(), 130);
+}
+
+/// php-fpm with `pm.max_requests = 1`, or one whose workers die as soon as they are reused.
+#[tokio::test]
+async fn stale_connections_are_replaced_whatever_the_budget_is() {
+    let member = Responder::start(16, |request| match request.on_connection {
+        0 => hello("hello"),
+        _ => vec![Step::Close],
+    })
+    .await;
+    let mut pool = pool(vec![member.spec()]);
+    pool.retry.budget = 0;
+    let cluster = cluster(&pool);
+    for _ in 0..50 {
+        assert_eq!(ask(&cluster, "/").await, "hello");
+    }
+    assert_eq!(cluster.status().retries, Retries::default());
+}
+
+async fn futures_all<const N: usize>(starting: [impl Future<Output = Responder>; N]) -> Vec<Responder> {
+    let mut started = Vec::new();
+    for member in starting {
+        started.push(member.await);
+    }
+    started
 }

@@ -1,8 +1,11 @@
 //! What the room promises as a whole, on real sockets with scripted workers behind them.
 
+mod afterwork;
 mod attempts;
+mod by_hand;
 mod checks;
 mod members;
+mod policies;
 mod replies;
 mod slots;
 
@@ -11,6 +14,7 @@ use super::request::RequestBody;
 use super::responder::*;
 use crate::config::model::ServerSpec;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::Semaphore;
 
 async fn echo() -> Responder {
@@ -30,6 +34,11 @@ fn gate() -> Arc<Semaphore> {
 async fn gated(workers: usize, gate: &Arc<Semaphore>) -> Responder {
     let gate = Arc::clone(gate);
     Responder::start(workers, move |_| [vec![Step::Wait(Arc::clone(&gate))], hello("late")].concat()).await
+}
+
+/// Answers after that time.
+async fn slow(time: Duration) -> Responder {
+    Responder::start(64, move |_| [vec![Step::Sleep(time)], hello("slow")].concat()).await
 }
 
 fn in_flight(cluster: &Cluster) -> u32 {

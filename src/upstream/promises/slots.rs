@@ -161,6 +161,36 @@ async fn a_queue_that_does_not_move_refuses_after_its_timeout() {
     assert_eq!(first.await.unwrap(), "late");
 }
 
+/// One member of two workers; `/stuck` waits for the gate, `/trickles` says a byte each second.
+#[tokio::test(start_paused = true)]
+async fn a_pool_in_which_nothing_moves_is_told_from_one_that_is_busy() {
+    for (other, standstills) in [("/stuck", 2), ("/trickles", 0)] {
+        let gate = gate();
+        let waits = Arc::clone(&gate);
+        let second = || [Step::Sleep(Duration::from_secs(1)), Step::Stdout(b".".to_vec())];
+        let member = Responder::start(2, move |request| match request.params.contains("/trickles") {
+            true => [vec![Step::Stdout(b"\r\n".to_vec())], (0..90).flat_map(|_| second()).collect()].concat(),
+            false => vec![Step::Wait(Arc::clone(&waits))],
+        })
+        .await;
+        let mut spec = member.spec();
+        spec.max_conns = Some(2);
+        let mut pool = pool(vec![spec]);
+        pool.timeouts.first_byte = Duration::from_secs(600);
+        let cluster = Arc::new(cluster(&pool));
+        let mut clients = JoinSet::new();
+        for uri in ["/stuck", other] {
+            let asking = Arc::clone(&cluster);
+            clients.spawn(async move { text(asking.send(get(&asking, uri)).await.unwrap().1).await });
+        }
+        until("both run", || member.requests() == 2).await;
+        for _ in 0..2 {
+            assert_eq!(cluster.send(get(&cluster, "/inner")).await.unwrap_err().fault, Fault::QueueTimeout);
+        }
+        assert_eq!(cluster.status().standstills, standstills, "{other}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn no_slot_is_ever_lost() {
     let member = Responder::start(4, |request| match request.number % 5 {
