@@ -8,6 +8,7 @@ mod health;
 mod keepalive;
 mod limit;
 mod policy;
+mod report;
 mod retry;
 mod standing;
 
@@ -16,5 +17,6 @@ pub use health::{Backoff, Event, Failure, Health, Rules};
 pub use keepalive::{CloseReason, Keep, Keepalive, Used, may_keep};
 pub use limit::Limit;
 pub use policy::{Members, Policy, PolicyKind};
+pub use report::{NotAReport, ProcessManager, Report};
 pub use retry::{Again, Connection, Repeatable, Seen, Tries, decide};
 pub use standing::Standing;
