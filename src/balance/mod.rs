@@ -11,12 +11,14 @@ mod policy;
 mod report;
 mod retry;
 mod standing;
+mod workers;
 
 pub use hash::hash;
 pub use health::{Backoff, Event, Failure, Health, Rules};
 pub use keepalive::{CloseReason, Keep, Keepalive, Used, may_keep};
-pub use limit::Limit;
+pub use limit::{Limit, MaxConns};
 pub use policy::{Members, Policy, PolicyKind};
 pub use report::{NotAReport, ProcessManager, Report};
 pub use retry::{Again, Connection, Repeatable, Seen, Tries, decide};
 pub use standing::Standing;
+pub use workers::{Answered, Kept, Slots, Taken, Ticket};

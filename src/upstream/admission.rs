@@ -7,7 +7,7 @@ use super::connection::Connection;
 use super::lease::Grant;
 use super::member::{Member, Seat};
 use super::queue::{Queue, Wish};
-use crate::balance::{Event, Keepalive, Members, Policy, PolicyKind};
+use crate::balance::{Answered, Event, Keepalive, Members, Policy, PolicyKind};
 use parking_lot::Mutex;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
@@ -175,15 +175,29 @@ impl Admission {
     }
 
     /// A connection whose reply ended cleanly becomes idle, or comes back to be closed.
-    pub(crate) fn keep(&self, member: &Member, connection: Connection) -> Option<Connection> {
+    pub(crate) fn keep(
+        &self,
+        member: &Member,
+        connection: Connection,
+        reply: Answered,
+    ) -> Option<Connection> {
         if self.retired.load(Ordering::Relaxed) {
             return Some(connection);
         }
-        let refused = member.keep(connection, &self.keepalive, Instant::now());
+        let refused = member.keep(connection, reply, &self.keepalive, Instant::now());
         if refused.is_none() {
             self.wake_housekeeper();
         }
         refused
+    }
+
+    /// A member's part of those who wait; looked up only where other front ends want its workers too.
+    pub(crate) fn queued_for(&self, member: &Member) -> u32 {
+        if !member.others_wait() {
+            return 0;
+        }
+        let desk = self.desk.lock();
+        desk.queue.len().div_ceil(desk.seats.len().max(1)).try_into().unwrap_or(u32::MAX)
     }
 
     /// A slot of a member got free: whoever waits has it.
@@ -213,7 +227,7 @@ impl Admission {
         let now = Instant::now();
         let mut idle = 0;
         for seat in self.seats() {
-            idle += seat.member.reap(self.keepalive.hold(), now);
+            idle += seat.member.reap(&self.keepalive, now);
         }
         self.serve_if_any_wait();
         idle > 0 || self.queue().0 > 0
@@ -288,13 +302,13 @@ impl Desk {
             };
             let seat = &self.seats[index];
             // Another generation shares the member and may have been faster: then the view shows it now.
-            if let Some(taken) = seat.member.take(seat.limit, wish.fresh, &admission.keepalive) {
+            if let Some(taken) = seat.member.take(seat.limit(), wish.fresh, &admission.keepalive, now) {
                 let probe = seat.member.is_out_by_failure() && !panic;
                 if probe {
                     seat.member.on(Event::ProbeSent, now, &seat.rules, &admission.pool);
                 }
                 self.queue.served(now);
-                return Choice::Granted(Grant::new(admission, seat, taken, probe, now));
+                return Choice::Granted(Grant::new(admission, seat, taken, (!wish.fresh, probe), now));
             }
         }
     }
@@ -342,7 +356,7 @@ impl Members for View<'_> {
         self.seats[index].member.in_flight()
     }
     fn usable(&self, index: usize) -> bool {
-        self.seats[index].limit.has_room(self.in_flight(index)) && self.answers(index)
+        self.seats[index].limit().has_room(self.in_flight(index)) && self.answers(index)
     }
     fn backup(&self, index: usize) -> bool {
         self.seats[index].backup

@@ -4,7 +4,7 @@
 //! may have the connection is `lease`'s.
 
 use super::endpoint::Endpoint;
-use crate::balance::Failure;
+use crate::balance::{Failure, Kept};
 use crate::fcgi::RequestId;
 use bytes::BytesMut;
 use std::future::Future;
@@ -33,8 +33,7 @@ pub(crate) struct Connection {
     buffer: BytesMut,
     reply_is_large: bool,
     timer: Timer,
-    pub(crate) opened: Instant,
-    pub(crate) idle_since: Instant,
+    opened: Instant,
     pub(crate) requests: u32,
     /// The id of its latest exchange: the next one must have another (fpm-facts 4).
     pub(crate) last_id: Option<RequestId>,
@@ -71,7 +70,6 @@ impl Connection {
             reply_is_large: false,
             timer: Timer::default(),
             opened: now,
-            idle_since: now,
             requests: 0,
             last_id: None,
         }
@@ -120,6 +118,15 @@ impl Connection {
 
     pub(crate) fn poll_expired(&mut self, deadline: Instant, cx: &mut Context<'_>) -> Poll<()> {
         self.timer.poll_expired(deadline, cx)
+    }
+}
+
+impl Kept for Connection {
+    fn opened(&self) -> std::time::Instant {
+        self.opened.into_std()
+    }
+    fn requests(&self) -> u32 {
+        self.requests
     }
 }
 

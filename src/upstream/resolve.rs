@@ -6,7 +6,6 @@
 use super::admission::Admission;
 use super::endpoint::Endpoint;
 use super::member::{Member, Seat};
-use crate::balance::Limit;
 use crate::config::model::{EndpointSpec, ServerSpec};
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
@@ -107,7 +106,7 @@ impl Servers {
                 seats.push(Seat {
                     member: known.cloned().unwrap_or_else(|| Member::new(endpoint)),
                     weight: spec.weight,
-                    limit: spec.max_conns.map_or(Limit::Unlimited, Limit::Told),
+                    max_conns: spec.max_conns,
                     rules: spec.rules,
                     backup: spec.backup,
                     down: spec.down,
@@ -205,14 +204,14 @@ fn reseat(admission: &Arc<Admission>, servers: &Servers) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::balance::Rules;
+    use crate::balance::{Limit, MaxConns, Rules};
 
     fn spec(host: &str) -> ServerSpec {
         let endpoint = EndpointSpec::Tcp { host: host.into(), port: 9000 };
         ServerSpec {
             endpoint,
             weight: 2,
-            max_conns: Some(4),
+            max_conns: MaxConns::Most(4),
             rules: Rules::DEFAULT,
             backup: false,
             down: false,
@@ -247,7 +246,7 @@ mod tests {
         ));
         let seats = servers.seats(&[]);
         assert_eq!(texts(&seats), ["10.0.0.1:9000", "10.0.0.2:9000", "10.0.0.9:9000"]);
-        assert!(seats.iter().all(|seat| seat.weight == 2 && seat.limit == Limit::Told(4)));
+        assert!(seats.iter().all(|seat| seat.weight == 2 && seat.limit() == Limit::Told(4)));
         assert!(!servers.has_pending());
     }
 

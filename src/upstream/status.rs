@@ -36,6 +36,10 @@ pub struct MemberStatus {
     pub limit: Limit,
     /// Connections that wait for their next request.
     pub idle: usize,
+    /// Requests that went on a kept connection.
+    pub reused: u64,
+    /// Requests that went on a fresh one.
+    pub fresh: u64,
 }
 
 pub(super) fn of(admission: &Admission) -> PoolStatus {
@@ -50,13 +54,16 @@ fn member(seat: &Seat, now: Instant) -> MemberStatus {
     if seat.down {
         standing.health = Health::Down;
     }
+    let (reused, fresh) = seat.member.reuse();
     MemberStatus {
         address: Arc::clone(seat.member.name()),
         standing,
         weight: seat.weight,
         backup: seat.backup,
         in_flight: seat.member.in_flight(),
-        limit: seat.limit,
+        limit: seat.limit(),
         idle: seat.member.idle(),
+        reused,
+        fresh,
     }
 }

@@ -154,8 +154,8 @@ impl Talk {
     }
 
     fn received(&mut self, bytes: Bytes) {
-        self.lease.first_byte_seen();
         self.heard_at = Instant::now();
+        self.lease.heard(self.heard_at);
         self.deadline = (self.heard_at + self.timeouts.between_reads, Fault::Stalled);
         self.exchange.receive(bytes);
     }

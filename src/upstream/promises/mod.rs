@@ -8,6 +8,7 @@ mod slots;
 use super::cluster::Cluster;
 use super::request::RequestBody;
 use super::responder::*;
+use crate::balance::MaxConns;
 use crate::config::model::ServerSpec;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
