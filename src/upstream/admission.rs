@@ -227,7 +227,7 @@ impl Admission {
         let now = Instant::now();
         let mut idle = 0;
         for seat in self.seats() {
-            idle += seat.member.reap(&self.keepalive, now);
+            idle += seat.member.reap(&self.keepalive, seat.learns(), now);
         }
         self.serve_if_any_wait();
         idle > 0 || self.queue().0 > 0

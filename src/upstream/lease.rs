@@ -6,7 +6,7 @@
 use super::admission::Admission;
 use super::connection::Connection;
 use super::member::{Member, Seat, Waiting};
-use crate::balance::{Answered, Connection as Origin, Event, Failure, MaxConns, Rules, Taken};
+use crate::balance::{Answered, Connection as Origin, Event, Failure, Rules, Taken};
 use crate::fcgi::RequestId;
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,7 +63,7 @@ impl Grant {
             began: now,
             probe,
             any,
-            learns: seat.max_conns == MaxConns::Auto,
+            learns: seat.learns(),
             opening: taken.idle.is_none(),
             returned: false,
         };

@@ -51,6 +51,11 @@ pub(crate) struct Member {
 }
 
 impl Seat {
+    /// Whether nobody told its limit.
+    pub(crate) fn learns(&self) -> bool {
+        self.max_conns == MaxConns::Auto
+    }
+
     /// Its limit at this moment.
     pub(crate) fn limit(&self) -> Limit {
         match self.max_conns {
@@ -180,10 +185,10 @@ impl Member {
     }
 
     /// Closes the idle connections that are not worth keeping any more. Returns how many are left.
-    pub(crate) fn reap(&self, mode: &Keepalive, now: Instant) -> usize {
+    pub(crate) fn reap(&self, mode: &Keepalive, learns: bool, now: Instant) -> usize {
         let (closing, left) = self.with_slots(|slots| {
             slots.tick(now.into_std());
-            (slots.reap(mode, now.into_std(), Connection::is_quiet), slots.idle())
+            (slots.reap(mode, learns, now.into_std(), Connection::is_quiet), slots.idle())
         });
         drop(closing);
         left

@@ -16,6 +16,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// For so long what was proven once is taken to be true still.
 const MEMORY: Duration = Duration::from_millis(500);
+/// Nobody is usually silent for longer.
+const LONGEST_SILENCE: Duration = Duration::from_secs(10);
 const LARGEST_STEP: u32 = 64;
 
 #[derive(Debug)]
@@ -61,7 +63,7 @@ impl Learnt {
     /// Something was heard while so many connections had a worker for certain. Returns whether the limit grew.
     pub(super) fn heard(&mut self, proven: u32, full: bool, now: Instant) -> bool {
         self.proven.note(proven, now);
-        self.silence.ends(now);
+        self.silence.ends(full, now);
         let before = self.limit;
         self.limit = self.limit.max(proven);
         if proven > self.known {
@@ -174,30 +176,37 @@ impl Recent {
     }
 }
 
-/// How long nothing was heard.
+/// Whether nothing was heard for longer than usual while the limit was reached.
 #[derive(Debug)]
 struct Silence {
-    until: Option<Instant>,
+    since: Option<Instant>,
+    /// The longest of late, fading.
+    usual: Duration,
     patience: Duration,
 }
 
 impl Default for Silence {
     fn default() -> Self {
-        Self { until: None, patience: PAUSE }
+        Self { since: None, usual: Duration::ZERO, patience: PAUSE }
     }
 }
 
 impl Silence {
-    fn ends(&mut self, now: Instant) {
-        *self = Self { until: Some(now + PAUSE), patience: PAUSE };
+    fn ends(&mut self, full: bool, now: Instant) {
+        let lasted = self.since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
+        self.usual = self.usual.mul_f64(0.9);
+        if full {
+            self.usual = self.usual.max(lasted.min(LONGEST_SILENCE));
+        }
+        (self.since, self.patience) = (Some(now), PAUSE.max(4 * self.usual));
     }
 
     fn is_too_long(&mut self, now: Instant) -> bool {
-        if now < *self.until.get_or_insert(now + self.patience) {
+        let since = *self.since.get_or_insert(now);
+        if now.saturating_duration_since(since) < self.patience {
             return false;
         }
-        self.patience *= 2;
-        self.until = Some(now + self.patience);
+        (self.since, self.patience) = (Some(now), (2 * self.patience).min(LONGEST_PAUSE.max(4 * self.usual)));
         true
     }
 }
@@ -271,13 +280,25 @@ mod tests {
     }
 
     #[test]
-    fn scripts_that_run_for_long_do_not_hold_the_limit_down_for_ever() {
+    fn scripts_that_run_for_long_do_not_hold_the_limit_down() {
         let (mut learnt, start) = (Learnt::default(), Instant::now());
-        let grown = |learnt: &mut Learnt, until| {
-            (0..until).step_by(25).filter(|&ms| learnt.tick(true, after(ms, start))).count()
-        };
-        assert_eq!(grown(&mut learnt, 60_000), 9, "and not without end");
-        assert!(!learnt.tick(false, after(120_000, start)), "only while it is reached");
+        let grown = (0..10_000).step_by(25).filter(|&ms| learnt.tick(true, after(ms, start))).count();
+        assert!((10..=14).contains(&grown), "{grown}");
+        assert!(!learnt.tick(false, after(60_000, start)), "only while it is reached");
+    }
+
+    #[test]
+    fn silence_as_it_is_usual_makes_nothing_grow() {
+        let (mut learnt, start) = (Learnt::default(), Instant::now());
+        learnt.heard(2, true, start);
+        let mut grown = 0;
+        for ms in (0..60_000).step_by(25) {
+            grown += u32::from(learnt.tick(true, after(ms, start)));
+            if ms % 1250 == 0 {
+                learnt.heard(2, true, after(ms, start));
+            }
+        }
+        assert!(grown <= 4, "{grown}");
     }
 
     #[test]

@@ -206,7 +206,7 @@ impl World {
             match event {
                 Event::Done(number) => self.done(number),
                 Event::House => {
-                    let closing = self.slots.reap(&Keepalive::AUTO, self.now, |_| true);
+                    let closing = self.slots.reap(&Keepalive::AUTO, true, self.now, |_| true);
                     closing.iter().for_each(|_| self.worker_is_free());
                     self.slots.tick(self.now);
                     self.pump();

@@ -201,6 +201,11 @@ impl<C: Kept> Slots<C> {
             turn: others_turn.then(|| turns::requests(self.in_use, reply.queued)),
         };
         match may_keep(used, now, mode) {
+            // Whatever the operator wants to be kept, it is not that we wait for ourselves.
+            Keep::Keep if reply.learns && gives => {
+                self.gave(now);
+                Some(connection)
+            }
             Keep::Close(reason) => {
                 if reason == CloseReason::OthersWait {
                     self.gave(now);
@@ -257,6 +262,7 @@ impl<C: Kept> Slots<C> {
     pub fn reap(
         &mut self,
         mode: &Keepalive,
+        learns: bool,
         now: Instant,
         is_quiet: impl Fn(&C) -> bool,
     ) -> SmallVec<[C; 4]> {
@@ -266,7 +272,7 @@ impl<C: Kept> Slots<C> {
             closing.extend(self.idle.pop_front().map(|(_, idle)| idle));
         }
         let waits = self.backlog.first(now).is_some_and(|(waited, _)| waited >= Keepalive::PATIENCE);
-        if waits && mode.swaps_idle_for_fresh() {
+        if waits && (learns || mode.swaps_idle_for_fresh()) {
             closing.extend(self.idle.pop_front().map(|(_, idle)| idle));
         }
         let mut place = 0;
