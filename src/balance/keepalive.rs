@@ -45,6 +45,10 @@ impl Keepalive {
     /// php's own time: closing for them would cost reuse and help nobody.
     pub(super) const PATIENCE: Duration = Duration::from_millis(5);
 
+    /// So many requests a connection serves before its age counts: slow scripts would never reuse one otherwise, and
+    /// what has never been kept proves nothing of how many workers there are.
+    const FEW: u32 = 4;
+
     /// How long a connection may lie idle.
     pub fn hold(&self) -> Duration {
         match *self {
@@ -124,7 +128,9 @@ pub fn may_keep(used: Used, now: Instant, mode: &Keepalive) -> Keep {
                 () if used.turn.is_some_and(|turn| used.requests >= turn) => {
                     Keep::Close(CloseReason::OthersTurn)
                 }
-                () if used.turn.is_none() && age >= max_age => Keep::Close(CloseReason::Age),
+                () if used.turn.is_none() && used.requests >= Keepalive::FEW && age >= max_age => {
+                    Keep::Close(CloseReason::Age)
+                }
                 () if starving => Keep::Close(CloseReason::OthersWait),
                 () => Keep::Keep,
             }
@@ -160,9 +166,10 @@ mod tests {
 
     #[test]
     fn auto_reuses_a_young_connection_and_lets_its_worker_go_after_300_ms() {
-        let ms = Duration::from_millis;
-        assert_eq!(after(ms(299), |_| {}, &Keepalive::AUTO), Keep::Keep);
-        assert_eq!(after(ms(300), |_| {}, &Keepalive::AUTO), Keep::Close(CloseReason::Age));
+        let (ms, few) = (Duration::from_millis, |used: &mut Used| used.requests = 4);
+        assert_eq!(after(ms(299), few, &Keepalive::AUTO), Keep::Keep);
+        assert_eq!(after(ms(300), few, &Keepalive::AUTO), Keep::Close(CloseReason::Age));
+        assert_eq!(after(ms(900), |used| used.requests = 3, &Keepalive::AUTO), Keep::Keep, "slow scripts");
         assert_eq!(Keepalive::AUTO.hold(), ms(50));
     }
 

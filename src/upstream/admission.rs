@@ -182,6 +182,7 @@ impl Admission {
         reply: Answered,
     ) -> Option<Connection> {
         if self.retired.load(Ordering::Relaxed) {
+            member.loses_connection();
             return Some(connection);
         }
         let refused = member.keep(connection, reply, &self.keepalive, Instant::now());

@@ -25,7 +25,7 @@ pub(crate) struct Permit {
     any: bool,
     /// The member's limit is the learnt one.
     learns: bool,
-    /// The slot has no connection yet.
+    /// The slot has no connection yet, or no more.
     opening: bool,
     /// The slot was given back together with a kept connection.
     returned: bool,
@@ -171,17 +171,17 @@ impl Lease {
             learns: permit.learns,
         };
         let refused = permit.admission.keep(&permit.member, connection, reply);
-        permit.returned = refused.is_none();
+        (permit.returned, permit.opening) = (refused.is_none(), refused.is_some());
         drop(refused);
     }
 
     /// Closes the connection and keeps the slot, for another connection to the same member.
     pub(crate) fn into_permit(self) -> Permit {
         let Self { connection, waiting, mut permit, .. } = self;
+        permit.member.loses_connection();
+        permit.opening = true;
         drop(connection);
         drop(waiting);
-        permit.member.reopens();
-        permit.opening = true;
         permit
     }
 }

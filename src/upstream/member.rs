@@ -119,8 +119,13 @@ impl Member {
         let mut slots = self.slots.lock();
         let done = what(&mut slots);
         self.in_flight.store(slots.in_use(), Ordering::Relaxed);
-        self.learnt.store(slots.learnt(), Ordering::Relaxed);
         self.others_wait.store(slots.others_wait(), Ordering::Relaxed);
+        let (learnt, others_wait) = (slots.learnt(), slots.others_wait());
+        let before = self.learnt.swap(learnt, Ordering::Relaxed);
+        drop(slots);
+        if before != learnt {
+            tracing::debug!(member = &*self.name, limit = learnt, before, others_wait, "learnt");
+        }
         done
     }
 
@@ -157,10 +162,13 @@ impl Member {
         mode: &Keepalive,
         now: Instant,
     ) -> Option<Connection> {
-        if self.unseated.load(Ordering::Relaxed) {
-            return Some(connection);
-        }
-        self.with_slots(|slots| slots.keep(connection, reply, mode, now.into_std()))
+        self.with_slots(|slots| {
+            if self.unseated.load(Ordering::Relaxed) {
+                slots.loses_connection();
+                return Some(connection);
+            }
+            slots.keep(connection, reply, mode, now.into_std())
+        })
     }
 
     /// Frees a slot whose connection is closed already.
@@ -173,9 +181,9 @@ impl Member {
         self.with_slots(|slots| slots.release_unopened(now.into_std()));
     }
 
-    /// A slot's connection is closed, and another is to be opened in it.
-    pub(crate) fn reopens(&self) {
-        self.slots.lock().reopens();
+    /// A slot's connection is to be closed, and the slot stays.
+    pub(crate) fn loses_connection(&self) {
+        self.slots.lock().loses_connection();
     }
 
     /// A fresh connection is open and waits for its first byte, until [`Waiting`] is dropped.

@@ -6,6 +6,9 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+/// Connections that were opened within less than this may have come to the backlog in another order.
+const SAME_TIME: Duration = Duration::from_millis(1);
+
 /// A fresh connection's place in the order of opening.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ticket(u64);
@@ -32,8 +35,8 @@ pub(super) struct Backlog {
     /// In the order of opening.
     silent: VecDeque<Newcomer>,
     tickets: u64,
-    /// Nobody up to this ticket waits for a worker.
-    accepted: u64,
+    /// Nobody who was opened until then waits for a worker.
+    accepted: Option<Instant>,
 }
 
 impl Backlog {
@@ -44,8 +47,8 @@ impl Backlog {
     }
 
     pub(super) fn first_byte(&mut self, ticket: Ticket, now: Instant) -> Option<Heard> {
-        self.accepted = self.accepted.max(ticket.0);
         let newcomer = self.gone(ticket)?;
+        self.accepted = self.accepted.max(newcomer.since.checked_sub(SAME_TIME));
         Some(Heard { waited: now.saturating_duration_since(newcomer.since), replaces: newcomer.replaces })
     }
 
@@ -68,7 +71,7 @@ impl Backlog {
     }
 
     fn first_waiting(&self) -> usize {
-        self.silent.partition_point(|newcomer| newcomer.ticket <= self.accepted)
+        self.silent.partition_point(|newcomer| self.accepted.is_some_and(|until| newcomer.since <= until))
     }
 
     /// How many may be without a worker: none of them has been proven to have one.
@@ -99,11 +102,11 @@ mod tests {
     #[test]
     fn a_first_byte_proves_that_everybody_opened_before_has_a_worker_too() {
         let (mut backlog, start) = (Backlog::default(), Instant::now());
-        let [_slow, quick, last] = [0, 1, 2].map(|at| backlog.opened(start + ms(at), false));
+        let [_slow, quick, last] = [0, 2, 3].map(|at| backlog.opened(start + ms(at), false));
         assert_eq!(backlog.waiting(), 3);
-        assert_eq!(backlog.first_byte(quick, start + ms(5)).map(|heard| heard.waited), Some(ms(4)));
+        assert_eq!(backlog.first_byte(quick, start + ms(6)).map(|heard| heard.waited), Some(ms(4)));
         assert_eq!(backlog.waiting(), 1, "the slow one was accepted before the quick one");
-        assert_eq!(backlog.first(start + ms(5)), Some((ms(3), 0)));
+        assert_eq!(backlog.first(start + ms(6)), Some((ms(3), 0)));
         assert_eq!(
             backlog.longest_silence(start + ms(5)),
             Some(ms(5)),
@@ -111,6 +114,14 @@ mod tests {
         );
         backlog.ended(last);
         assert_eq!(backlog.waiting(), 0);
+    }
+
+    #[test]
+    fn nothing_is_proven_of_those_opened_at_the_same_time() {
+        let (mut backlog, start) = (Backlog::default(), Instant::now());
+        let [_first, second] = [0, 0].map(|at| backlog.opened(start + ms(at), false));
+        backlog.first_byte(second, start + ms(5));
+        assert_eq!(backlog.waiting(), 1);
     }
 
     #[test]

@@ -190,7 +190,7 @@ impl World {
         let (sent, queued) = (ours.sent, self.queued);
         let reply = Answered { sent, first_byte: self.now - sent, queued, learns: true };
         if self.slots.keep(ours, reply, &Keepalive::AUTO, self.now).is_some() {
-            self.slots.release(self.now);
+            self.slots.release_unopened(self.now);
             self.worker_is_free();
         }
         self.queued += 1;

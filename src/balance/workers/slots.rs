@@ -29,7 +29,7 @@ pub trait Kept {
 #[derive(Debug)]
 pub struct Slots<C> {
     in_use: u32,
-    /// Of those in use: no connection yet.
+    /// Of those in use: no connection yet, or no more.
     opening: u32,
     /// Oldest first, each since when: the newest is used again, the oldest is closed.
     idle: VecDeque<(Instant, C)>,
@@ -144,8 +144,8 @@ impl<C: Kept> Slots<C> {
         another.map(|(_, idle)| idle)
     }
 
-    /// A slot's connection is closed, and it is to have a fresh one.
-    pub fn reopens(&mut self) {
+    /// A slot's connection is to be closed, and the slot stays.
+    pub fn loses_connection(&mut self) {
         self.opening += 1;
     }
 
@@ -183,7 +183,7 @@ impl<C: Kept> Slots<C> {
     }
 
     /// A reply ended: its connection becomes idle and its slot free, or it comes back to be closed, and the slot stays
-    /// taken until [`Slots::release`].
+    /// taken until [`Slots::release_unopened`].
     pub fn keep(&mut self, connection: C, reply: Answered, mode: &Keepalive, now: Instant) -> Option<C> {
         let stuck = self.learn(&connection, reply, now);
         let open = self.in_use as usize + self.idle.len();
@@ -200,7 +200,7 @@ impl<C: Kept> Slots<C> {
             oldest_waiting: first_waiting.filter(|_| gives),
             turn: others_turn.then(|| turns::requests(self.in_use, reply.queued)),
         };
-        match may_keep(used, now, mode) {
+        let refused = match may_keep(used, now, mode) {
             // Whatever the operator wants to be kept, it is not that we wait for ourselves.
             Keep::Keep if reply.learns && gives => {
                 self.gave(now);
@@ -216,9 +216,12 @@ impl<C: Kept> Slots<C> {
             Keep::Keep => {
                 self.idle.push_back((now, connection));
                 self.release(now);
-                None
+                return None;
             }
-        }
+        };
+        // From now on its worker may be another's.
+        self.opening += 1;
+        refused
     }
 
     /// Returns whether a fresh connection has been overtaken often enough to wait for a worker.
@@ -245,13 +248,13 @@ impl<C: Kept> Slots<C> {
         self.gave_until = Some(now + Keepalive::PATIENCE / self.backlog.waiting().max(1));
     }
 
-    /// Frees a slot whose connection is idle or closed.
+    /// Frees a slot whose connection is closed, or idle.
     pub fn release(&mut self, now: Instant) {
         self.in_use = self.in_use.saturating_sub(1);
         self.lull.begins(now);
     }
 
-    /// Frees a slot that never had its connection.
+    /// Frees a slot that has no connection.
     pub fn release_unopened(&mut self, now: Instant) {
         self.opening = self.opening.saturating_sub(1);
         self.release(now);
