@@ -25,7 +25,8 @@ struct Diary {
 pub(crate) fn clients(to: SocketAddr, clients: u32, seconds: u64) -> Result<Seen, String> {
     let (over, started) = (AtomicBool::new(false), Instant::now());
     let diaries: Vec<Diary> = std::thread::scope(|scope| {
-        let spawn = |client| scope.spawn(|| keep_asking(to, client, &over));
+        let over = &over;
+        let spawn = |client| scope.spawn(move || keep_asking(to, client, over));
         let threads: Vec<_> = (0..u64::from(clients)).map(spawn).collect();
         std::thread::sleep(Duration::from_secs(seconds));
         over.store(true, Ordering::Relaxed);

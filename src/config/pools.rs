@@ -315,6 +315,19 @@ mod tests {
     }
 
     #[test]
+    fn max_conns_is_learnt_told_or_none() {
+        for (written, meant) in [
+            ("\"auto\"", MaxConns::Auto),
+            ("\"unlimited\"", MaxConns::Unlimited),
+            ("0", MaxConns::Unlimited),
+            ("1", MaxConns::Most(1)),
+        ] {
+            let pool = pool(&format!("servers = [{{ address = \"a:1\", max_conns = {written} }}]"));
+            assert_eq!(pool.servers[0].max_conns, meant, "{written}");
+        }
+    }
+
+    #[test]
     fn every_policy_has_its_name() {
         for (name, kind) in [
             ("round_robin", PolicyKind::RoundRobin),

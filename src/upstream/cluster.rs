@@ -139,6 +139,11 @@ impl Cluster {
         status::of(&self.admission)
     }
 
+    #[cfg(test)]
+    pub(super) fn members(&self) -> impl Iterator<Item = Arc<super::member::Member>> {
+        self.admission.seats().into_iter().map(|seat| seat.member)
+    }
+
     /// A slot, and a connection that may be used again if there is one. `failed` is what ended the attempt before.
     async fn find_slot(
         &self,

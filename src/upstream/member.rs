@@ -203,7 +203,7 @@ impl Member {
     }
 
     /// Takes in what the member's status page says.
-    #[expect(dead_code, reason = "whoever asks for the page calls it")]
+    #[cfg_attr(not(test), expect(dead_code, reason = "whoever asks for the page calls it"))]
     pub(crate) fn reported(&self, report: &Report) {
         self.with_slots(|slots| slots.reported(report));
     }

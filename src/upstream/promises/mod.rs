@@ -1,6 +1,7 @@
 //! What the room promises as a whole, on real sockets with scripted workers behind them.
 
 mod attempts;
+mod learning;
 mod members;
 mod replies;
 mod slots;
