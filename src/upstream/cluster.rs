@@ -338,7 +338,7 @@ impl Journey {
 /// Closes what lies idle, for all members of a cluster in one task that sleeps while there is nothing to look after.
 async fn keep_house(admission: Arc<Admission>) {
     let round =
-        (admission.keepalive().hold() / 10).clamp(Duration::from_millis(5), Duration::from_millis(250));
+        (admission.keepalive().hold() / 10).clamp(Duration::from_millis(5), Duration::from_millis(50));
     loop {
         admission.something_to_keep.notified().await;
         loop {

@@ -4,11 +4,13 @@
 //! - `backlog`: which fresh connections have a worker, and which wait for one.
 //! - `learnt`: how many workers there are; `trial` the same where nobody reuses a connection.
 //! - `turns`: whether other front ends wait for them, and how long a connection's turn is then.
+//! - `lull`: how long an idle connection is worth keeping.
 //!
 //! [`Slots`] puts them together. `C` is a connection: this room opens and closes none, and has no clock.
 
 mod backlog;
 mod learnt;
+mod lull;
 #[cfg(test)]
 mod simulation;
 mod slots;

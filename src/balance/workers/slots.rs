@@ -5,6 +5,7 @@
 
 use super::backlog::{Backlog, Ticket};
 use super::learnt::Learnt;
+use super::lull::Lull;
 use super::turns::{self, Turns};
 use crate::balance::keepalive::{CloseReason, Keep, Keepalive, Used, may_keep};
 use crate::balance::limit::Limit;
@@ -314,33 +315,81 @@ impl<C: Kept> Slots<C> {
     }
 }
 
-/// How long it takes until the next request comes: a connection is worth no longer a wait than a few times that.
-#[derive(Debug, Default)]
-struct Lull {
-    since: Option<Instant>,
-    longest: Option<Duration>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Lull {
-    const SHORTEST_HOLD: Duration = Duration::from_millis(5);
-    const LONGEST: Duration = Duration::from_millis(200);
+    struct Connection(Instant);
 
-    fn begins(&mut self, now: Instant) {
-        self.since = Some(now);
-    }
-
-    fn ends(&mut self, now: Instant) {
-        let Some(since) = self.since else { return };
-        let lull = now.saturating_duration_since(since).min(Self::LONGEST);
-        // A longest one that fades, so that bursts are not taken for a steady stream.
-        self.longest = Some(self.longest.unwrap_or_default().mul_f64(0.9).max(lull));
-    }
-
-    fn hold(&self, most: Duration) -> Duration {
-        match self.longest {
-            Some(longest) if longest > most => Self::SHORTEST_HOLD,
-            Some(longest) => (4 * longest).clamp(Self::SHORTEST_HOLD, most.max(Self::SHORTEST_HOLD)),
-            None => most,
+    impl Kept for Connection {
+        fn opened(&self) -> Instant {
+            self.0
         }
+        fn requests(&self) -> u32 {
+            1
+        }
+    }
+
+    fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    /// So many idle connections, each opened and used a millisecond after the one before.
+    fn idle(number: u64, start: Instant) -> Slots<Connection> {
+        let mut slots = Slots::default();
+        let place = |slots: &mut Slots<_>, at| {
+            slots.take(Limit::Unlimited, true, &Keepalive::Off, at).expect("no limit");
+            let ticket = slots.opened(at);
+            slots.first_byte(ticket, false, at);
+        };
+        (0..number).for_each(|at| place(&mut slots, start + ms(at)));
+        for at in (0..number).map(|at| start + ms(at)) {
+            let reply = Answered { sent: at, first_byte: ms(0), queued: 0, learns: true };
+            assert!(slots.keep(Connection(at), reply, &Keepalive::AUTO, at).is_none());
+        }
+        slots
+    }
+
+    #[test]
+    fn the_oldest_is_given_back_first_and_the_newest_used_again() {
+        let start = Instant::now();
+        let mut slots = idle(3, start);
+        let taken = slots.take(Limit::Unlimited, true, &Keepalive::AUTO, start + ms(3)).expect("no limit");
+        assert_eq!(taken.surplus.map(|oldest| oldest.0), Some(start), "its worker is for the fresh one");
+        let taken = slots.take(Limit::Unlimited, false, &Keepalive::AUTO, start + ms(3)).expect("no limit");
+        assert_eq!(taken.idle.map(|newest| newest.0), Some(start + ms(2)));
+        let closing = slots.reap(&Keepalive::AUTO, true, start + ms(51), |_| true);
+        assert_eq!((closing.len(), closing[0].0, slots.idle()), (1, start + ms(1), 0));
+    }
+
+    #[test]
+    fn a_told_limit_counts_idle_connections() {
+        let start = Instant::now();
+        let mut slots = idle(2, start);
+        let told = Keepalive::On { timeout: ms(9000), idle: 9, max_requests: None, max_age: None };
+        let taken = slots.take(Limit::Told(2), true, &told, start).expect("none is in use");
+        assert!(taken.surplus.is_some());
+        assert!(slots.take(Limit::Told(2), false, &told, start).expect("one is in use").idle.is_some());
+        assert!(slots.take(Limit::Told(2), false, &told, start).is_none());
+    }
+
+    #[test]
+    fn an_idle_connection_gives_way_to_a_fresh_one_that_waits_whatever_is_to_be_kept() {
+        let start = Instant::now();
+        let mut slots = idle(2, start);
+        let told = Keepalive::On { timeout: ms(9000), idle: 9, max_requests: None, max_age: None };
+        slots.take(Limit::Learnt(8), true, &told, start + ms(9)).expect("room");
+        slots.opened(start + ms(9));
+        assert!(slots.reap(&told, true, start + ms(13), |_| true).is_empty());
+        assert!(slots.reap(&told, false, start + ms(14), |_| true).is_empty(), "the operator told a limit");
+        assert_eq!(slots.reap(&told, true, start + ms(14), |_| true).len(), 1);
+    }
+
+    #[test]
+    fn an_ondemand_pool_has_no_idle_connection_kept() {
+        let start = Instant::now();
+        let mut slots = idle(2, start);
+        slots.on_demand = true;
+        assert_eq!(slots.reap(&Keepalive::AUTO, true, start + ms(2), |_| true).len(), 2);
     }
 }
