@@ -11,7 +11,7 @@ use crate::support::{Fpm, Listen, Port, Process, Scratch, Signal, find_program, 
 use crate::transfer::BYTES;
 
 const POOLS: [&str; 3] = ["one", "two", "three"];
-pub(crate) const WORKERS_PER_POOL: u32 = 4;
+const WORKERS_PER_POOL: u32 = 4;
 
 /// A document root with the files and scripts of all rows.
 #[derive(Debug)]
@@ -25,6 +25,7 @@ impl Document {
             root.write(name, vec![b'x'; bytes]);
         }
         root.write("hello.php", "<?php echo \"Hello world\\n\";\n");
+        root.write("sleep.php", SLEEP);
         root.write("upload.php", UPLOAD);
         root.write("download.php", DOWNLOAD.replace("BYTES", &BYTES.to_string()));
         Self(root)
@@ -34,6 +35,12 @@ impl Document {
         self.0.path()
     }
 }
+
+const SLEEP: &str = r#"<?php
+usleep((int) $_GET['us']);
+header('Content-Length: 6');
+echo "slept\n";
+"#;
 
 const UPLOAD: &str = r#"<?php
 $digest = hash_init('fnv1a64');

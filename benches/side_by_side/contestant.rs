@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
-use crate::backend::{Backend, Document, WORKERS_PER_POOL};
+use crate::backend::{Backend, Document};
 use crate::reaper::Reaper;
 use crate::rows::{BackendKind, Row};
 use crate::support::{
@@ -107,16 +107,13 @@ fn cornac_toml(setting: &Setting<'_>) -> String {
 }
 
 fn cornac_pool(setting: &Setting<'_>) -> String {
-    let (limit, keepalive) = match setting.row.backend {
-        // What an operator tells of php-fpm is pm.max_children; how connections are kept is cornac's own affair.
-        BackendKind::Fpm => (format!(", max_conns = {WORKERS_PER_POOL}"), String::new()),
-        _ => (String::new(), format!("keepalive = {{ mode = \"on\", idle = {KEPT} }}\n")),
+    let keepalive = match setting.row.backend {
+        // How many workers there are, and how long their connections are kept, is for cornac to find out.
+        BackendKind::Fpm => String::new(),
+        _ => format!("keepalive = {{ mode = \"on\", idle = {KEPT} }}\n"),
     };
-    let mut toml = "[pools.php]\nservers = [\n".to_owned();
-    for upstream in setting.upstreams {
-        let _ = writeln!(toml, "    {{ address = \"{upstream}\"{limit} }},");
-    }
-    toml + "]\n" + &keepalive + "\n"
+    let servers: Vec<_> = setting.upstreams.iter().map(|upstream| format!("\"{upstream}\"")).collect();
+    format!("[pools.php]\nservers = [{}]\n{keepalive}\n", servers.join(", "))
 }
 
 fn nginx(scratch: &Scratch, setting: &Setting<'_>, tuning: Tuning) -> Result<Command, String> {

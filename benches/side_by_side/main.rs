@@ -13,6 +13,7 @@ mod backend;
 mod contestant;
 mod floor;
 mod load;
+mod mixed;
 mod process;
 mod reaper;
 mod report;

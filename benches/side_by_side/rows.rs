@@ -19,6 +19,8 @@ pub(crate) struct Row {
 pub(crate) enum Load {
     /// wrk asks for `target` over so many connections, as fast as it is answered.
     Requests { target: &'static str, connections: u32 },
+    /// So many clients; three of a hundred requests keep a worker for 200 ms, the others for 2 ms.
+    Mixed { connections: u32 },
     /// 100 MB to a script that answers its digest.
     Upload,
     /// 100 MB from a script, compared byte by byte.
@@ -43,11 +45,22 @@ impl Row {
 
     /// Whether a sample counts requests, or transfers of 100 MB.
     pub(crate) fn is_transfer(&self) -> bool {
-        !matches!(self.load, Load::Requests { .. })
+        matches!(self.load, Load::Upload | Load::Download)
+    }
+
+    /// Clients that ask at once, where requests are counted.
+    pub(crate) fn connections(&self) -> Option<u32> {
+        match self.load {
+            Load::Requests { connections, .. } | Load::Mixed { connections } => Some(connections),
+            Load::Upload | Load::Download => None,
+        }
     }
 }
 
 const KEEPALIVE: Tuning = Tuning { keepalive: true, open_file_cache: false };
+
+/// 12 workers, 0.97 × 2 ms + 0.03 × 200 ms a request.
+const MIXED_12: &str = "3 % of scripts take 200 ms, the others 2 ms, on 3 pools of 4 workers, 12 clients; no more than 1,511/s is possible; times of the quick ones";
 
 /// The rows that were asked for.
 pub(crate) fn chosen(args: &Args) -> Result<Vec<Row>, String> {
@@ -103,6 +116,21 @@ fn all(subject: Contestant) -> Vec<Row> {
             "hello-fpm",
             "a one-line script on 3 php-fpm pools of 4 workers, 12 clients",
             asked("/hello.php", 12),
+            fpm,
+            &[nginx, subject, no_keepalive],
+        ),
+        row("mixed-12", MIXED_12, Load::Mixed { connections: 12 }, fpm, &[nginx, subject, no_keepalive]),
+        row(
+            "mixed-24",
+            "the same, 24 clients",
+            Load::Mixed { connections: 24 },
+            fpm,
+            &[nginx, subject, no_keepalive],
+        ),
+        row(
+            "mixed-96",
+            "the same, 96 clients",
+            Load::Mixed { connections: 96 },
             fpm,
             &[nginx, subject, no_keepalive],
         ),

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::args::Args;
 use crate::contestant::Server;
 use crate::rows::{Load, Row};
-use crate::{load, process, transfer};
+use crate::{load, mixed, process, transfer};
 
 /// How long is measured.
 #[derive(Clone, Copy, Debug)]
@@ -88,6 +88,7 @@ fn run(row: &Row, server: &Server<'_>, seconds: u64, transfers: u32) -> Result<S
     };
     match row.load {
         Load::Requests { target, connections } => load::wrk(server.address(), target, connections, seconds),
+        Load::Mixed { connections } => mixed::clients(server.address(), connections, seconds),
         Load::Upload => transfer::uploads(server.address(), transfers).map(|()| done(transfers)),
         Load::Download => transfer::downloads(server.address(), transfers).map(|()| done(transfers)),
     }
@@ -95,13 +96,13 @@ fn run(row: &Row, server: &Server<'_>, seconds: u64, transfers: u32) -> Result<S
 }
 
 fn stuck(row: &Row, seen: &Seen) -> Option<f64> {
-    let Load::Requests { connections, .. } = row.load else { return None };
+    let connections = row.connections()?;
     seen.served.map(|served| (f64::from(connections) - served).max(0.0))
 }
 
 /// Told by the kernel's count of opened connections, so that nobody has to be believed.
 fn reuse(row: &Row, opens_before: Option<u64>, seen: &Seen) -> Option<f64> {
-    let Load::Requests { connections, .. } = row.load else { return None };
+    let connections = row.connections()?;
     if !row.needs_php() {
         return None;
     }

@@ -93,6 +93,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
+    use crate::balance::MaxConns;
 
     fn args(fpm: &[&str]) -> Serve {
         Serve {
@@ -114,7 +115,8 @@ mod tests {
             let text = configuration(&args, folder.path(), Preset::ThinkPhp, &servers);
             let model = config::parse(&text, "cornac serve", folder.path()).expect("valid");
             assert_eq!(model.sites[0].settings.root, folder.path());
-            assert_eq!(model.pools[0].servers[0].max_conns, fpm.is_empty().then_some(3));
+            let limit = if fpm.is_empty() { MaxConns::Most(3) } else { MaxConns::Auto };
+            assert_eq!(model.pools[0].servers[0].max_conns, limit);
         }
     }
 }

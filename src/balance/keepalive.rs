@@ -43,7 +43,11 @@ impl Keepalive {
 
     /// Longer than this without a first byte, and a fresh connection is taken to wait for a worker. Shorter waits are
     /// php's own time: closing for them would cost reuse and help nobody.
-    const PATIENCE: Duration = Duration::from_millis(5);
+    pub(super) const PATIENCE: Duration = Duration::from_millis(5);
+
+    /// So many requests a connection serves before its age counts: slow scripts would never reuse one otherwise, and
+    /// what has never been kept proves nothing of how many workers there are.
+    const FEW: u32 = 4;
 
     /// How long a connection may lie idle.
     pub fn hold(&self) -> Duration {
@@ -57,6 +61,12 @@ impl Keepalive {
     /// Whether php-fpm should be asked to leave the connection open (FCGI_KEEP_CONN, FastCGI 1.0 §5.1).
     pub fn asks_to_keep(&self) -> bool {
         !matches!(self, Self::Off)
+    }
+
+    /// Whether an idle connection is given back sooner than [`Keepalive::hold`] when its reuse gets unlikely: nobody told
+    /// another time.
+    pub fn adapts_hold(&self) -> bool {
+        matches!(self, Self::Auto { .. }) && self.hold() == Self::AUTO.hold()
     }
 
     /// Whether opening a connection gives up the oldest idle one, so that the worker behind it is free for the new one.
@@ -76,6 +86,8 @@ pub struct Used {
     pub idle: u32,
     /// The longest time that a fresh connection to the same member has been waiting for its first byte.
     pub oldest_waiting: Option<Duration>,
+    /// How many requests it may serve while other front ends wait for the same workers; `None` when they do not.
+    pub turn: Option<u32>,
 }
 
 /// The decision.
@@ -98,6 +110,8 @@ pub enum CloseReason {
     Age,
     /// Others have been waiting for a worker of this member.
     OthersWait,
+    /// Other front ends wait for the same workers, and it has served its share.
+    OthersTurn,
     /// The member has its number of idle connections.
     EnoughIdle,
 }
@@ -111,7 +125,12 @@ pub fn may_keep(used: Used, now: Instant, mode: &Keepalive) -> Keep {
             let starving = used.oldest_waiting.is_some_and(|waited| waited > Keepalive::PATIENCE);
             match () {
                 () if used.requests >= max_requests => Keep::Close(CloseReason::Requests),
-                () if age >= max_age => Keep::Close(CloseReason::Age),
+                () if used.turn.is_some_and(|turn| used.requests >= turn) => {
+                    Keep::Close(CloseReason::OthersTurn)
+                }
+                () if used.turn.is_none() && used.requests >= Keepalive::FEW && age >= max_age => {
+                    Keep::Close(CloseReason::Age)
+                }
                 () if starving => Keep::Close(CloseReason::OthersWait),
                 () => Keep::Keep,
             }
@@ -140,16 +159,17 @@ mod tests {
 
     fn after(age: Duration, change: impl FnOnce(&mut Used), mode: &Keepalive) -> Keep {
         let opened = Instant::now();
-        let mut used = Used { opened, requests: 1, idle: 0, oldest_waiting: None };
+        let mut used = Used { opened, requests: 1, idle: 0, oldest_waiting: None, turn: None };
         change(&mut used);
         may_keep(used, opened + age, mode)
     }
 
     #[test]
     fn auto_reuses_a_young_connection_and_lets_its_worker_go_after_300_ms() {
-        let ms = Duration::from_millis;
-        assert_eq!(after(ms(299), |_| {}, &Keepalive::AUTO), Keep::Keep);
-        assert_eq!(after(ms(300), |_| {}, &Keepalive::AUTO), Keep::Close(CloseReason::Age));
+        let (ms, few) = (Duration::from_millis, |used: &mut Used| used.requests = 4);
+        assert_eq!(after(ms(299), few, &Keepalive::AUTO), Keep::Keep);
+        assert_eq!(after(ms(300), few, &Keepalive::AUTO), Keep::Close(CloseReason::Age));
+        assert_eq!(after(ms(900), |used| used.requests = 3, &Keepalive::AUTO), Keep::Keep, "slow scripts");
         assert_eq!(Keepalive::AUTO.hold(), ms(50));
     }
 
@@ -159,6 +179,14 @@ mod tests {
         assert_eq!(after(Duration::ZERO, waited(5), &Keepalive::AUTO), Keep::Keep, "php's own time");
         assert_eq!(after(Duration::ZERO, waited(6), &Keepalive::AUTO), Keep::Close(CloseReason::OthersWait));
         assert_eq!(after(Duration::ZERO, waited(600), &ON), Keep::Keep, "the operator's word overrules");
+    }
+
+    #[test]
+    fn auto_ends_a_turn_while_other_front_ends_wait() {
+        let served = |requests| move |used: &mut Used| (used.requests, used.turn) = (requests, Some(3));
+        assert_eq!(after(Duration::ZERO, served(2), &Keepalive::AUTO), Keep::Keep);
+        assert_eq!(after(Duration::ZERO, served(3), &Keepalive::AUTO), Keep::Close(CloseReason::OthersTurn));
+        assert_eq!(after(Duration::ZERO, served(3), &ON), Keep::Keep, "the operator's word overrules");
     }
 
     #[test]

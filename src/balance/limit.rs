@@ -5,13 +5,36 @@
 
 use std::fmt;
 
-/// The limit of one member. A learnt one will be a third kind: nothing outside asks for more than [`Limit::most`].
+/// What the operator says about it (`max_conns`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Limit {
-    /// The operator said so (`max_conns`), and it is obeyed exactly.
-    Told(u32),
-    /// Nobody said anything: php-fpm's own backlog is the queue.
+pub enum MaxConns {
+    /// Learn how many workers the member has.
     #[default]
+    Auto,
+    /// Obeyed exactly.
+    Most(u32),
+    /// php-fpm's own backlog is the queue.
+    Unlimited,
+}
+
+impl MaxConns {
+    /// The number, where one was said.
+    pub fn told(self) -> Option<u32> {
+        match self {
+            Self::Most(most) => Some(most),
+            Self::Auto | Self::Unlimited => None,
+        }
+    }
+}
+
+/// The limit of one member at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    /// The operator said so.
+    Told(u32),
+    /// So many workers it seems to have; see [`super::Slots`].
+    Learnt(u32),
+    /// The operator wants none.
     Unlimited,
 }
 
@@ -19,7 +42,7 @@ impl Limit {
     /// The most connections at once, if there is a most.
     pub fn most(self) -> Option<u32> {
         match self {
-            Self::Told(most) => Some(most),
+            Self::Told(most) | Self::Learnt(most) => Some(most),
             Self::Unlimited => None,
         }
     }
@@ -34,6 +57,7 @@ impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Told(most) => write!(f, "{most}"),
+            Self::Learnt(most) => write!(f, "auto ({most})"),
             Self::Unlimited => f.write_str("none"),
         }
     }
@@ -53,6 +77,11 @@ mod tests {
     #[test]
     fn without_a_limit_there_is_always_room() {
         assert!(Limit::Unlimited.has_room(u32::MAX));
-        assert_eq!(Limit::Unlimited.to_string(), "none");
+    }
+
+    #[test]
+    fn an_operator_reads_whether_it_was_told_or_learnt() {
+        let printed = [Limit::Told(4), Limit::Learnt(12), Limit::Unlimited].map(|limit| limit.to_string());
+        assert_eq!(printed, ["4", "auto (12)", "none"]);
     }
 }

@@ -9,7 +9,7 @@ use http::HeaderName;
 use regex::Regex;
 
 use super::Preset;
-use crate::balance::{Keepalive, PolicyKind, Rules};
+use crate::balance::{Keepalive, MaxConns, PolicyKind, Rules};
 use crate::route::{Location, PoolId, Rule, Settings, Template};
 
 /// A whole configuration.
@@ -107,8 +107,8 @@ pub struct ServerSpec {
     pub endpoint: EndpointSpec,
     /// Its share relative to the others; at least 1.
     pub weight: u32,
-    /// Connections at once, idle ones included; `None`: learnt or unlimited.
-    pub max_conns: Option<u32>,
+    /// Connections at once, idle ones included.
+    pub max_conns: MaxConns,
     /// When it is taken out, and for how long.
     pub rules: Rules,
     /// How long its share grows after it came back; zero: it has all of it at once.

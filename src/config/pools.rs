@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::HeaderName;
 
-use crate::balance::{Backoff, Keepalive, PolicyKind, Rules};
+use crate::balance::{Backoff, Keepalive, MaxConns, PolicyKind, Rules};
 use crate::route::Template;
 
 use super::endpoints;
@@ -106,7 +106,7 @@ fn read_server(element: Node<'_>, base: &Path) -> Option<ServerSpec> {
     let address = table.required("address", "{ address = \"127.0.0.1:9000\" }").and_then(Node::text);
     let endpoint = address.and_then(|address| endpoints::server(&address, base));
     let weight = table.get("weight").and_then(read_weight).unwrap_or(1);
-    let max_conns = table.get("max_conns").and_then(|most| most.number(1..=1_000_000));
+    let max_conns = table.get("max_conns").and_then(read_max_conns).unwrap_or_default();
     let rules = read_rules(&table);
     let (backup, down) = (table.boolean_or("backup", false), table.boolean_or("down", false));
     let slow_start = table.duration_or("slow_start", Duration::ZERO);
@@ -118,7 +118,7 @@ fn plain_server(endpoint: EndpointSpec) -> ServerSpec {
     ServerSpec {
         endpoint,
         weight: 1,
-        max_conns: None,
+        max_conns: MaxConns::Auto,
         rules: Rules::DEFAULT,
         slow_start: Duration::ZERO,
         backup: false,
@@ -146,6 +146,17 @@ fn read_weight(weight: Node<'_>) -> Option<u32> {
         return None;
     }
     weight.number(1..=65_535)
+}
+
+/// 0 is nginx's way to say that there is no limit.
+fn read_max_conns(most: Node<'_>) -> Option<MaxConns> {
+    if most.as_text().is_some() {
+        return most.choice(&[("auto", MaxConns::Auto), ("unlimited", MaxConns::Unlimited)]);
+    }
+    Some(match most.number(0..=1_000_000)? {
+        0 => MaxConns::Unlimited,
+        most => MaxConns::Most(most),
+    })
 }
 
 fn read_rules(server: &Table<'_>) -> Rules {
@@ -318,7 +329,7 @@ mod tests {
             endpoints,
             [tcp("fpm1", 9000), EndpointSpec::Unix("/run/fpm.sock".into()), tcp("::1", 9001)]
         );
-        assert!(pool.servers.iter().all(|server| (server.weight, server.max_conns) == (1, None)));
+        assert!(pool.servers.iter().all(|server| (server.weight, server.max_conns) == (1, MaxConns::Auto)));
         assert!(
             pool.servers
                 .iter()
@@ -336,11 +347,24 @@ mod tests {
             ]"#,
         );
         let [a, b, c] = &pool.servers[..] else { panic!("three servers") };
-        assert_eq!((a.weight, a.max_conns, a.rules.max_fails), (4, Some(20), 0));
+        assert_eq!((a.weight, a.max_conns, a.rules.max_fails), (4, MaxConns::Most(20), 0));
         let time = Duration::from_secs(90);
         assert_eq!((a.rules.window, a.rules.backoff.first, a.rules.backoff.longest), (time, time, time));
         assert_eq!((a.slow_start, b.slow_start), (Duration::from_secs(20), Duration::ZERO));
         assert!(b.backup && !b.down && c.down && !c.backup);
+    }
+
+    #[test]
+    fn max_conns_is_learnt_told_or_none() {
+        for (written, meant) in [
+            ("\"auto\"", MaxConns::Auto),
+            ("\"unlimited\"", MaxConns::Unlimited),
+            ("0", MaxConns::Unlimited),
+            ("1", MaxConns::Most(1)),
+        ] {
+            let pool = pool(&format!("servers = [{{ address = \"a:1\", max_conns = {written} }}]"));
+            assert_eq!(pool.servers[0].max_conns, meant, "{written}");
+        }
     }
 
     #[test]

@@ -107,6 +107,12 @@ fn cases() -> Vec<Case> {
         (POOL, r#"servers = [{ address = "a:1", weight = 0 }]"#, &[
             r#"2:40: weight: 0 would get no requests [to take a server out, say down = true]"#,
         ]),
+        (POOL, r#"servers = [{ address = "a:1", max_conns = -1 }]"#, &[
+            r#"2:43: max_conns: expected a number from 0 to 1000000, found -1"#,
+        ]),
+        (POOL, r#"servers = [{ address = "a:1", max_conns = "atuo" }]"#, &[
+            r#"2:43: max_conns: unknown value 'atuo' [did you mean 'auto'?]"#,
+        ]),
         (POOL, r#"servers = [{ weight = 2 }]"#, &[
             r#"2:12: 'address' is missing [{ address = "127.0.0.1:9000" }]"#,
         ]),

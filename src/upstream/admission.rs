@@ -11,7 +11,7 @@ use super::pulse::Pulse;
 use super::queue::{Queue, Wish};
 use super::troubles::{Retries, Troubles};
 use super::view::View;
-use crate::balance::{Event, Keepalive, Policy, PolicyKind};
+use crate::balance::{Answered, Event, Keepalive, Policy, PolicyKind};
 use parking_lot::Mutex;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
@@ -236,15 +236,30 @@ impl Admission {
     }
 
     /// A connection whose reply ended cleanly becomes idle, or comes back to be closed.
-    pub(crate) fn keep(&self, member: &Member, connection: Box<Connection>) -> Option<Box<Connection>> {
+    pub(crate) fn keep(
+        &self,
+        member: &Member,
+        connection: Box<Connection>,
+        reply: Answered,
+    ) -> Option<Box<Connection>> {
         if self.retired.load(Ordering::Relaxed) {
+            member.loses_connection();
             return Some(connection);
         }
-        let refused = member.keep(connection, &self.keepalive, Instant::now());
+        let refused = member.keep(connection, reply, &self.keepalive, Instant::now());
         if refused.is_none() {
             self.wake_housekeeper();
         }
         refused
+    }
+
+    /// A member's part of those who wait; looked up only where other front ends want its workers too.
+    pub(crate) fn queued_for(&self, member: &Member) -> u32 {
+        if !member.others_wait() {
+            return 0;
+        }
+        let desk = self.desk.lock();
+        desk.queue.len().div_ceil(desk.seats.len().max(1)).try_into().unwrap_or(u32::MAX)
     }
 
     /// A slot of a member got free: whoever waits has it.
@@ -274,7 +289,7 @@ impl Admission {
         let now = Instant::now();
         let mut idle = 0;
         for seat in self.seats() {
-            idle += seat.member.reap(self.keepalive.hold(), now);
+            idle += seat.member.reap(&self.keepalive, seat.learns(), now);
         }
         self.serve_if_any_wait();
         idle > 0 || self.queue().0 > 0
@@ -364,13 +379,13 @@ impl Desk {
             };
             let seat = &self.seats[index];
             // Another generation shares the member and may have been faster: then the view shows it now.
-            if let Some(taken) = seat.member.take(seat.limit, wish.fresh, &admission.keepalive) {
+            if let Some(taken) = seat.member.take(seat.limit(), wish.fresh, &admission.keepalive, now) {
                 let probe = seat.member.is_out_by_failure() && !panic;
                 if probe {
                     seat.member.on(Event::ProbeSent, now, &seat.rules, &admission.pool);
                 }
                 self.queue.served(now);
-                return Choice::Granted(Grant::new(admission, seat, taken, probe, now));
+                return Choice::Granted(Grant::new(admission, seat, taken, (!wish.fresh, probe), now));
             }
         }
     }

@@ -169,6 +169,11 @@ impl Cluster {
         status::of(&self.admission)
     }
 
+    #[cfg(test)]
+    pub(super) fn members(&self) -> impl Iterator<Item = Arc<super::member::Member>> {
+        self.admission.seats().into_iter().map(|seat| seat.member)
+    }
+
     /// A slot, and a connection that may be used again if there is one. `failed` is what ended the attempt before.
     async fn find_slot(
         &self,
@@ -376,7 +381,7 @@ impl Journey {
 /// Closes what lies idle, for all members of a cluster in one task that sleeps while there is nothing to look after.
 async fn keep_house(admission: Arc<Admission>) {
     let round =
-        (admission.keepalive().hold() / 2).clamp(Duration::from_millis(10), Duration::from_millis(250));
+        (admission.keepalive().hold() / 10).clamp(Duration::from_millis(5), Duration::from_millis(50));
     loop {
         admission.something_to_keep.notified().await;
         loop {

@@ -5,7 +5,7 @@
 
 use super::endpoint::Endpoint;
 use super::lane::Lane;
-use crate::balance::Failure;
+use crate::balance::{Failure, Kept};
 use crate::fcgi::RequestId;
 use bytes::{Bytes, BytesMut};
 use std::future::Future;
@@ -35,8 +35,7 @@ pub(crate) struct Connection {
     reply_is_large: bool,
     timer: Timer,
     lane: Lane,
-    pub(crate) opened: Instant,
-    pub(crate) idle_since: Instant,
+    opened: Instant,
     pub(crate) requests: u32,
     /// The id of its latest exchange: the next one must have another (fpm-facts 4).
     pub(crate) last_id: Option<RequestId>,
@@ -77,16 +76,10 @@ impl Connection {
             timer: Timer::default(),
             lane: Lane::here(),
             opened: now,
-            idle_since: now,
             requests: 0,
             last_id: None,
             last_request: None,
         })
-    }
-
-    /// Whose poller knows it.
-    pub(crate) fn lane(&self) -> Lane {
-        self.lane
     }
 
     /// An idle connection, known to the poller of this lane.
@@ -145,6 +138,18 @@ impl Connection {
 
     pub(crate) fn poll_expired(&mut self, deadline: Instant, cx: &mut Context<'_>) -> Poll<()> {
         self.timer.poll_expired(deadline, cx)
+    }
+}
+
+impl Kept for Box<Connection> {
+    fn opened(&self) -> std::time::Instant {
+        self.opened.into_std()
+    }
+    fn requests(&self) -> u32 {
+        self.requests
+    }
+    fn is_near(&self) -> bool {
+        self.lane == Lane::here()
     }
 }
 

@@ -5,8 +5,8 @@
 
 use super::admission::Admission;
 use super::connection::Connection;
-use super::member::{Member, Seat, Taken, Waiting};
-use crate::balance::{Connection as Origin, Event, Failure, Rules};
+use super::member::{Member, Seat, Waiting};
+use crate::balance::{Answered, Connection as Origin, Event, Failure, Rules, Taken};
 use crate::fcgi::RequestId;
 use bytes::Bytes;
 use std::sync::Arc;
@@ -22,6 +22,12 @@ pub(crate) struct Permit {
     began: Instant,
     /// This request finds out whether an ejected member is back, and has not said so yet.
     probe: bool,
+    /// The request might have gone on a kept connection.
+    any: bool,
+    /// The member's limit is the learnt one.
+    learns: bool,
+    /// The slot has no connection yet, or no more.
+    opening: bool,
     /// The slot was given back together with a kept connection.
     returned: bool,
 }
@@ -29,7 +35,7 @@ pub(crate) struct Permit {
 /// A slot as it comes out of the queue: what came with it is settled by [`Grant::settle`], outside every lock.
 #[derive(Debug)]
 pub(crate) struct Grant {
-    taken: Taken,
+    taken: Taken<Box<Connection>>,
     permit: Permit,
 }
 
@@ -40,6 +46,8 @@ pub(crate) struct Lease {
     waiting: Option<Waiting>,
     /// The head of the request that it is for.
     request: Bytes,
+    /// From its slot on.
+    first_byte: Option<Duration>,
     permit: Permit,
 }
 
@@ -47,8 +55,8 @@ impl Grant {
     pub(crate) fn new(
         admission: &Arc<Admission>,
         seat: &Seat,
-        taken: Taken,
-        probe: bool,
+        taken: Taken<Box<Connection>>,
+        (any, probe): (bool, bool),
         now: Instant,
     ) -> Self {
         let permit = Permit {
@@ -57,6 +65,9 @@ impl Grant {
             admission: Arc::clone(admission),
             began: now,
             probe,
+            any,
+            learns: seat.learns(),
+            opening: taken.idle.is_none(),
             returned: false,
         };
         Self { taken, permit }
@@ -69,7 +80,7 @@ impl Grant {
 
     /// The permit, and a connection that may be used again for `id`, if there is one that still lives.
     pub(crate) fn settle(self, id: RequestId) -> (Permit, Option<Box<Connection>>) {
-        let Self { taken, permit } = self;
+        let Self { taken, mut permit } = self;
         drop(taken.surplus);
         let mut idle = taken.idle;
         while let Some(connection) = idle {
@@ -80,7 +91,8 @@ impl Grant {
             {
                 return (permit, Some(connection));
             }
-            idle = permit.member.pop_idle();
+            idle = permit.member.take_another();
+            permit.opening = idle.is_none();
         }
         (permit, None)
     }
@@ -101,10 +113,10 @@ impl Permit {
         last.is_some_and(|last| self.admission.afterwork.suspects(last))
     }
 
-    pub(crate) fn with(self, connection: Box<Connection>, request: Bytes) -> Lease {
-        let fresh = connection.requests == 0;
-        let waiting = fresh.then(|| self.member.starts_waiting(Instant::now()));
-        Lease { connection, waiting, request, permit: self }
+    pub(crate) fn with(mut self, connection: Box<Connection>, request: Bytes) -> Lease {
+        let waiting = self.opening.then(|| self.member.starts_waiting(Instant::now()));
+        self.opening = false;
+        Lease { connection, waiting, request, first_byte: None, permit: self }
     }
 
     pub(crate) fn succeeded(&mut self) {
@@ -162,13 +174,21 @@ impl Lease {
 
     /// php-fpm said something: it has a worker at this connection.
     pub(crate) fn heard(&mut self, now: Instant) {
-        self.waiting = None;
         self.permit.admission.pulse.beats(now);
+        if self.first_byte.is_some() {
+            return;
+        }
+        self.first_byte = Some(now.duration_since(self.permit.began));
+        let permit = &self.permit;
+        let room = self.waiting.take().is_some_and(|waiting| waiting.ends(permit.any, now));
+        if room && permit.learns {
+            permit.admission.freed(&permit.member);
+        }
     }
 
     /// Ends after a reply that ended cleanly: the connection may serve the next request.
     pub(crate) fn finish(self, id: RequestId) {
-        let Self { mut connection, waiting, request, mut permit } = self;
+        let Self { mut connection, waiting, request, first_byte, mut permit } = self;
         drop(waiting);
         if permit.admission.afterwork.suspects(&request) {
             drop(connection);
@@ -177,14 +197,25 @@ impl Lease {
         connection.requests += 1;
         connection.last_id = Some(id);
         connection.last_request = Some(request);
-        let refused = permit.admission.keep(&permit.member, connection);
-        permit.returned = refused.is_none();
+        let reply = Answered {
+            sent: permit.began.into_std(),
+            first_byte: first_byte.unwrap_or_default(),
+            queued: permit.admission.queued_for(&permit.member),
+            learns: permit.learns,
+        };
+        let refused = permit.admission.keep(&permit.member, connection, reply);
+        (permit.returned, permit.opening) = (refused.is_none(), refused.is_some());
         drop(refused);
     }
 
     /// Closes the connection and keeps the slot, for another connection to the same member.
     pub(crate) fn into_permit(self) -> Permit {
-        self.permit
+        let Self { connection, waiting, mut permit, .. } = self;
+        permit.member.loses_connection();
+        permit.opening = true;
+        drop(connection);
+        drop(waiting);
+        permit
     }
 }
 
@@ -193,8 +224,10 @@ impl Drop for Permit {
         if self.probe {
             self.report(Event::ProbeLost);
         }
-        if !self.returned {
-            self.member.release();
+        match (self.returned, self.opening) {
+            (true, _) => {}
+            (false, true) => self.member.release_unopened(Instant::now()),
+            (false, false) => self.member.release(Instant::now()),
         }
         self.admission.freed(&self.member);
     }

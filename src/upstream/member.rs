@@ -6,14 +6,13 @@
 use super::admission::Admission;
 use super::connection::Connection;
 use super::endpoint::Endpoint;
-use super::lane::Lane;
 use super::vitals::Vitals;
 use crate::balance::{
-    self, Event, Health, Keep, Keepalive, Latency, Limit, Report, Rules, Standing, Used, may_keep,
+    self, Answered, Event, Health, Keepalive, Latency, Limit, MaxConns, Report, Rules, Slots, Standing,
+    Taken, Ticket,
 };
 use parking_lot::Mutex;
 use smallvec::SmallVec;
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -27,7 +26,7 @@ const BUSY_AFTER: Duration = Duration::from_secs(1);
 pub(crate) struct Seat {
     pub(crate) member: Arc<Member>,
     pub(crate) weight: u32,
-    pub(crate) limit: Limit,
+    pub(crate) max_conns: MaxConns,
     pub(crate) rules: Rules,
     pub(crate) slow_start: Duration,
     pub(crate) backup: bool,
@@ -58,9 +57,11 @@ pub(crate) struct Member {
     /// Anything but ready: only then is the health looked at on the way of a request.
     troubled: AtomicBool,
     vitals: Vitals,
-    slots: Mutex<Slots>,
-    /// Mirrors `slots.in_use`, for the policies to read.
+    slots: Mutex<Slots<Box<Connection>>>,
+    /// These mirror `slots`, to be read without its lock.
     in_flight: AtomicU32,
+    learnt: AtomicU32,
+    others_wait: AtomicBool,
     /// Only kept where the policy goes by it.
     latency: Mutex<Latency>,
     /// Not seated any more: what it still has in use is not kept.
@@ -79,29 +80,29 @@ struct ByHand {
     up: AtomicBool,
 }
 
-/// The connections. To php-fpm an idle one is a busy worker too (fpm-facts 13): `in_use + idle` is what the limit bounds.
-#[derive(Debug, Default)]
-struct Slots {
-    in_use: u32,
-    /// Oldest first: the newest is used again, the oldest is closed.
-    idle: VecDeque<Box<Connection>>,
-    /// Fresh connections without a first byte, oldest first.
-    waiting: VecDeque<(u64, Instant)>,
-    tickets: u64,
-}
+impl Seat {
+    /// Whether nobody told its limit.
+    pub(crate) fn learns(&self) -> bool {
+        self.max_conns == MaxConns::Auto
+    }
 
-/// What came with a slot.
-#[derive(Debug, Default)]
-pub(crate) struct Taken {
-    /// A connection to use again.
-    pub(crate) idle: Option<Box<Connection>>,
-    /// One to close before another is opened in its place.
-    pub(crate) surplus: Option<Box<Connection>>,
+    /// Its limit at this moment.
+    pub(crate) fn limit(&self) -> Limit {
+        match self.max_conns {
+            MaxConns::Most(most) => Limit::Told(most),
+            MaxConns::Auto => Limit::Learnt(self.member.learnt.load(Ordering::Relaxed)),
+            MaxConns::Unlimited => Limit::Unlimited,
+        }
+    }
 }
 
 impl Member {
     pub(crate) fn new(endpoint: Endpoint) -> Arc<Self> {
+        let slots = Slots::default();
         Arc::new(Self {
+            learnt: AtomicU32::new(slots.learnt()),
+            others_wait: AtomicBool::new(false),
+            slots: Mutex::new(slots),
             name: endpoint.to_string().into(),
             key: endpoint.key(),
             endpoint,
@@ -109,7 +110,6 @@ impl Member {
             back_since: Mutex::default(),
             troubled: AtomicBool::new(false),
             vitals: Vitals::default(),
-            slots: Mutex::default(),
             in_flight: AtomicU32::new(0),
             latency: Mutex::default(),
             unseated: AtomicBool::new(false),
@@ -136,7 +136,31 @@ impl Member {
     }
 
     pub(crate) fn idle(&self) -> usize {
-        self.slots.lock().idle.len()
+        self.slots.lock().idle()
+    }
+
+    /// Requests that went on a kept connection, and on a fresh one.
+    pub(crate) fn reuse(&self) -> (u64, u64) {
+        self.slots.lock().reuse()
+    }
+
+    /// Whether other front ends wait for its workers.
+    pub(crate) fn others_wait(&self) -> bool {
+        self.others_wait.load(Ordering::Relaxed)
+    }
+
+    fn with_slots<T>(&self, what: impl FnOnce(&mut Slots<Box<Connection>>) -> T) -> T {
+        let mut slots = self.slots.lock();
+        let done = what(&mut slots);
+        self.in_flight.store(slots.in_use(), Ordering::Relaxed);
+        self.others_wait.store(slots.others_wait(), Ordering::Relaxed);
+        let (learnt, others_wait) = (slots.learnt(), slots.others_wait());
+        let before = self.learnt.swap(learnt, Ordering::Relaxed);
+        drop(slots);
+        if before != learnt {
+            tracing::debug!(member = &*self.name, limit = learnt, before, others_wait, "learnt");
+        }
+        done
     }
 
     /// It serves again, or for the first time in a pool that has been serving.
@@ -201,95 +225,73 @@ impl Member {
     }
 
     /// Takes a slot below the limit, with an idle connection unless a fresh one is wanted.
-    pub(crate) fn take(&self, limit: Limit, fresh: bool, keepalive: &Keepalive) -> Option<Taken> {
-        let mut slots = self.slots.lock();
-        if !limit.has_room(slots.in_use) {
-            return None;
-        }
-        slots.in_use += 1;
-        self.in_flight.store(slots.in_use, Ordering::Relaxed);
-        if !fresh && let Some(idle) = slots.newest_idle() {
-            return Some(Taken { idle: Some(idle), surplus: None });
-        }
-        let beyond =
-            limit.most().is_some_and(|most| slots.in_use as usize + slots.idle.len() > most as usize);
-        let surplus = if beyond || keepalive.swaps_idle_for_fresh() { slots.idle.pop_front() } else { None };
-        Some(Taken { idle: None, surplus })
+    pub(crate) fn take(
+        &self,
+        limit: Limit,
+        fresh: bool,
+        keepalive: &Keepalive,
+        now: Instant,
+    ) -> Option<Taken<Box<Connection>>> {
+        self.with_slots(|slots| slots.take(limit, fresh, keepalive, now.into_std()))
     }
 
-    pub(crate) fn pop_idle(&self) -> Option<Box<Connection>> {
-        self.slots.lock().newest_idle()
+    /// The idle connection that came with a slot is dead. Without another, a fresh one is to come.
+    pub(crate) fn take_another(&self) -> Option<Box<Connection>> {
+        self.slots.lock().take_another()
     }
 
     /// Turns a connection in use into an idle one, if it is worth keeping; gives it back to be closed if not, and the
-    /// slot stays taken until [`Member::release`].
+    /// slot stays taken until it is released.
     pub(crate) fn keep(
         &self,
-        mut connection: Box<Connection>,
+        connection: Box<Connection>,
+        reply: Answered,
         mode: &Keepalive,
         now: Instant,
     ) -> Option<Box<Connection>> {
-        let mut slots = self.slots.lock();
-        let used = Used {
-            opened: connection.opened.into_std(),
-            requests: connection.requests,
-            idle: slots.idle.len().try_into().unwrap_or(u32::MAX),
-            oldest_waiting: slots.oldest_waiting(now),
-        };
-        match may_keep(used, now.into_std(), mode) {
-            Keep::Close(_) => Some(connection),
-            Keep::Keep if self.unseated.load(Ordering::Relaxed) || self.is_out_by_hand() => Some(connection),
-            Keep::Keep => {
-                connection.idle_since = now;
-                slots.idle.push_back(connection);
-                self.release_in(&mut slots);
-                None
+        self.with_slots(|slots| {
+            if self.unseated.load(Ordering::Relaxed) || self.is_out_by_hand() {
+                slots.loses_connection();
+                return Some(connection);
             }
-        }
+            slots.keep(connection, reply, mode, now.into_std())
+        })
     }
 
-    /// Frees a slot whose connection is closed already, or never was.
-    pub(crate) fn release(&self) {
-        self.release_in(&mut self.slots.lock());
+    /// Frees a slot whose connection is closed already.
+    pub(crate) fn release(&self, now: Instant) {
+        self.with_slots(|slots| slots.release(now.into_std()));
     }
 
-    fn release_in(&self, slots: &mut Slots) {
-        slots.in_use -= 1;
-        self.in_flight.store(slots.in_use, Ordering::Relaxed);
+    /// Frees a slot that had none.
+    pub(crate) fn release_unopened(&self, now: Instant) {
+        self.with_slots(|slots| slots.release_unopened(now.into_std()));
     }
 
-    /// Notes that a fresh connection waits for its first byte, until [`Waiting`] is dropped.
+    /// A slot's connection is to be closed, and the slot stays.
+    pub(crate) fn loses_connection(&self) {
+        self.slots.lock().loses_connection();
+    }
+
+    /// A fresh connection is open and waits for its first byte, until [`Waiting`] is dropped.
     pub(crate) fn starts_waiting(self: &Arc<Self>, now: Instant) -> Waiting {
-        let mut slots = self.slots.lock();
-        slots.tickets += 1;
-        let ticket = slots.tickets;
-        slots.waiting.push_back((ticket, now));
-        Waiting { member: Arc::clone(self), ticket }
+        let ticket = self.slots.lock().opened(now.into_std());
+        Waiting { member: Arc::clone(self), ticket: Some(ticket) }
     }
 
-    /// Closes the idle connections that have lain too long or were closed by php-fpm. Returns how many are left.
-    pub(crate) fn reap(&self, hold: Duration, now: Instant) -> usize {
-        let mut closing = SmallVec::<[Box<Connection>; 4]>::new();
-        let mut slots = self.slots.lock();
-        while slots.idle.front().is_some_and(|oldest| now.duration_since(oldest.idle_since) >= hold) {
-            closing.extend(slots.idle.pop_front());
-        }
-        let mut index = 0;
-        while index < slots.idle.len() {
-            if slots.idle[index].is_quiet() {
-                index += 1;
-            } else {
-                closing.extend(slots.idle.remove(index));
-            }
-        }
-        let left = slots.idle.len();
-        drop(slots);
+    /// Closes the idle connections that are not worth keeping any more. Returns how many are left.
+    pub(crate) fn reap(&self, mode: &Keepalive, learns: bool, now: Instant) -> usize {
+        let (closing, left) = self.with_slots(|slots| {
+            slots.tick(now.into_std());
+            (slots.reap(mode, learns, now.into_std(), |idle| idle.is_quiet()), slots.idle())
+        });
+        drop(closing);
         left
     }
 
     /// Closes every idle connection: php-fpm's graceful stop does not wake a worker that waits on one (fpm-facts 18).
     pub(crate) fn close_idle(&self) {
-        let closing = std::mem::take(&mut self.slots.lock().idle);
+        let closing = self.slots.lock().take_idle();
         drop(closing);
     }
 
@@ -324,9 +326,10 @@ impl Member {
         }
     }
 
-    /// Takes in a look at its status page. A restart is one log line; the connections to the php-fpm before are closed,
+    /// Takes in a look at its status page: the limit learns from it. A restart is one log line; the connections to the php-fpm before are closed,
     /// and its failures forgotten.
     pub(crate) fn reported(&self, report: &Report, now: Instant, rules: &Rules, pool: &str) {
+        self.with_slots(|slots| slots.reported(report));
         if !self.vitals.reported(report) {
             return;
         }
@@ -353,9 +356,9 @@ impl Member {
 
     /// What an operator reads.
     pub(crate) fn standing(&self, now: Instant) -> Standing {
-        let waiting = self.slots.lock().oldest_waiting(now);
+        let silence = self.slots.lock().longest_silence(now.into_std());
         let asking = self.vitals.busy_since().map(|since| now.duration_since(since));
-        let busy_for = waiting.max(asking).filter(|&wait| wait >= BUSY_AFTER);
+        let busy_for = silence.max(asking).filter(|&wait| wait >= BUSY_AFTER);
         Standing { health: *self.health.lock(), in_flight: self.in_flight(), busy_for }
     }
 
@@ -389,34 +392,28 @@ impl Member {
     }
 }
 
-impl Slots {
-    /// The newest of this lane, or of all.
-    fn newest_idle(&mut self) -> Option<Box<Connection>> {
-        let here = Lane::here();
-        let own = self.idle.iter().rposition(|connection| connection.lane() == here);
-        match own {
-            Some(place) => self.idle.remove(place),
-            None => self.idle.pop_back(),
-        }
-    }
-
-    fn oldest_waiting(&self, now: Instant) -> Option<Duration> {
-        self.waiting.front().map(|&(_, since)| now.duration_since(since))
-    }
-}
-
 /// A fresh connection without a first byte yet.
 #[derive(Debug)]
 pub(crate) struct Waiting {
     member: Arc<Member>,
-    ticket: u64,
+    ticket: Option<Ticket>,
+}
+
+impl Waiting {
+    /// It has its first byte; `any` when its request might have gone on a kept connection. Returns whether the member has
+    /// room now that it had not before.
+    pub(crate) fn ends(mut self, any: bool, now: Instant) -> bool {
+        let ticket = self.ticket.take();
+        ticket.is_some_and(|ticket| {
+            self.member.with_slots(|slots| slots.first_byte(ticket, any, now.into_std()))
+        })
+    }
 }
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        let mut slots = self.member.slots.lock();
-        if let Ok(index) = slots.waiting.binary_search_by_key(&self.ticket, |&(ticket, _)| ticket) {
-            slots.waiting.remove(index);
+        if let Some(ticket) = self.ticket {
+            self.member.slots.lock().ended_silent(ticket);
         }
     }
 }

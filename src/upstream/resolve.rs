@@ -6,7 +6,6 @@
 use super::admission::Admission;
 use super::endpoint::Endpoint;
 use super::member::{Member, Seat};
-use crate::balance::Limit;
 use crate::config::model::{EndpointSpec, ServerSpec};
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
@@ -126,7 +125,7 @@ impl Servers {
                 seats.push(Seat {
                     member: known.cloned().unwrap_or_else(|| Member::new(endpoint)),
                     weight: spec.weight,
-                    limit: spec.max_conns.map_or(Limit::Unlimited, Limit::Told),
+                    max_conns: spec.max_conns,
                     rules: spec.rules,
                     slow_start: spec.slow_start,
                     backup: spec.backup,
@@ -230,14 +229,14 @@ fn reseat(admission: &Arc<Admission>, servers: &Servers, is_start: bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::balance::Rules;
+    use crate::balance::{Limit, MaxConns, Rules};
 
     fn spec(host: &str) -> ServerSpec {
         let endpoint = EndpointSpec::Tcp { host: host.into(), port: 9000 };
         ServerSpec {
             endpoint,
             weight: 2,
-            max_conns: Some(4),
+            max_conns: MaxConns::Most(4),
             rules: Rules::DEFAULT,
             slow_start: Duration::ZERO,
             backup: false,
@@ -273,7 +272,7 @@ mod tests {
         ));
         let seats = servers.seats(&[]);
         assert_eq!(texts(&seats), ["10.0.0.1:9000", "10.0.0.2:9000", "10.0.0.9:9000"]);
-        assert!(seats.iter().all(|seat| seat.weight == 2 && seat.limit == Limit::Told(4)));
+        assert!(seats.iter().all(|seat| seat.weight == 2 && seat.limit() == Limit::Told(4)));
         assert!(!servers.has_pending());
     }
 

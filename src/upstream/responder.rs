@@ -5,7 +5,7 @@ use super::cluster::Cluster;
 use super::outcome::Outcome;
 use super::reply::ReplyBody;
 use super::request::{RequestBody, UpstreamRequest};
-use crate::balance::{Backoff, Keepalive, PolicyKind, Rules};
+use crate::balance::{Backoff, Keepalive, MaxConns, PolicyKind, Rules};
 use crate::config::model::{EndpointSpec, Pool, Queue, Retry, ServerSpec, Timeouts};
 use crate::fcgi::{BodyRule, RequestEncoder};
 use bytes::Bytes;
@@ -213,7 +213,7 @@ pub(crate) fn spec(address: SocketAddr) -> ServerSpec {
     ServerSpec {
         endpoint: EndpointSpec::Tcp { host: address.ip().to_string(), port: address.port() },
         weight: 1,
-        max_conns: None,
+        max_conns: MaxConns::Auto,
         rules: Rules { max_fails: 3, window: Duration::from_secs(10), backoff: Backoff::DEFAULT },
         slow_start: Duration::ZERO,
         backup: false,

@@ -46,6 +46,10 @@ pub struct MemberStatus {
     pub report: Option<Report>,
     /// How often it went out, came back, and was restarted.
     pub counts: Counts,
+    /// Requests that went on a kept connection.
+    pub reused: u64,
+    /// Requests that went on a fresh one.
+    pub fresh: u64,
 }
 
 pub(super) fn of(admission: &Admission) -> PoolStatus {
@@ -61,15 +65,18 @@ fn member(seat: &Seat, now: Instant) -> MemberStatus {
     if seat.is_down() {
         standing.health = Health::Down;
     }
+    let (reused, fresh) = seat.member.reuse();
     MemberStatus {
         address: Arc::clone(seat.member.name()),
         standing,
         weight: seat.weight(),
         backup: seat.backup,
         in_flight: seat.member.in_flight(),
-        limit: seat.limit,
+        limit: seat.limit(),
         idle: seat.member.idle(),
         report: seat.member.vitals().report(),
         counts: seat.member.vitals().counts(),
+        reused,
+        fresh,
     }
 }

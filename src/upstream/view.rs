@@ -46,7 +46,7 @@ impl Members for View<'_> {
         self.seats[index].member.in_flight()
     }
     fn usable(&self, index: usize) -> bool {
-        self.seats[index].limit.has_room(self.in_flight(index)) && self.answers(index)
+        self.seats[index].limit().has_room(self.in_flight(index)) && self.answers(index)
     }
     fn backup(&self, index: usize) -> bool {
         self.seats[index].backup

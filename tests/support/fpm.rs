@@ -250,6 +250,18 @@ impl Fpm {
         child::worker_pids(self.pid())
     }
 
+    /// Reloads it (SIGUSR2) with another `pm.max_children`.
+    pub fn reload_with(&self, workers: u32) {
+        let path = self.scratch.join("fpm.conf");
+        let config = std::fs::read_to_string(&path).expect("the rig's own file");
+        let changed = config.lines().map(|line| match line.starts_with("pm.max_children = ") {
+            true => format!("pm.max_children = {workers}\n"),
+            false => format!("{line}\n"),
+        });
+        std::fs::write(&path, changed.collect::<String>()).expect("the rig's own file");
+        self.signal(Signal::USR2);
+    }
+
     /// Kills one worker, as a crash would. The master starts another.
     pub fn kill_worker(&self) -> u32 {
         let pid = *self.worker_pids().first().expect("a pool with a worker");

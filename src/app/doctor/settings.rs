@@ -21,7 +21,7 @@ pub(super) fn of_php_fpm(local: &LocalPool, pool: &Pool, server: &ServerSpec) ->
     let terminate = local.conf.duration(&local.section, "request_terminate_timeout");
     found.extend(patience(terminate, pool.timeouts.first_byte));
     let children = local.conf.get(&local.section, "pm.max_children").and_then(|most| most.parse().ok());
-    if let (Some(children), Some(most)) = (children, server.max_conns)
+    if let (Some(children), Some(most)) = (children, server.max_conns.told())
         && most > children
         // With pm = static the status page has told already.
         && local.conf.get(&local.section, "pm") != Some("static")

@@ -196,7 +196,7 @@ fn keepalive(report: &Report, keepalive: &Keepalive) -> Option<Finding> {
 
 /// With `pm = static` the workers are `pm.max_children`.
 fn limit(report: &Report, server: &ServerSpec) -> Option<Finding> {
-    let most = server.max_conns?;
+    let most = server.max_conns.told()?;
     (report.pm == ProcessManager::Static && most > report.total).then(|| beyond(most, report.total))
 }
 

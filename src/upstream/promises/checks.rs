@@ -118,7 +118,7 @@ async fn a_check_takes_no_permit_and_waits_in_no_queue() {
         false => [vec![Step::Wait(Arc::clone(&held))], hello("late")].concat(),
     })
     .await;
-    let mut pool = checked(vec![ServerSpec { max_conns: Some(1), ..responder.spec() }]);
+    let mut pool = checked(vec![ServerSpec { max_conns: MaxConns::Most(1), ..responder.spec() }]);
     pool.queue.size = 0;
     let cluster = cluster(&pool);
     let pings = || responder.seen.lock().iter().filter(|request| request.params.contains("/ping")).count();

@@ -120,7 +120,7 @@ async fn a_slot_that_an_old_generation_frees_serves_the_queue_of_the_new_one() {
     let gate = gate();
     let member = gated(1, &gate).await;
     let mut spec = member.spec();
-    spec.max_conns = Some(1);
+    spec.max_conns = MaxConns::Most(1);
     let old = Arc::new(cluster(&pool(vec![spec.clone()])));
     let asking = Arc::clone(&old);
     let running = tokio::spawn(async move { ask(&asking, "/old").await });

@@ -27,7 +27,7 @@ async fn weights_4_3_2_1_are_what_the_members_get() {
 async fn max_conns_counts_idle_connections_and_is_never_passed() {
     let member = Responder::start(2, |_| hello("hello")).await;
     let mut spec = member.spec();
-    spec.max_conns = Some(2);
+    spec.max_conns = MaxConns::Most(2);
     let cluster = Arc::new(cluster(&pool(vec![spec])));
     let mut clients = JoinSet::new();
     for number in 0..60 {
@@ -51,7 +51,7 @@ async fn the_queue_is_served_in_the_order_of_arrival() {
     let gate = gate();
     let member = gated(1, &gate).await;
     let mut spec = member.spec();
-    spec.max_conns = Some(1);
+    spec.max_conns = MaxConns::Most(1);
     let cluster = Arc::new(cluster(&pool(vec![spec])));
     let mut clients = JoinSet::new();
     for number in 0..6 {
@@ -72,7 +72,7 @@ async fn timeouts_total_ends_a_request_with_its_worker_and_one_in_the_queue() {
     let gate = gate();
     let member = gated(1, &gate).await;
     let mut spec = member.spec();
-    spec.max_conns = Some(1);
+    spec.max_conns = MaxConns::Most(1);
     let mut pool = pool(vec![spec]);
     pool.timeouts.total = Some(Duration::from_millis(200));
     let cluster = cluster(&pool);
@@ -95,7 +95,7 @@ async fn a_client_that_leaves_the_queue_gives_up_its_place_and_its_script_never_
     let gate = gate();
     let member = gated(1, &gate).await;
     let mut spec = member.spec();
-    spec.max_conns = Some(1);
+    spec.max_conns = MaxConns::Most(1);
     let cluster = Arc::new(cluster(&pool(vec![spec])));
     let asking = Arc::clone(&cluster);
     let first = tokio::spawn(async move { ask(&asking, "/first").await });
@@ -124,7 +124,7 @@ async fn a_full_queue_refuses_at_once_and_says_when_to_come_again() {
     let gate = gate();
     let member = gated(1, &gate).await;
     let mut spec = member.spec();
-    spec.max_conns = Some(1);
+    spec.max_conns = MaxConns::Most(1);
     let mut pool = pool(vec![spec]);
     pool.queue = Queue { size: 1, timeout: Duration::from_secs(30) };
     let cluster = Arc::new(cluster(&pool));
@@ -146,7 +146,7 @@ async fn a_queue_that_does_not_move_refuses_after_its_timeout() {
     let gate = gate();
     let member = gated(1, &gate).await;
     let mut spec = member.spec();
-    spec.max_conns = Some(1);
+    spec.max_conns = MaxConns::Most(1);
     let mut pool = pool(vec![spec]);
     pool.timeouts.first_byte = Duration::from_secs(600);
     let cluster = Arc::new(cluster(&pool));
@@ -174,7 +174,7 @@ async fn a_pool_in_which_nothing_moves_is_told_from_one_that_is_busy() {
         })
         .await;
         let mut spec = member.spec();
-        spec.max_conns = Some(2);
+        spec.max_conns = MaxConns::Most(2);
         let mut pool = pool(vec![spec]);
         pool.timeouts.first_byte = Duration::from_secs(600);
         let cluster = Arc::new(cluster(&pool));
@@ -201,7 +201,7 @@ async fn no_slot_is_ever_lost() {
     })
     .await;
     let mut spec = member.spec();
-    spec.max_conns = Some(4);
+    spec.max_conns = MaxConns::Most(4);
     spec.rules.max_fails = 0;
     let cluster = Arc::new(cluster(&pool(vec![spec])));
     let mut clients = JoinSet::new();
