@@ -62,7 +62,7 @@ fn leads_to(site: &Site, pool: PoolId, page: &str, url: &str, by_path_info: bool
         Router::new(site.rules.clone(), site.locations.clone(), std::sync::Arc::clone(&site.settings));
     let Plan::Script(script) = router.plan(&facts, &Disk, &mut NoTrace) else { return false };
     let (mut name, mut path_info) = (Vec::new(), Vec::new());
-    let collected = env::params(&script, &facts, &mut |param, parts| {
+    let collected = env::params(&script, &facts, &mut |param: &[u8], parts: &[&[u8]]| {
         match param {
             b"SCRIPT_NAME" => name = parts.concat(),
             b"PATH_INFO" => path_info = parts.concat(),
