@@ -217,7 +217,7 @@ fn what_is_not_fastcgi_is_a_problem() {
         false
     });
     let (code, found) = findings(&tp(&[format!("\"{}\"", http.server())], "", ""));
-    assert_eq!((code, &find(&found, "no answer: not FastCGI")["severity"]), (1, &"problem".into()));
+    assert_eq!((code, &find(&found, "no answer: wrong FastCGI")["severity"]), (1, &"problem".into()));
 }
 
 #[test]

@@ -30,9 +30,10 @@ fn wait_for_lines(log: &tempfile::NamedTempFile, line: &str, times: usize) {
 
 #[test]
 fn a_php_fpm_that_died_is_out_and_back_without_any_request() {
-    let mut fpm = Fpm::start("a");
+    let (mut fpm, log) = with_access_log(Fpm::builder("a"));
     let cornac = over(&fpm, STATUS);
-    assert_eq!(cornac.get("/json").status, 200);
+    // The second one is asked when the first has been read.
+    wait_for_lines(&log, "/fpm-status 200", 2);
     fpm.kill();
     cornac.wait_for_log("member is ejected for 5 s (connection refused)");
     // php-fpm tells its start time in whole seconds.
