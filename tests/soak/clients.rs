@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use super::dice::Dice;
-use super::ledger::{End, Ledger};
+use super::ledger::{End, Ledger, Request};
 use super::support::digest_line;
 use super::support::http::{Connection, Response};
 
@@ -27,8 +27,7 @@ impl World {
 
 /// One request as it is sent, and what a 200 to it must look like.
 struct Ask {
-    kind: &'static str,
-    method: &'static str,
+    request: Request,
     target: String,
     body: Vec<u8>,
     chunked: bool,
@@ -39,8 +38,8 @@ struct Ask {
 enum Right {
     /// Exactly this.
     Body(Vec<u8>),
-    /// `/echo` repeats the number.
-    Echo(String),
+    /// `/echo` repeats the request's name.
+    Echo,
     /// The script dies first: there is no right answer.
     Never,
 }
@@ -59,7 +58,7 @@ pub fn work(world: &World, mut dice: Dice, client: usize) -> Ledger {
             1 | 2 => leave(world, &mut dice, &name, &mut ledger),
             _ => {
                 let ask = Ask::random(&mut dice, world, &name);
-                one(world, &ask, &name, &mut connection, &mut ledger);
+                one(world, &ask, &mut connection, &mut ledger);
             }
         }
         world.answers.fetch_add(1, Ordering::Relaxed);
@@ -68,23 +67,18 @@ pub fn work(world: &World, mut dice: Dice, client: usize) -> Ledger {
 }
 
 /// On the connection of the one before, if that is still open.
-fn one(world: &World, ask: &Ask, name: &str, kept: &mut Option<Connection>, ledger: &mut Ledger) {
+fn one(world: &World, ask: &Ask, kept: &mut Option<Connection>, ledger: &mut Ledger) {
     let mut open = kept.take().unwrap_or_else(|| Connection::open(world.address));
     ledger.sent += 1;
     // The answer may come, and the peer stop reading, before all was sent.
     let _ = open.try_send(&ask.bytes());
-    let mut served = false;
-    match open.try_response(ask.method) {
+    match open.try_response(ask.method()) {
         Ok(reply) => {
-            served = reply.status == 200;
-            ask.check(name, &reply, ledger);
+            ask.check(&reply, ledger);
             let closes = ask.closes || reply.header("connection") == Some("close");
             *kept = (!closes).then_some(open);
         }
-        Err(broken) => ledger.broke(ask.kind, &ask.target, broken),
-    }
-    if ask.method == "POST" {
-        ledger.posts.push((name.to_owned(), served));
+        Err(broken) => ledger.breaks(&ask.request, broken),
     }
 }
 
@@ -92,15 +86,15 @@ fn one(world: &World, ask: &Ask, name: &str, kept: &mut Option<Connection>, ledg
 fn pipeline(world: &World, dice: &mut Dice, name: &str, kept: &mut Option<Connection>, ledger: &mut Ledger) {
     let mut open = kept.take().unwrap_or_else(|| Connection::open(world.address));
     let asks: Vec<Ask> = (0..2 + dice.below(6)).map(|n| Ask::echo(&format!("{name}-{n}"))).collect();
-    ledger.sent += asks.len() as u64;
+    ledger.sent += asks.len();
     let _ = open.try_send(&asks.iter().flat_map(Ask::bytes).collect::<Vec<u8>>());
     for (n, ask) in asks.iter().enumerate() {
         match open.try_response("GET") {
-            Ok(reply) => ask.check(&ask.target, &reply, ledger),
+            Ok(reply) => ask.check(&reply, ledger),
             Err(broken) => {
-                ledger.broke("pipelined", &ask.target, broken);
+                ledger.breaks(&ask.request, broken);
                 // What stands behind it is lost with it.
-                asks[n + 1..].iter().for_each(|_| ledger.ended("pipelined", End::Closed));
+                asks[n + 1..].iter().for_each(|ask| ledger.ends(&ask.request, End::Closed));
                 return;
             }
         }
@@ -117,34 +111,35 @@ fn leave(world: &World, dice: &mut Dice, name: &str, ledger: &mut Ledger) {
     let sent = if dice.one_in(2) { bytes.len() } else { dice.below(bytes.len()) };
     let _ = open.try_send(&bytes[..sent]);
     if sent == bytes.len() && dice.one_in(2) {
-        // Also a HEAD of an error: whatever it is, it is left.
+        // Whatever comes, it is left.
         drop(open.head());
     }
-    ledger.ended(ask.kind, End::Left);
-    if ask.method == "POST" {
-        ledger.posts.push((name.to_owned(), false));
-    }
+    ledger.ends(&ask.request, End::Left);
 }
 
 impl Ask {
-    fn get(kind: &'static str, target: String, right: Right) -> Self {
-        Self { kind, method: "GET", target, body: vec![], chunked: false, closes: false, right }
+    /// The name is the last of the target: `name_in` is how its parameter is called.
+    fn new(name: &str, kind: &'static str, target: &str, name_in: &str, right: Right) -> Self {
+        let separator = if target.contains('?') { '&' } else { '?' };
+        let target = format!("{target}{separator}{name_in}={name}");
+        let request = Request { name: name.to_owned(), kind, is_post: name_in == "run" };
+        Self { request, target, body: vec![], chunked: false, closes: false, right }
+    }
+
+    fn get(name: &str, kind: &'static str, target: &str, right: Right) -> Self {
+        Self::new(name, kind, target, "n", right)
     }
 
     fn echo(name: &str) -> Self {
-        Self::get("echo", format!("/echo?n={name}"), Right::Echo(name.to_owned()))
+        Self::get(name, "echo", "/echo", Right::Echo)
     }
 
     fn random(dice: &mut Dice, world: &World, name: &str) -> Self {
         let mut ask = match dice.below(24) {
             0..8 => Self::echo(name),
-            8..10 => Self::big(dice, world),
-            10 => Self::stream(dice),
-            11 | 12 => Self::get(
-                "gate",
-                format!("/gate/soak?n={}", dice.below(20)),
-                Right::Body(b"through\n".to_vec()),
-            ),
+            8..10 => Self::big(dice, world, name),
+            10 => Self::stream(dice, name),
+            11 | 12 => Self::get(name, "gate", "/gate/soak", Right::Body(b"through\n".to_vec())),
             13 => Self::doomed(dice, name),
             kind => Self::post(dice, world, name, kind),
         };
@@ -152,24 +147,23 @@ impl Ask {
         ask
     }
 
-    fn big(dice: &mut Dice, world: &World) -> Self {
+    fn big(dice: &mut Dice, world: &World, name: &str) -> Self {
         let size = dice.size(world.bytes.len());
         let target = format!("/big/{size}?length={}", dice.below(2));
-        Self::get("big", target, Right::Body(world.bytes[..size].to_vec()))
+        Self::get(name, "big", &target, Right::Body(world.bytes[..size].to_vec()))
     }
 
-    fn stream(dice: &mut Dice) -> Self {
+    fn stream(dice: &mut Dice, name: &str) -> Self {
         let n = 1 + dice.below(30);
         let target = format!("/stream?chunks={n}&ms={}&unbuffered={}", dice.below(4), dice.below(2));
         let text: String = (1..=n).map(|i| format!("chunk {i} of {n} \n")).collect();
-        Self::get("stream", target, Right::Body(text.into_bytes()))
+        Self::get(name, "stream", &target, Right::Body(text.into_bytes()))
     }
 
     /// The worker dies before it has answered, or in the middle.
     fn doomed(dice: &mut Dice, name: &str) -> Self {
         let how = dice.pick(&["kill", "halfway"]);
-        let ask = Self::get("doomed", format!("/fatal/{how}?run={name}"), Right::Never);
-        Self { method: "POST", ..ask }
+        Self::new(name, "doomed", &format!("/fatal/{how}"), "run", Right::Never)
     }
 
     fn post(dice: &mut Dice, world: &World, name: &str, kind: usize) -> Self {
@@ -182,19 +176,23 @@ impl Ask {
             _ => ("upload", "/index.php/gate/soak"),
         };
         let right = Right::Body(format!("{}through\n", digest_line(&body)).into_bytes());
-        let ask = Self::get(kind, format!("{path}?body=1&run={name}"), right);
-        Self { method: "POST", chunked: kind == "chunked", body, ..ask }
+        let ask = Self::new(name, kind, &format!("{path}?body=1"), "run", right);
+        Self { chunked: kind == "chunked", body, ..ask }
+    }
+
+    fn method(&self) -> &'static str {
+        if self.request.is_post { "POST" } else { "GET" }
     }
 
     fn bytes(&self) -> Vec<u8> {
-        let Self { method, target, .. } = self;
+        let (method, target) = (self.method(), &self.target);
         let mut head = format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\n");
         if self.closes {
             head += "Connection: close\r\n";
         }
         if self.chunked {
             head += "Transfer-Encoding: chunked\r\n";
-        } else if self.method == "POST" {
+        } else if self.request.is_post {
             head += &format!("Content-Length: {}\r\n", self.body.len());
         }
         let mut bytes = (head + "\r\n").into_bytes();
@@ -211,20 +209,18 @@ impl Ask {
         bytes
     }
 
-    fn check(&self, name: &str, reply: &Response, ledger: &mut Ledger) {
+    fn check(&self, reply: &Response, ledger: &mut Ledger) {
         let right = match (&self.right, reply.status) {
             (Right::Body(body), 200) => reply.body == *body,
-            (Right::Echo(number), 200) => reply.json()["input"]["n"] == **number,
+            (Right::Echo, 200) => reply.json()["input"]["n"] == *self.request.name,
             (Right::Never, 200) => false,
             (_, status) => matches!(status, 502..=504),
         };
         if !right {
             let begins = reply.body[..reply.body.len().min(200)].escape_ascii();
-            let (status, length) = (reply.status, reply.body.len());
-            ledger
-                .wrong
-                .push(format!("{name}: {} {}: {status}, {length} bytes: {begins}", self.method, self.target));
+            let (target, status, length) = (&self.target, reply.status, reply.body.len());
+            ledger.wrong.push(format!("{target}: {status}, {length} bytes: {begins}"));
         }
-        ledger.ended(self.kind, End::Answered(reply.status));
+        ledger.ends(&self.request, End::Answered(reply.status));
     }
 }

@@ -11,7 +11,9 @@ use super::support::{Fpm, Listen, Signal, signal};
 /// How long a fault lasts where the clients do not get on.
 const LONGEST: Duration = Duration::from_secs(1);
 
-const FAULTS: [(&str, fn(&mut Fpm, &World, &mut Dice)); 8] = [
+type Fault = fn(&mut Fpm, &World, &mut Dice);
+
+const FAULTS: [(&str, Fault); 8] = [
     ("kill -9 of a worker", |fpm, _, dice| hit_one(fpm, dice, Signal::KILL)),
     ("SIGSEGV in a worker", |fpm, _, dice| hit_one(fpm, dice, Signal::SEGV)),
     ("kill -9 of all", |fpm, world, dice| {

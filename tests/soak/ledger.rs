@@ -1,11 +1,13 @@
-//! What became of every request. At the end the sums must be right.
+//! What became of every request, as its client saw it. At the end the books must agree: the clients', php's and the access log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+
+use serde_json::Value;
 
 use super::support::http::Broken;
 
-/// How one request ended, as its client saw it.
+/// How one request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum End {
     /// A whole response with this status.
@@ -18,56 +20,83 @@ pub enum End {
     Left,
 }
 
+/// What identifies a request in all books.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Its own, and part of its target.
+    pub name: String,
+    pub kind: &'static str,
+    pub is_post: bool,
+}
+
 #[derive(Debug, Default)]
 pub struct Ledger {
-    pub sent: u64,
-    pub ends: BTreeMap<End, u64>,
-    /// By kind of request: how many were answered by 200.
-    pub served: BTreeMap<&'static str, u64>,
-    /// Every POST's name, and whether its client had a 200.
-    pub posts: Vec<(String, bool)>,
+    pub sent: usize,
+    pub ended: Vec<(Request, End)>,
     /// What must not be, each with its request.
     pub wrong: Vec<String>,
 }
 
 impl Ledger {
-    pub fn ended(&mut self, kind: &'static str, end: End) {
-        *self.ends.entry(end).or_default() += 1;
-        if end == End::Answered(200) {
-            *self.served.entry(kind).or_default() += 1;
-        }
+    pub fn ends(&mut self, request: &Request, end: End) {
+        self.ended.push((request.clone(), end));
     }
 
     /// A response that is not whole. Only one that goes on for ever, or is no HTTP, is wrong.
-    pub fn broke(&mut self, kind: &'static str, what: &str, broken: Broken) {
+    pub fn breaks(&mut self, request: &Request, broken: Broken) {
         match broken {
-            Broken::Closed | Broken::Io(_) => self.ended(kind, End::Closed),
-            Broken::Truncated { .. } => self.ended(kind, End::Cut),
-            Broken::Silent { so_far } => self.wrong.push(format!("{what}: no end: {}", so_far.status)),
-            Broken::Malformed(text) => self.wrong.push(format!("{what}: malformed: {text}")),
+            Broken::Closed | Broken::Io(_) => self.ends(request, End::Closed),
+            Broken::Truncated { .. } => self.ends(request, End::Cut),
+            other => self.wrong.push(format!("{request:?}: {other:?}")),
         }
     }
 
     pub fn add(&mut self, other: Self) {
         self.sent += other.sent;
-        other.ends.into_iter().for_each(|(end, n)| *self.ends.entry(end).or_default() += n);
-        other.served.into_iter().for_each(|(kind, n)| *self.served.entry(kind).or_default() += n);
-        self.posts.extend(other.posts);
+        self.ended.extend(other.ended);
         self.wrong.extend(other.wrong);
     }
 
-    pub fn count(&self, end: End) -> u64 {
-        self.ends.get(&end).copied().unwrap_or_default()
+    pub fn count(&self, end: End) -> usize {
+        self.ended.iter().filter(|(_, ended)| *ended == end).count()
+    }
+
+    /// Each POST ran at most once, and once where it was answered by its script.
+    pub fn agrees_with_php(&self, runs: &HashMap<String, usize>) {
+        for (request, end) in self.ended.iter().filter(|(request, _)| request.is_post) {
+            let runs = runs.get(&request.name).copied().unwrap_or(0);
+            assert!(runs <= 1, "it ran {runs} times: {request:?}");
+            assert!(runs == 1 || *end != End::Answered(200), "it was answered, and never ran: {request:?}");
+        }
+    }
+
+    /// Each request has one line, with the status that its client saw; who left early may have none.
+    pub fn agrees_with_the_log(&self, lines: &[Value]) {
+        let mut by_name: HashMap<&str, Vec<&Value>> = HashMap::new();
+        for line in lines {
+            let target = line["target"].as_str().unwrap_or_default();
+            by_name.entry(target.rsplit('=').next().unwrap_or_default()).or_default().push(line);
+        }
+        for (request, end) in &self.ended {
+            let lines = by_name.get(&*request.name).map(Vec::as_slice).unwrap_or_default();
+            let right = match (end, lines) {
+                (End::Answered(status), [line]) => line["status"] == *status && line["end"] == "complete",
+                (End::Cut, [line]) => line["status"] == 200 && line["end"] == "failed",
+                (End::Left, lines) => lines.len() <= 1,
+                _ => false,
+            };
+            assert!(right, "{request:?} ended {end:?}; the log: {lines:#?}");
+        }
     }
 }
 
 impl fmt::Display for Ledger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} requests:", self.sent)?;
-        for (end, n) in &self.ends {
-            write!(f, " {n} {end:?},")?;
+        let (mut ends, mut served) = (BTreeMap::new(), BTreeMap::new());
+        for (request, end) in &self.ended {
+            *ends.entry(end).or_insert(0) += 1;
+            *served.entry(request.kind).or_insert(0) += u32::from(*end == End::Answered(200));
         }
-        write!(f, " {} POSTs; served", self.posts.len())?;
-        self.served.iter().try_for_each(|(kind, n)| write!(f, " {n} {kind}"))
+        write!(f, "{} requests: {ends:?}; 200 to {served:?}", self.sent)
     }
 }
