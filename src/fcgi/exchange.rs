@@ -25,7 +25,6 @@ pub enum BodyRule {
 
 /// What php-fpm's bytes meant, in their order.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "one head a request: a Box would cost more than moving it")]
 pub enum Event {
     /// Comes once, before any body.
     /// In a box: it goes from hand to hand.

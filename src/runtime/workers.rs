@@ -107,17 +107,15 @@ async fn welcome(front: Arc<Front>, mut arrivals: UnboundedReceiver<(Arrival, Gu
 }
 
 async fn serve(front: Arc<Front>, Arrival { accepted, client, watcher }: Arrival) {
-    let served = match accepted {
+    let unserved = match accepted {
         Accepted::Tcp(stream) => match tokio::net::TcpStream::from_std(stream) {
-            Ok(stream) => Ok(front.serve(stream, client, watcher).await),
-            Err(error) => Err(error),
+            Ok(stream) => return front.serve(stream, client, watcher).await,
+            Err(error) => error,
         },
         Accepted::Unix(stream) => match tokio::net::UnixStream::from_std(stream) {
-            Ok(stream) => Ok(front.serve(stream, client, watcher).await),
-            Err(error) => Err(error),
+            Ok(stream) => return front.serve(stream, client, watcher).await,
+            Err(error) => error,
         },
     };
-    if let Err(error) = served {
-        tracing::error!(%error, "a client was accepted but cannot be served");
-    }
+    tracing::error!(error = %unserved, "a client was accepted but cannot be served");
 }

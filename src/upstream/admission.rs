@@ -66,14 +66,12 @@ pub(crate) enum Refusal {
 }
 
 /// What a newcomer gets.
-#[expect(clippy::large_enum_variant, reason = "moved once a request: a Box would cost more")]
 enum Asked<'a> {
     Granted(Grant),
     Waits(Place<'a>, oneshot::Receiver<Option<Grant>>),
 }
 
 /// What the desk says about a wish.
-#[expect(clippy::large_enum_variant, reason = "moved once a request: a Box would cost more")]
 enum Choice {
     Granted(Grant),
     /// A member could answer, but has no slot free.

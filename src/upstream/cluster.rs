@@ -244,11 +244,10 @@ impl Cluster {
     }
 }
 
-/// The head of the reply, and what is there already of its body.
-fn poll_reply(
-    talk: &mut Talk,
-    cx: &mut Context<'_>,
-) -> Poll<Result<(Box<ReplyHead>, Result<Gathered, Fault>), Fault>> {
+/// The head of a reply, and what was there of its body.
+type Begun = (Box<ReplyHead>, Result<Gathered, Fault>);
+
+fn poll_reply(talk: &mut Talk, cx: &mut Context<'_>) -> Poll<Result<Begun, Fault>> {
     match ready!(talk.poll_next(cx))? {
         Said::Head(head) => Poll::Ready(Ok((head, Gathered::from(talk, cx)))),
         Said::Body(_) | Said::End => unreachable!("an exchange says the head first"),

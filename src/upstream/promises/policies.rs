@@ -41,6 +41,7 @@ async fn a_hot_key_is_shared_out_before_it_melts_its_member() {
     let members = [gated(64, &gate).await, gated(64, &gate).await];
     let mut pool = pool(members.iter().map(Responder::spec).collect());
     pool.policy = PolicyKind::Hash;
+    pool.servers.iter_mut().for_each(|server| server.max_conns = MaxConns::Unlimited);
     let cluster = Arc::new(cluster(&pool));
     let mut clients = tokio::task::JoinSet::new();
     for _ in 0..40 {
