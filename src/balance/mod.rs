@@ -25,7 +25,7 @@ pub use health::{Backoff, Event, Failure, Health, Rules};
 pub use keepalive::{CloseReason, Keep, Keepalive, Used, may_keep};
 pub use latency::Latency;
 pub use limit::Limit;
-pub use policy::{Members, Policy, PolicyKind};
+pub use policy::{Members, Policy, PolicyKind, Tier};
 pub use report::{NotAReport, ProcessManager, Report};
 pub use retry::{Again, Connection, Repeatable, Seen, Tries, decide};
 pub use slow_start::{WHOLE, part};

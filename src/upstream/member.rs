@@ -9,7 +9,7 @@ use super::endpoint::Endpoint;
 use super::lane::Lane;
 use super::vitals::Vitals;
 use crate::balance::{
-    self, Event, Health, Keep, Keepalive, Latency, Limit, Report, Rules, Standing, Used, may_keep,
+    self, Event, Health, Keep, Keepalive, Latency, Limit, Report, Rules, Standing, Tier, Used, may_keep,
 };
 use parking_lot::Mutex;
 use smallvec::SmallVec;
@@ -31,7 +31,7 @@ pub(crate) struct Seat {
     pub(crate) limit: Limit,
     pub(crate) rules: Rules,
     pub(crate) slow_start: Duration,
-    pub(crate) backup: bool,
+    pub(crate) tier: Tier,
     /// Taken out by the operator.
     pub(crate) down: bool,
 }

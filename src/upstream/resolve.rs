@@ -129,7 +129,7 @@ impl Servers {
                     limit: spec.max_conns.map_or(Limit::Unlimited, Limit::Told),
                     rules: spec.rules,
                     slow_start: spec.slow_start,
-                    backup: spec.backup,
+                    tier: spec.tier,
                     down: spec.down,
                 });
             }
@@ -230,7 +230,7 @@ fn reseat(admission: &Arc<Admission>, servers: &Servers, is_start: bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::balance::Rules;
+    use crate::balance::{Rules, Tier};
 
     fn spec(host: &str) -> ServerSpec {
         let endpoint = EndpointSpec::Tcp { host: host.into(), port: 9000 };
@@ -240,7 +240,7 @@ mod tests {
             max_conns: Some(4),
             rules: Rules::DEFAULT,
             slow_start: Duration::ZERO,
-            backup: false,
+            tier: Tier::Near,
             down: false,
         }
     }
