@@ -5,7 +5,7 @@
 //! A refused connection and the replacement of a stale one are free: nothing ran, and php-fpm closes kept connections
 //! in its normal life (fpm-facts 17). Envoy's and Linkerd's retry budgets are of the same kind.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// The window, in seconds.
 const WINDOW: usize = 10;
@@ -64,34 +64,10 @@ impl Budget {
     }
 }
 
-/// Something that is said at most once in a while, however often it happens.
-#[derive(Debug)]
-pub struct Rarely {
-    every: Duration,
-    last: Option<Instant>,
-    unsaid: u64,
-}
-
-impl Rarely {
-    /// At most once in that time.
-    pub fn every(every: Duration) -> Self {
-        Self { every, last: None, unsaid: 0 }
-    }
-
-    /// It has happened. If it is time to say so: how often it has since it was said last.
-    pub fn happened(&mut self, now: Instant) -> Option<u64> {
-        self.unsaid += 1;
-        if self.last.is_some_and(|last| now.saturating_duration_since(last) < self.every) {
-            return None;
-        }
-        self.last = Some(now);
-        Some(std::mem::take(&mut self.unsaid))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -132,14 +108,5 @@ mod tests {
             retries += u32::from(budget.may_retry(at));
         }
         assert!((11_000..12_100).contains(&retries), "{retries} retries of 60,000 requests that all failed");
-    }
-
-    #[test]
-    fn what_happens_often_is_said_rarely_and_with_its_number() {
-        let now = Instant::now();
-        let mut denied = Rarely::every(10 * SECOND);
-        assert_eq!(denied.happened(now), Some(1));
-        assert_eq!([1, 2, 9].map(|after| denied.happened(now + after * SECOND)), [None; 3]);
-        assert_eq!(denied.happened(now + 10 * SECOND), Some(4));
     }
 }

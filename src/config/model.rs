@@ -9,7 +9,7 @@ use http::HeaderName;
 use regex::Regex;
 
 use super::Preset;
-use crate::balance::{Keepalive, MaxConns, PolicyKind, Rules};
+use crate::balance::{Keepalive, MaxConns, PolicyKind, Rules, Tier};
 use crate::route::{Location, PoolId, Rule, Settings, Template};
 
 /// A whole configuration.
@@ -113,8 +113,8 @@ pub struct ServerSpec {
     pub rules: Rules,
     /// How long its share grows after it came back; zero: it has all of it at once.
     pub slow_start: Duration,
-    /// Only while no primary is usable.
-    pub backup: bool,
+    /// Whether it comes later: `backup`, or another `zone` than the pool's `prefer_zone`.
+    pub tier: Tier,
     /// Taken out by hand.
     pub down: bool,
 }

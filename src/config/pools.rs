@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use http::HeaderName;
 
-use crate::balance::{Backoff, Keepalive, MaxConns, PolicyKind, Rules};
+use crate::balance::{Backoff, Keepalive, MaxConns, PolicyKind, Rules, Tier};
 use crate::route::Template;
 
 use super::endpoints;
 use super::health;
 use super::model::{EndpointSpec, Pool, Queue, Retry, ServerSpec, Timeouts};
 use super::reader::{Node, Table};
+use super::text::Text;
 use super::values;
 
 const QUEUE: Queue = Queue { size: 1024, timeout: Duration::from_secs(30) };
@@ -82,25 +83,52 @@ fn read_servers(pool: &Table<'_>, base: &Path) -> Vec<ServerSpec> {
     let hint = "name at least one server: servers = [\"127.0.0.1:9000\"]";
     let Some(list) = pool.required("servers", hint) else { return Vec::new() };
     let elements = list.list("a list of addresses").unwrap_or_default();
+    let mut zones = Zones { preferred: pool.get("prefer_zone").and_then(Node::text), found: false };
     if elements.is_empty() && list.is_list() {
         list.mistake("the list is empty", hint);
     }
     let mut servers: Vec<ServerSpec> = Vec::new();
     for element in elements {
-        let Some(server) = read_server(element, base) else { continue };
+        let Some(server) = read_server(element, base, &mut zones) else { continue };
         if servers.iter().any(|other| other.endpoint == server.endpoint) {
             element
                 .mistake("this server is in the list already", "to give it more requests, raise its weight");
         }
         servers.push(server);
     }
+    zones.finish();
     servers
 }
 
-fn read_server(element: Node<'_>, base: &Path) -> Option<ServerSpec> {
+/// `prefer_zone`, and whether any server is there.
+struct Zones<'a> {
+    preferred: Option<Text<'a>>,
+    found: bool,
+}
+
+impl Zones<'_> {
+    fn tier(&mut self, zone: Option<&str>, backup: bool) -> Tier {
+        let is_near = self.preferred.as_ref().is_none_or(|preferred| zone == Some(preferred.value));
+        self.found |= is_near;
+        match (backup, is_near) {
+            (true, _) => Tier::Backup,
+            (false, true) => Tier::Near,
+            (false, false) => Tier::Far,
+        }
+    }
+
+    fn finish(self) {
+        if let Some(preferred) = self.preferred.filter(|_| !self.found) {
+            let hint = "give the servers of that zone a zone: { address = \"10.0.0.1:9000\", zone = \"…\" }";
+            preferred.mistake(format_args!("no server is in zone '{}'", preferred.value), hint);
+        }
+    }
+}
+
+fn read_server(element: Node<'_>, base: &Path, zones: &mut Zones<'_>) -> Option<ServerSpec> {
     if !element.is_table() {
         let address = element.text_or(" or a table")?;
-        return Some(plain_server(endpoints::server(&address, base)?));
+        return Some(plain_server(endpoints::server(&address, base)?, zones.tier(None, false)));
     }
     let table = element.table()?;
     let address = table.required("address", "{ address = \"127.0.0.1:9000\" }").and_then(Node::text);
@@ -109,19 +137,21 @@ fn read_server(element: Node<'_>, base: &Path) -> Option<ServerSpec> {
     let max_conns = table.get("max_conns").and_then(read_max_conns).unwrap_or_default();
     let rules = read_rules(&table);
     let (backup, down) = (table.boolean_or("backup", false), table.boolean_or("down", false));
+    let zone = table.get("zone").and_then(Node::text);
+    let tier = zones.tier(zone.as_ref().map(|zone| zone.value), backup);
     let slow_start = table.duration_or("slow_start", Duration::ZERO);
     table.finish(&[]);
-    Some(ServerSpec { endpoint: endpoint?, weight, max_conns, rules, slow_start, backup, down })
+    Some(ServerSpec { endpoint: endpoint?, weight, max_conns, rules, slow_start, tier, down })
 }
 
-fn plain_server(endpoint: EndpointSpec) -> ServerSpec {
+fn plain_server(endpoint: EndpointSpec, tier: Tier) -> ServerSpec {
     ServerSpec {
         endpoint,
         weight: 1,
         max_conns: MaxConns::Auto,
         rules: Rules::DEFAULT,
         slow_start: Duration::ZERO,
-        backup: false,
+        tier,
         down: false,
     }
 }
@@ -333,7 +363,7 @@ mod tests {
         assert!(
             pool.servers
                 .iter()
-                .all(|server| server.rules == Rules::DEFAULT && !server.backup && !server.down)
+                .all(|server| server.rules == Rules::DEFAULT && server.tier == Tier::Near && !server.down)
         );
     }
 
@@ -351,7 +381,19 @@ mod tests {
         let time = Duration::from_secs(90);
         assert_eq!((a.rules.window, a.rules.backoff.first, a.rules.backoff.longest), (time, time, time));
         assert_eq!((a.slow_start, b.slow_start), (Duration::from_secs(20), Duration::ZERO));
-        assert!(b.backup && !b.down && c.down && !c.backup);
+        assert!(b.tier == Tier::Backup && !b.down && c.down && c.tier == Tier::Near);
+    }
+
+    #[test]
+    fn servers_of_another_zone_come_after_those_of_the_preferred_one() {
+        let servers = r#"servers = [
+            { address = "a:1", zone = "rack1" }, { address = "b:1", zone = "rack2" },
+            { address = "c:1", zone = "rack1", backup = true }, "d:1",
+        ]"#;
+        let tiers = |lines: &str| pool(lines).servers.iter().map(|server| server.tier).collect::<Vec<_>>();
+        let (near, far, backup) = (Tier::Near, Tier::Far, Tier::Backup);
+        assert_eq!(tiers(&format!("{servers}\nprefer_zone = \"rack1\"")), [near, far, backup, far]);
+        assert_eq!(tiers(servers), [near, near, backup, near]);
     }
 
     #[test]

@@ -131,6 +131,10 @@ retry = { idempotency_key = "Idempotency Key", budget = "all" }"#, &[
             r#"3:29: idempotency_key: 'Idempotency Key' is not a header's name [true is Idempotency-Key; or write the name that your clients send]"#,
             r#"3:57: budget: expected a number from 0 to 1000, found a string"#,
         ]),
+        (POOL, r#"servers = ["a:1", { address = "b:1", zone = "rack2" }]
+prefer_zone = "rack1""#, &[
+            r#"3:15: prefer_zone: no server is in zone 'rack1' [give the servers of that zone a zone: { address = "10.0.0.1:9000", zone = "…" }]"#,
+        ]),
         (POOL, r#"servers = [7]"#, &[
             r#"2:12: servers: expected a string or a table, found an integer"#,
         ]),

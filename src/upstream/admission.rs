@@ -121,6 +121,7 @@ impl Admission {
     /// Seats these members from now on. Those who left finish what they have.
     pub(crate) fn seat(self: &Arc<Self>, seats: Vec<Seat>, names_pending: bool) {
         for seat in &seats {
+            seat.seated();
             seat.member.seated_by(Arc::downgrade(self));
         }
         let before = {

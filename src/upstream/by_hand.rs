@@ -5,7 +5,7 @@
 
 use super::admission::Admission;
 use crate::balance::Event;
-use std::num::NonZeroU32;
+use std::num::NonZeroU16;
 use std::sync::Arc;
 use thiserror::Error;
 use tokio::time::Instant;
@@ -20,7 +20,7 @@ pub enum Order {
     /// Ready again, whatever took it out; begins with its slow start.
     PutBack,
     /// Its share from now on; `None`: as it is configured.
-    Weight(Option<NonZeroU32>),
+    Weight(Option<NonZeroU16>),
 }
 
 /// No member of the pool has this address.
@@ -43,13 +43,13 @@ pub(super) fn obey(admission: &Arc<Admission>, address: &str, order: Order) -> R
         Order::TakeDown => Some(Event::TakenDown),
         Order::PutBack => Some(Event::PutBack),
         Order::Weight(weight) => {
-            seat.member.set_weight(weight.map(NonZeroU32::get));
+            seat.member.set_weight(weight);
             tracing::info!(pool = &**pool, member = address, weight = seat.weight(), "weight set by hand");
             None
         }
     };
     if let Some(event) = event {
-        seat.member.ordered(event, Instant::now(), &seat.rules, pool);
+        seat.ordered(event, Instant::now(), pool);
     }
     // Who waits may have hope now, or none any more.
     admission.serve();

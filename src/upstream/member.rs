@@ -9,10 +9,11 @@ use super::endpoint::Endpoint;
 use super::vitals::Vitals;
 use crate::balance::{
     self, Answered, Event, Health, Keepalive, Latency, Limit, MaxConns, Report, Rules, Slots, Standing,
-    Taken, Ticket,
+    Taken, Ticket, Tier,
 };
 use parking_lot::Mutex;
 use smallvec::SmallVec;
+use std::num::NonZeroU16;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -29,7 +30,7 @@ pub(crate) struct Seat {
     pub(crate) max_conns: MaxConns,
     pub(crate) rules: Rules,
     pub(crate) slow_start: Duration,
-    pub(crate) backup: bool,
+    pub(crate) tier: Tier,
     /// Taken out by the operator.
     pub(crate) down: bool,
 }
@@ -42,7 +43,23 @@ impl Seat {
 
     /// Whether its configuration says `down`, and nobody has put it back since.
     pub(crate) fn is_down(&self) -> bool {
-        self.down && !self.member.is_put_back()
+        self.down && !self.member.by_hand.up.load(Ordering::Relaxed)
+    }
+
+    /// Taken out or put back by hand: what lies idle is closed at once, what is in flight finishes.
+    pub(crate) fn ordered(&self, event: Event, now: Instant, pool: &str) {
+        self.member.by_hand.up.store(self.down && event == Event::PutBack, Ordering::Relaxed);
+        self.member.on(event, now, &self.rules, pool);
+        if self.member.is_out_by_hand() {
+            self.member.close_idle();
+        }
+    }
+
+    /// A configuration that does not say `down` (any more) leaves nothing to overrule.
+    pub(crate) fn seated(&self) {
+        if !self.down {
+            self.member.by_hand.up.store(false, Ordering::Relaxed);
+        }
     }
 }
 
@@ -197,11 +214,6 @@ impl Member {
         self.troubled.load(Ordering::Relaxed) && self.health.lock().is_out_by_hand()
     }
 
-    /// Whether a configuration that says `down` was overruled.
-    pub(crate) fn is_put_back(&self) -> bool {
-        self.by_hand.up.load(Ordering::Relaxed)
-    }
-
     /// The share that was set at run time.
     pub(crate) fn weight_by_hand(&self) -> Option<u32> {
         match self.by_hand.weight.load(Ordering::Relaxed) {
@@ -211,17 +223,8 @@ impl Member {
     }
 
     /// Sets the share, or gives it back to the configuration.
-    pub(crate) fn set_weight(&self, weight: Option<u32>) {
-        self.by_hand.weight.store(weight.unwrap_or(0), Ordering::Relaxed);
-    }
-
-    /// Takes it out, or puts it back: what lies idle is closed at once, what is in flight finishes.
-    pub(crate) fn ordered(&self, event: Event, now: Instant, rules: &Rules, pool: &str) {
-        self.by_hand.up.store(event == Event::PutBack, Ordering::Relaxed);
-        self.on(event, now, rules, pool);
-        if self.is_out_by_hand() {
-            self.close_idle();
-        }
+    pub(crate) fn set_weight(&self, weight: Option<NonZeroU16>) {
+        self.by_hand.weight.store(weight.map_or(0, |weight| weight.get().into()), Ordering::Relaxed);
     }
 
     /// Takes a slot below the limit, with an idle connection unless a fresh one is wanted.

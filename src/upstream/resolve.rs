@@ -128,7 +128,7 @@ impl Servers {
                     max_conns: spec.max_conns,
                     rules: spec.rules,
                     slow_start: spec.slow_start,
-                    backup: spec.backup,
+                    tier: spec.tier,
                     down: spec.down,
                 });
             }
@@ -229,7 +229,7 @@ fn reseat(admission: &Arc<Admission>, servers: &Servers, is_start: bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::balance::{Limit, MaxConns, Rules};
+    use crate::balance::{Limit, MaxConns, Rules, Tier};
 
     fn spec(host: &str) -> ServerSpec {
         let endpoint = EndpointSpec::Tcp { host: host.into(), port: 9000 };
@@ -239,7 +239,7 @@ mod tests {
             max_conns: MaxConns::Most(4),
             rules: Rules::DEFAULT,
             slow_start: Duration::ZERO,
-            backup: false,
+            tier: Tier::Near,
             down: false,
         }
     }

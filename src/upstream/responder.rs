@@ -5,7 +5,7 @@ use super::cluster::Cluster;
 use super::outcome::Outcome;
 use super::reply::ReplyBody;
 use super::request::{RequestBody, UpstreamRequest};
-use crate::balance::{Backoff, Keepalive, MaxConns, PolicyKind, Rules};
+use crate::balance::{Backoff, Keepalive, MaxConns, PolicyKind, Rules, Tier};
 use crate::config::model::{EndpointSpec, Pool, Queue, Retry, ServerSpec, Timeouts};
 use crate::fcgi::{BodyRule, RequestEncoder};
 use bytes::Bytes;
@@ -216,7 +216,7 @@ pub(crate) fn spec(address: SocketAddr) -> ServerSpec {
         max_conns: MaxConns::Auto,
         rules: Rules { max_fails: 3, window: Duration::from_secs(10), backoff: Backoff::DEFAULT },
         slow_start: Duration::ZERO,
-        backup: false,
+        tier: Tier::Near,
         down: false,
     }
 }

@@ -4,7 +4,7 @@ use super::admission::Admission;
 use super::member::Seat;
 use super::troubles::Retries;
 use super::vitals::Counts;
-use crate::balance::{Health, Limit, Report, Standing};
+use crate::balance::{Health, Limit, Report, Standing, Tier};
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -70,7 +70,7 @@ fn member(seat: &Seat, now: Instant) -> MemberStatus {
         address: Arc::clone(seat.member.name()),
         standing,
         weight: seat.weight(),
-        backup: seat.backup,
+        backup: seat.tier == Tier::Backup,
         in_flight: seat.member.in_flight(),
         limit: seat.limit(),
         idle: seat.member.idle(),

@@ -2,7 +2,7 @@
 
 use super::member::Seat;
 use super::queue::Wish;
-use crate::balance::Members;
+use crate::balance::{Members, Tier};
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -48,8 +48,8 @@ impl Members for View<'_> {
     fn usable(&self, index: usize) -> bool {
         self.seats[index].limit().has_room(self.in_flight(index)) && self.answers(index)
     }
-    fn backup(&self, index: usize) -> bool {
-        self.seats[index].backup
+    fn tier(&self, index: usize) -> Tier {
+        self.seats[index].tier
     }
     fn key(&self, index: usize) -> u64 {
         self.seats[index].member.key()

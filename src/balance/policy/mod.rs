@@ -1,6 +1,6 @@
 //! The policies: given the members as they are now, the one that a request should go to.
 //!
-//! One file a policy; this one owns the view that they look through and the rule that backups come last. A policy does
+//! One file a policy; this one owns the view that they look through and the rule that distant members come later and backups last. A policy does
 //! not keep an order: whoever asks marks a member unusable (tried already, no permit free) and asks again.
 
 mod least_conn;
@@ -26,12 +26,24 @@ pub trait Members {
     fn in_flight(&self, index: usize) -> u32;
     /// Whether this request may go there now.
     fn usable(&self, index: usize) -> bool;
-    /// Whether it only serves while no primary is usable.
-    fn backup(&self, index: usize) -> bool;
+    /// Before whom it comes: one of a later tier serves only while none of an earlier one is usable.
+    fn tier(&self, index: usize) -> Tier;
     /// Its identity: stays the same when other members come and go.
     fn key(&self, index: usize) -> u64;
     /// Seconds in which it has been answering, if that is known. Only `least_time` asks.
     fn latency(&self, index: usize) -> Option<f64>;
+}
+
+/// Who is asked first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Tier {
+    /// A primary, of the preferred zone if there is one.
+    #[default]
+    Near,
+    /// A primary of another zone.
+    Far,
+    /// A backup.
+    Backup,
 }
 
 /// What the operator asked for (`policy` of a pool).
@@ -82,12 +94,13 @@ impl Policy {
         self.kind
     }
 
-    /// The best usable member for a request whose hash is `key` (only the hash policies look at it). A backup is
-    /// named only when no primary is usable; `None` when nobody is.
+    /// The best usable member for a request whose hash is `key` (only the hash policies look at it). One of a
+    /// later tier is named only when none of the earlier ones is usable; `None` when nobody is.
     pub fn prefer(&mut self, members: &impl Members, key: u64, rng: &mut impl Rng) -> Option<usize> {
-        let primaries = |index| eligible(members, index) && !members.backup(index);
-        let backups = |index| eligible(members, index) && members.backup(index);
-        self.among(members, &primaries, key, rng).or_else(|| self.among(members, &backups, key, rng))
+        [Tier::Near, Tier::Far, Tier::Backup].into_iter().find_map(|tier| {
+            let of_tier = |index| eligible(members, index) && members.tier(index) == tier;
+            self.among(members, &of_tier, key, rng)
+        })
     }
 
     fn among(
@@ -120,7 +133,7 @@ fn compare_load(members: &impl Members, a: usize, b: usize) -> std::cmp::Orderin
 
 #[cfg(test)]
 pub(super) mod testing {
-    use super::Members;
+    use super::{Members, Tier};
 
     /// A member as a test describes it.
     #[derive(Clone, Debug)]
@@ -128,7 +141,7 @@ pub(super) mod testing {
         pub(crate) weight: u32,
         pub(crate) in_flight: u32,
         pub(crate) usable: bool,
-        pub(crate) backup: bool,
+        pub(crate) tier: Tier,
         pub(crate) key: u64,
         pub(crate) latency: Option<f64>,
     }
@@ -141,7 +154,7 @@ pub(super) mod testing {
                 weight,
                 in_flight: 0,
                 usable: true,
-                backup: false,
+                tier: Tier::Near,
                 key: 0x9e37 + index as u64,
                 latency: None,
             };
@@ -162,8 +175,8 @@ pub(super) mod testing {
         fn usable(&self, index: usize) -> bool {
             self.0[index].usable
         }
-        fn backup(&self, index: usize) -> bool {
-            self.0[index].backup
+        fn tier(&self, index: usize) -> Tier {
+            self.0[index].tier
         }
         fn key(&self, index: usize) -> u64 {
             self.0[index].key
@@ -194,16 +207,18 @@ mod tests {
     ];
 
     #[test]
-    fn every_policy_uses_a_backup_only_when_no_primary_is_usable() {
+    fn every_policy_asks_the_near_ones_then_the_far_ones_and_backups_last() {
         for kind in ALL {
-            let mut members = Fakes::weights(&[1, 1, 9]);
-            members.0[2].backup = true;
+            let mut members = Fakes::weights(&[1, 1, 9, 9]);
+            (members.0[2].tier, members.0[3].tier) = (Tier::Backup, Tier::Far);
             let mut policy = Policy::new(kind);
             for key in 0..50 {
-                assert_ne!(policy.prefer(&members, key, &mut rng()), Some(2), "{kind:?}");
+                assert!(policy.prefer(&members, key, &mut rng()).is_some_and(|index| index < 2), "{kind:?}");
             }
             members.0[0].usable = false;
             members.0[1].usable = false;
+            assert_eq!(policy.prefer(&members, 1, &mut rng()), Some(3), "{kind:?}");
+            members.0[3].usable = false;
             assert_eq!(policy.prefer(&members, 1, &mut rng()), Some(2), "{kind:?}");
         }
     }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::upstream::{Fault, MemberStatus, Order};
-use std::num::NonZeroU32;
+use std::num::NonZeroU16;
 use tokio::task::JoinHandle;
 
 fn first(cluster: &Cluster) -> MemberStatus {
@@ -92,7 +92,7 @@ async fn who_waits_for_a_member_hears_at_once_that_it_was_taken_down() {
 async fn a_weight_set_by_hand_counts_at_once_and_can_be_given_back() {
     let (member, other) = (echo().await, echo().await);
     let cluster = cluster(&pool(vec![member.spec(), other.spec()]));
-    order(&cluster, Order::Weight(NonZeroU32::new(4)));
+    order(&cluster, Order::Weight(NonZeroU16::new(4)));
     for _ in 0..10 {
         ask(&cluster, "/").await;
     }
@@ -109,7 +109,7 @@ async fn what_was_said_by_hand_holds_over_a_reload() {
     let (member, other) = (echo().await, echo().await);
     let pool = pool(vec![member.spec(), other.spec()]);
     let before = cluster(&pool);
-    order(&before, Order::Weight(NonZeroU32::new(7)));
+    order(&before, Order::Weight(NonZeroU16::new(7)));
     order(&before, Order::TakeDown);
     let after = Cluster::new(&pool, &std::env::temp_dir(), Some(&before));
     assert_eq!((first(&after).standing.word(), first(&after).weight), ("down", 7));
@@ -126,6 +126,24 @@ async fn a_member_that_is_down_in_the_configuration_can_be_put_back_and_taken_do
     assert_eq!((ask(&cluster, "/").await.as_str(), first(&cluster).standing.word()), ("hello", "ready"));
     order(&cluster, Order::TakeDown);
     assert_eq!(cluster.send(get(&cluster, "/")).await.unwrap_err().fault, Fault::Nobody);
+}
+
+#[tokio::test]
+async fn a_put_back_after_a_drain_does_not_overrule_a_later_down() {
+    let (member, other) = (echo().await, echo().await);
+    let up = pool(vec![member.spec(), other.spec()]);
+    let down = pool(vec![ServerSpec { down: true, ..member.spec() }, other.spec()]);
+    let reload = |pool, before: &Cluster| Cluster::new(pool, &std::env::temp_dir(), Some(before));
+    let first_one = cluster(&up);
+    order(&first_one, Order::Drain);
+    order(&first_one, Order::PutBack);
+    let second = reload(&down, &first_one);
+    assert_eq!(first(&second).standing.word(), "down");
+    order(&second, Order::PutBack);
+    let third = reload(&down, &second);
+    assert_eq!(first(&third).standing.word(), "ready", "that it was put back is known");
+    let fourth = reload(&up, &third);
+    assert_eq!(first(&reload(&down, &fourth)).standing.word(), "down", "a new word of the file");
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Members that fail, come back, go, and are taken over.
 
 use super::*;
-use crate::balance::Health;
+use crate::balance::{Health, Tier};
 use crate::config::model::EndpointSpec;
 use crate::upstream::Fault;
 use parking_lot::Mutex;
@@ -45,7 +45,7 @@ async fn when_every_member_is_out_all_of_them_are_used() {
 async fn a_backup_serves_only_while_no_primary_does() {
     let (primary, backup) = (echo().await, echo().await);
     let mut spare = backup.spec();
-    spare.backup = true;
+    spare.tier = Tier::Backup;
     let mut first = primary.spec();
     let both = cluster(&pool(vec![spare.clone(), first.clone()]));
     ask(&both, "/").await;
