@@ -9,6 +9,7 @@
 //! [`Slots`] puts them together. `C` is a connection: this room opens and closes none, and has no clock.
 
 mod backlog;
+mod exchange;
 mod learnt;
 mod lull;
 #[cfg(test)]
@@ -18,4 +19,5 @@ mod trial;
 mod turns;
 
 pub use backlog::Ticket;
-pub use slots::{Answered, Kept, Slots, Taken};
+pub use exchange::{Answered, Kept, Taken};
+pub use slots::Slots;

@@ -4,6 +4,7 @@
 //! the limit bounds.
 
 use super::backlog::{Backlog, Ticket};
+use super::exchange::{Answered, Kept, Taken};
 use super::learnt::Learnt;
 use super::lull::Lull;
 use super::turns::{self, Turns};
@@ -17,18 +18,6 @@ use std::time::{Duration, Instant};
 /// Overtaken within less time than this, a connection may have met a worker that was just being woken.
 const HARDLY_WAITED: Duration = Duration::from_millis(2);
 const OVERTAKEN: u32 = 3;
-
-/// A connection that may lie idle.
-pub trait Kept {
-    /// When it was opened.
-    fn opened(&self) -> Instant;
-    /// Requests it has served.
-    fn requests(&self) -> u32;
-    /// Whether the calling thread can use it as it is: such a one goes first.
-    fn is_near(&self) -> bool {
-        true
-    }
-}
 
 /// The connections of one member.
 #[derive(Debug)]
@@ -66,28 +55,6 @@ impl<C> Default for Slots<C> {
             fresh: 0,
         }
     }
-}
-
-/// What came with a slot.
-#[derive(Debug)]
-pub struct Taken<C> {
-    /// A connection to use again.
-    pub idle: Option<C>,
-    /// One to close before another is opened in its place.
-    pub surplus: Option<C>,
-}
-
-/// A reply that ended cleanly.
-#[derive(Debug, Clone, Copy)]
-pub struct Answered {
-    /// When its slot was given.
-    pub sent: Instant,
-    /// From then to the first byte.
-    pub first_byte: Duration,
-    /// Requests that wait in the queue for this member.
-    pub queued: u32,
-    /// The member's limit is the learnt one.
-    pub learns: bool,
 }
 
 impl<C: Kept> Slots<C> {
