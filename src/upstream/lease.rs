@@ -5,7 +5,8 @@
 
 use super::admission::Admission;
 use super::connection::Connection;
-use super::member::{Member, Seat, Waiting};
+use super::member::{Member, Seat};
+use super::waiting::Waiting;
 use crate::balance::{Answered, Connection as Origin, Event, Failure, Rules, Taken};
 use crate::fcgi::RequestId;
 use bytes::Bytes;
@@ -114,7 +115,7 @@ impl Permit {
     }
 
     pub(crate) fn with(mut self, connection: Box<Connection>, request: Bytes) -> Lease {
-        let waiting = self.opening.then(|| self.member.starts_waiting(Instant::now()));
+        let waiting = self.opening.then(|| Waiting::starts(&self.member, Instant::now()));
         self.opening = false;
         Lease { connection, waiting, request, first_byte: None, permit: self }
     }
@@ -191,6 +192,8 @@ impl Lease {
         let Self { mut connection, waiting, request, first_byte, mut permit } = self;
         drop(waiting);
         if permit.admission.afterwork.suspects(&request) {
+            permit.member.loses_connection();
+            permit.opening = true;
             drop(connection);
             return;
         }

@@ -9,7 +9,7 @@ use super::endpoint::Endpoint;
 use super::vitals::Vitals;
 use crate::balance::{
     self, Answered, Event, Health, Keepalive, Latency, Limit, MaxConns, Report, Rules, Slots, Standing,
-    Taken, Ticket, Tier,
+    Taken, Tier,
 };
 use parking_lot::Mutex;
 use smallvec::SmallVec;
@@ -166,7 +166,7 @@ impl Member {
         self.others_wait.load(Ordering::Relaxed)
     }
 
-    fn with_slots<T>(&self, what: impl FnOnce(&mut Slots<Box<Connection>>) -> T) -> T {
+    pub(super) fn with_slots<T>(&self, what: impl FnOnce(&mut Slots<Box<Connection>>) -> T) -> T {
         let mut slots = self.slots.lock();
         let done = what(&mut slots);
         self.in_flight.store(slots.in_use(), Ordering::Relaxed);
@@ -274,12 +274,6 @@ impl Member {
     /// A slot's connection is to be closed, and the slot stays.
     pub(crate) fn loses_connection(&self) {
         self.slots.lock().loses_connection();
-    }
-
-    /// A fresh connection is open and waits for its first byte, until [`Waiting`] is dropped.
-    pub(crate) fn starts_waiting(self: &Arc<Self>, now: Instant) -> Waiting {
-        let ticket = self.slots.lock().opened(now.into_std());
-        Waiting { member: Arc::clone(self), ticket: Some(ticket) }
     }
 
     /// Closes the idle connections that are not worth keeping any more. Returns how many are left.
@@ -392,31 +386,5 @@ impl Member {
             return SmallVec::new();
         }
         desks.iter().filter_map(Weak::upgrade).filter(|desk| !Arc::ptr_eq(desk, own)).collect()
-    }
-}
-
-/// A fresh connection without a first byte yet.
-#[derive(Debug)]
-pub(crate) struct Waiting {
-    member: Arc<Member>,
-    ticket: Option<Ticket>,
-}
-
-impl Waiting {
-    /// It has its first byte; `any` when its request might have gone on a kept connection. Returns whether the member has
-    /// room now that it had not before.
-    pub(crate) fn ends(mut self, any: bool, now: Instant) -> bool {
-        let ticket = self.ticket.take();
-        ticket.is_some_and(|ticket| {
-            self.member.with_slots(|slots| slots.first_byte(ticket, any, now.into_std()))
-        })
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        if let Some(ticket) = self.ticket {
-            self.member.slots.lock().ended_silent(ticket);
-        }
     }
 }

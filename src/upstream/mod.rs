@@ -1,7 +1,7 @@
 //! Floor 4: choices turned into connections. A [`Cluster`] is a pool at work.
 //!
 //! - `cluster`: the order of things for one request; `request` what it takes, `reply` and `outcome` what it gives.
-//! - `admission`: who gets a slot, and when; `queue` who waits; `member` health and connections; `lease` a slot and its
+//! - `admission`: who gets a slot, and when; `queue` who waits; `waiting` for a first byte; `member` health and connections; `lease` a slot and its
 //!   connection as one value.
 //! - `by_hand`: what an operator does to one member at run time.
 //! - `talk`: one exchange over one lease; `connection` its socket, `lane` the thread that polls it; `complaints` what php writes to STDERR.
@@ -39,6 +39,7 @@ mod talk;
 mod troubles;
 mod view;
 mod vitals;
+mod waiting;
 
 #[cfg(test)]
 mod promises;
