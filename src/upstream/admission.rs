@@ -17,7 +17,7 @@ use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use smallvec::SmallVec;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout_at};
@@ -33,6 +33,8 @@ pub(crate) struct Admission {
     queue_size: usize,
     queue_timeout: Duration,
     desk: Mutex<Desk>,
+    /// Somebody may wait: whoever frees a slot need not go to the desk to find out that nobody does.
+    line: AtomicBool,
     /// Its cluster is gone or empties: nothing is kept any more.
     retired: AtomicBool,
     /// Whether the housekeeper is looking already.
@@ -104,6 +106,7 @@ impl Admission {
                 troubles: Troubles::new(budget),
                 names_pending: false,
             }),
+            line: AtomicBool::new(false),
             retired: AtomicBool::new(false),
             housekeeping: AtomicBool::new(false),
             something_to_keep: Notify::new(),
@@ -217,7 +220,16 @@ impl Admission {
         }
         // Those who wait are offered first what may have got free; `unwanted` outlives the lock.
         let unwanted = if desk.queue.is_empty() { SmallVec::new() } else { desk.serve(self, now) };
-        let asked = match desk.choose_for_newcomer(self, wish, now) {
+        let choice = match desk.choose_for_newcomer(self, wish, now) {
+            Choice::Wait => {
+                // Said first, looked again then: a slot that gets free in between is seen here, or the line is seen there.
+                self.line.store(true, Ordering::Relaxed);
+                fence(Ordering::SeqCst);
+                desk.choose_for_newcomer(self, wish, now)
+            }
+            choice => choice,
+        };
+        let asked = match choice {
             Choice::Granted(grant) => Ok(Asked::Granted(grant)),
             Choice::Nobody => Err(Refusal::Nobody),
             Choice::Wait if desk.queue.len() >= self.queue_size => {
@@ -240,12 +252,13 @@ impl Admission {
         member: &Member,
         connection: Box<Connection>,
         reply: Answered,
+        now: Instant,
     ) -> Option<Box<Connection>> {
         if self.retired.load(Ordering::Relaxed) {
             member.loses_connection();
             return Some(connection);
         }
-        let refused = member.keep(connection, reply, &self.keepalive, Instant::now());
+        let refused = member.keep(connection, reply, &self.keepalive, now);
         if refused.is_none() {
             self.wake_housekeeper();
         }
@@ -270,7 +283,9 @@ impl Admission {
     }
 
     fn serve_if_any_wait(self: &Arc<Self>) {
-        if !self.desk.lock().queue.is_empty() {
+        // After the slot was freed: see `ask`.
+        fence(Ordering::SeqCst);
+        if self.line.load(Ordering::Relaxed) {
             self.serve();
         }
     }
@@ -278,7 +293,12 @@ impl Admission {
     /// Gives what is free to those who wait, in their order.
     pub(crate) fn serve(self: &Arc<Self>) {
         // Who left while its turn came gives the slot back, which must not happen under the lock.
-        let unwanted = self.desk.lock().serve(self, Instant::now());
+        let mut desk = self.desk.lock();
+        let unwanted = desk.serve(self, Instant::now());
+        if desk.queue.is_empty() {
+            self.line.store(false, Ordering::Relaxed);
+        }
+        drop(desk);
         drop(unwanted);
     }
 

@@ -121,7 +121,10 @@ impl Permit {
     }
 
     pub(crate) fn succeeded(&mut self) {
-        self.report(Event::Succeeded { began: self.began.into_std() });
+        self.probe = false;
+        if self.member.is_troubled() {
+            self.report(Event::Succeeded { began: self.began.into_std() });
+        }
     }
 
     pub(crate) fn failed(&mut self, failure: Failure) {
@@ -188,7 +191,7 @@ impl Lease {
     }
 
     /// Ends after a reply that ended cleanly: the connection may serve the next request.
-    pub(crate) fn finish(self, id: RequestId) {
+    pub(crate) fn finish(self, id: RequestId, now: Instant) {
         let Self { mut connection, waiting, request, first_byte, mut permit } = self;
         drop(waiting);
         if permit.admission.afterwork.suspects(&request) {
@@ -206,7 +209,7 @@ impl Lease {
             queued: permit.admission.queued_for(&permit.member),
             learns: permit.learns,
         };
-        let refused = permit.admission.keep(&permit.member, connection, reply);
+        let refused = permit.admission.keep(&permit.member, connection, reply, now);
         (permit.returned, permit.opening) = (refused.is_none(), refused.is_some());
         drop(refused);
     }

@@ -86,6 +86,8 @@ pub(crate) struct Member {
     by_hand: ByHand,
     /// Whoever may wait for a slot here: one, or two while a reload drains the older.
     desks: Mutex<SmallVec<[Weak<Admission>; 2]>>,
+    /// Whether there are two, to be known without the lock.
+    shared: AtomicBool,
 }
 
 /// What the operator said at run time. It holds over a reload, until it is taken back or the member is gone.
@@ -132,6 +134,7 @@ impl Member {
             unseated: AtomicBool::new(false),
             by_hand: ByHand::default(),
             desks: Mutex::default(),
+            shared: AtomicBool::new(false),
         })
     }
 
@@ -204,6 +207,11 @@ impl Member {
 
     pub(crate) fn takes_requests(&self, now: Instant) -> bool {
         !self.troubled.load(Ordering::Relaxed) || self.health.lock().takes_requests(now.into_std())
+    }
+
+    /// Whether a success would tell anything new.
+    pub(crate) fn is_troubled(&self) -> bool {
+        self.troubled.load(Ordering::Relaxed)
     }
 
     pub(crate) fn is_out_by_failure(&self) -> bool {
@@ -294,9 +302,6 @@ impl Member {
 
     /// Takes in what happened to a request. Each change of state is one log line.
     pub(crate) fn on(&self, event: Event, now: Instant, rules: &Rules, pool: &str) {
-        if matches!(event, Event::Succeeded { .. }) && !self.troubled.load(Ordering::Relaxed) {
-            return;
-        }
         let (before, after) = {
             let mut health = self.health.lock();
             let before = *health;
@@ -364,6 +369,7 @@ impl Member {
         let mut desks = self.desks.lock();
         desks.retain(|known| known.strong_count() > 0 && !known.ptr_eq(&desk));
         desks.push(desk);
+        self.shared.store(desks.len() > 1, Ordering::Release);
         self.unseated.store(false, Ordering::Relaxed);
     }
 
@@ -371,6 +377,7 @@ impl Member {
     pub(crate) fn unseated_by(&self, desk: &Weak<Admission>) {
         let mut desks = self.desks.lock();
         desks.retain(|known| known.strong_count() > 0 && !known.ptr_eq(desk));
+        self.shared.store(desks.len() > 1, Ordering::Release);
         let alone = desks.is_empty();
         self.unseated.store(alone, Ordering::Relaxed);
         drop(desks);
@@ -381,10 +388,10 @@ impl Member {
 
     /// The other pools' generations that may wait for a slot here.
     pub(crate) fn other_desks(&self, own: &Arc<Admission>) -> SmallVec<[Arc<Admission>; 1]> {
-        let desks = self.desks.lock();
-        if desks.len() < 2 {
+        if !self.shared.load(Ordering::Acquire) {
             return SmallVec::new();
         }
+        let desks = self.desks.lock();
         desks.iter().filter_map(Weak::upgrade).filter(|desk| !Arc::ptr_eq(desk, own)).collect()
     }
 }

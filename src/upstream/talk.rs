@@ -107,7 +107,7 @@ impl Talk {
     /// Ends after [`Said::End`]: gives the worker back, with the connection if it may be used again.
     pub(crate) fn finish(self: Box<Self>) {
         if self.may_be_reused() {
-            self.lease.finish(self.id);
+            self.lease.finish(self.id, self.heard_at);
         }
     }
 
