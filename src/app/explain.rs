@@ -108,7 +108,7 @@ fn explanation(request: &Request, site: &Site, model: &Model) -> Result<Explanat
     })
 }
 
-fn answer(plan: Plan, facts: &RequestFacts<'_>, model: &Model) -> Result<Answer, Failure> {
+fn answer(plan: Plan<'_>, facts: &RequestFacts<'_>, model: &Model) -> Result<Answer, Failure> {
     Ok(match plan {
         Plan::File(file) => Answer::File { path: file.path.display().to_string() },
         Plan::Redirect(to) => Answer::Redirect { status: to.status.as_u16(), location: lossy(&to.location) },

@@ -67,7 +67,7 @@ impl Pipeline<'_> {
 
     async fn carry_out(
         &self,
-        plan: &mut Plan,
+        plan: &mut Plan<'_>,
         facts: &RequestFacts<'_>,
         body: (Incoming, &Unread),
         visit: &mut Visit,
@@ -80,7 +80,7 @@ impl Pipeline<'_> {
                     method: facts.method,
                     headers: facts.headers,
                     path: &file.path,
-                    options: &files::FileOptions { charset: charset(&file.settings), ..Default::default() },
+                    options: &files::FileOptions { charset: charset(file.settings), ..Default::default() },
                 };
                 files::decide(request).render().map(|found| found.map(Body::File)).map_err(Refusal::File)
             }
@@ -92,7 +92,7 @@ impl Pipeline<'_> {
     /// The body first, then the params, then a worker: none is held while a client is slow.
     async fn run(
         &self,
-        plan: &mut ScriptPlan,
+        plan: &mut ScriptPlan<'_>,
         facts: &RequestFacts<'_>,
         body: (Incoming, &Unread),
         visit: &mut Visit,

@@ -171,7 +171,7 @@ pub(super) fn fixed(status: StatusCode, body: Option<Vec<u8>>) -> Result<Respons
 }
 
 /// A redirect, with a page for whoever does not follow it.
-pub(super) fn redirect(to: &mut Redirect, accept: &HeaderMap, request_id: Label) -> Response<Body> {
+pub(super) fn redirect(to: &mut Redirect<'_>, accept: &HeaderMap, request_id: Label) -> Response<Body> {
     let mut response = page(to.status, accept, request_id);
     match HeaderValue::from_maybe_shared(Bytes::from(std::mem::take(&mut to.location))) {
         Ok(location) => drop(response.headers_mut().insert(LOCATION, location)),

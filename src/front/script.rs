@@ -29,7 +29,7 @@ impl env::Sink<PairTooLarge> for Encoded<'_> {
 
 /// Everything encoded that can be before a worker is taken.
 pub(super) fn request(
-    plan: &mut ScriptPlan,
+    plan: &mut ScriptPlan<'_>,
     facts: &RequestFacts<'_>,
     body: RequestBody,
     cluster: &Cluster,
@@ -50,7 +50,7 @@ pub(super) fn request(
         idempotent: facts.method.is_idempotent() || has_idempotency_key(cluster, facts),
         key: key(cluster, plan, facts),
         buffering: plan.settings.buffering,
-        timeouts: timeouts(cluster, &plan.settings),
+        timeouts: timeouts(cluster, plan.settings),
         label: facts.request_id,
         script: std::mem::take(&mut plan.script_filename),
         observer: visit.goes_to(cluster.name()),
@@ -78,11 +78,11 @@ fn timeouts(cluster: &Cluster, settings: &Settings) -> Option<Timeouts> {
 }
 
 /// What the hash policies hash; the others do not look at it.
-fn key(cluster: &Cluster, plan: &ScriptPlan, facts: &RequestFacts<'_>) -> u64 {
+fn key(cluster: &Cluster, plan: &ScriptPlan<'_>, facts: &RequestFacts<'_>) -> u64 {
     match (cluster.pool().policy, &cluster.pool().hash_key) {
         (PolicyKind::IpHash, _) => client_network(facts.peer.map(|peer| peer.ip())),
         (PolicyKind::Hash, Some(template)) => {
-            let variables = Variables::new(facts, &plan.settings);
+            let variables = Variables::new(facts, plan.settings);
             balance::hash(&template.expand(&variables))
         }
         _ => 0,

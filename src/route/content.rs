@@ -10,7 +10,9 @@ use super::source::is_source;
 use super::trace::{Step, text};
 use super::{FilePlan, Kind, Lookup, Plan, Settings, Trace};
 
-pub(super) fn serve<'a, D: Lookup, T: Trace>(journey: &mut Journey<'a, D, T>) -> ControlFlow<Next<'a>, Plan> {
+pub(super) fn serve<'a, D: Lookup, T: Trace>(
+    journey: &mut Journey<'a, D, T>,
+) -> ControlFlow<Next<'a>, Plan<'a>> {
     if !matches!(*journey.variables.facts.method, Method::GET | Method::HEAD | Method::POST) {
         let why = "files know GET, HEAD and POST only";
         return ControlFlow::Continue(journey.refuse(StatusCode::METHOD_NOT_ALLOWED, why));
@@ -21,8 +23,9 @@ pub(super) fn serve<'a, D: Lookup, T: Trace>(journey: &mut Journey<'a, D, T>) ->
     ControlFlow::Continue(serve_file(journey))
 }
 
-fn serve_file<D: Lookup, T: Trace>(journey: &mut Journey<'_, D, T>) -> Plan {
-    let settings = &journey.place.settings;
+fn serve_file<'a, D: Lookup, T: Trace>(journey: &mut Journey<'a, D, T>) -> Plan<'a> {
+    let place = journey.place;
+    let settings = &place.settings;
     let Some(path) = journey.variables.disk_path(&journey.variables.uri) else {
         return journey.refuse(StatusCode::NOT_FOUND, "no file can have that path");
     };
@@ -30,10 +33,10 @@ fn serve_file<D: Lookup, T: Trace>(journey: &mut Journey<'_, D, T>) -> Plan {
     if !settings.serve_source && looks_like_source(settings, path.name()) {
         return journey.refuse(StatusCode::NOT_FOUND, "the source of a script is never sent");
     }
-    match path.kind(journey.disk) {
+    match path.kind(&journey.disk) {
         Kind::File => {
             journey.trace.step(|| Step::File { path: text(path.as_bytes()) });
-            let (settings, route) = (settings.clone(), journey.place.route.clone());
+            let (settings, route) = (&**settings, &*place.route);
             Plan::File(FilePlan { path: path.into_path(), settings, route })
         }
         Kind::Directory => journey.add_slash(),
@@ -47,7 +50,7 @@ fn looks_like_source(settings: &Settings, name: &[u8]) -> bool {
 }
 
 /// An index that is there is asked for by an internal redirect, so that `index.php` finds the location of scripts.
-fn serve_index<'a, D: Lookup, T: Trace>(journey: &mut Journey<'a, D, T>) -> ControlFlow<Next<'a>, Plan> {
+fn serve_index<'a, D: Lookup, T: Trace>(journey: &mut Journey<'a, D, T>) -> ControlFlow<Next<'a>, Plan<'a>> {
     let place = journey.place;
     for candidate in &place.settings.index {
         let name = candidate.expand(&journey.variables).into_owned();
@@ -56,14 +59,14 @@ fn serve_index<'a, D: Lookup, T: Trace>(journey: &mut Journey<'a, D, T>) -> Cont
         }
         let uri = [journey.variables.uri(), &name].concat();
         let Some(path) = journey.variables.disk_path(&uri) else { continue };
-        let found = path.kind(journey.disk);
+        let found = path.kind(&journey.disk);
         journey.trace.step(|| Step::Index { path: text(path.as_bytes()), found });
         if found == Kind::File {
             return ControlFlow::Break(go_with_args(journey, uri));
         }
     }
     let directory = journey.variables.disk_path(journey.variables.uri());
-    ControlFlow::Continue(match directory.map_or(Kind::Missing, |path| path.kind(journey.disk)) {
+    ControlFlow::Continue(match directory.map_or(Kind::Missing, |path| path.kind(&journey.disk)) {
         Kind::Directory => journey.refuse(StatusCode::FORBIDDEN, "a directory without an index"),
         _ => journey.refuse(StatusCode::NOT_FOUND, "no such directory"),
     })

@@ -40,7 +40,7 @@ impl<E, F: FnMut(&[u8], &[&[u8]]) -> Result<(), E>> Sink<E> for F {
 ///
 /// # Errors
 /// The sink's.
-pub fn params<E>(plan: &ScriptPlan, facts: &RequestFacts<'_>, sink: &mut impl Sink<E>) -> Result<(), E> {
+pub fn params<E>(plan: &ScriptPlan<'_>, facts: &RequestFacts<'_>, sink: &mut impl Sink<E>) -> Result<(), E> {
     let mut given = Given { own: &plan.params, sink };
     of_script(plan, &mut given)?;
     of_request(plan, facts, &mut given)?;
@@ -77,7 +77,7 @@ impl<S> Given<'_, S> {
     }
 }
 
-fn of_script<E>(plan: &ScriptPlan, given: &mut Given<'_, impl Sink<E>>) -> Result<(), E> {
+fn of_script<E>(plan: &ScriptPlan<'_>, given: &mut Given<'_, impl Sink<E>>) -> Result<(), E> {
     let settings = &plan.settings;
     given.give(b"SCRIPT_FILENAME", &plan.script_filename)?;
     given.give(b"SCRIPT_NAME", &plan.script_name)?;
@@ -91,7 +91,7 @@ fn of_script<E>(plan: &ScriptPlan, given: &mut Given<'_, impl Sink<E>>) -> Resul
 }
 
 fn of_request<E>(
-    plan: &ScriptPlan,
+    plan: &ScriptPlan<'_>,
     facts: &RequestFacts<'_>,
     given: &mut Given<'_, impl Sink<E>>,
 ) -> Result<(), E> {
@@ -159,7 +159,7 @@ fn param_name(name: &HeaderName, facts: &RequestFacts<'_>) -> Option<SmallVec<[u
 }
 
 /// What the configuration adds; of two with one name the later counts.
-fn own<E>(plan: &ScriptPlan, sink: &mut impl Sink<E>) -> Result<(), E> {
+fn own<E>(plan: &ScriptPlan<'_>, sink: &mut impl Sink<E>) -> Result<(), E> {
     for (place, (name, value)) in plan.params.iter().enumerate() {
         if !plan.params[place + 1..].iter().any(|(later, _)| later == name) {
             sink.whole(name.as_bytes(), value)?;
@@ -198,9 +198,8 @@ mod tests {
         with_facts(request, headers, |facts| {
             let mut facts = *facts;
             change(&mut facts);
-            let Plan::Script(script) = router(vec![location]).plan(&facts, &disk, &mut NoTrace) else {
-                panic!("no script")
-            };
+            let site = router(vec![location]);
+            let Plan::Script(script) = site.plan(&facts, &disk, &mut NoTrace) else { panic!("no script") };
             let done = params::<Infallible>(&script, &facts, &mut |name: &[u8], value: &[&[u8]]| {
                 let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
                 pairs.push((text(name), text(&value.concat())));
@@ -374,9 +373,8 @@ mod tests {
     fn the_first_error_of_the_sink_ends_it() {
         with_facts("/index.php", &[("x-a", "1")], |facts| {
             let disk = FakeDisk::of(&["/www/index.php"]);
-            let Plan::Script(script) = router(vec![site(&[])]).plan(facts, &disk, &mut NoTrace) else {
-                panic!("no script")
-            };
+            let site = router(vec![site(&[])]);
+            let Plan::Script(script) = site.plan(facts, &disk, &mut NoTrace) else { panic!("no script") };
             let mut seen = 0;
             let full = params(&script, facts, &mut |_: &[u8], _: &[&[u8]]| {
                 seen += 1;

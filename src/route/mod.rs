@@ -90,6 +90,16 @@ pub trait Lookup {
     }
 }
 
+impl<D: Lookup> Lookup for &D {
+    fn kind(&self, path: &Path) -> Kind {
+        D::kind(self, path)
+    }
+
+    fn script_kind(&self, path: &Path) -> Kind {
+        D::script_kind(self, path)
+    }
+}
+
 fn os_bytes(path: &Path) -> &[u8] {
     path.as_os_str().as_bytes()
 }

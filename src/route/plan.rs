@@ -1,7 +1,6 @@
 //! What a request comes to: one value that `explain` prints and the pipeline executes.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -14,55 +13,55 @@ pub struct PoolId(pub usize);
 
 /// How a request will be served.
 #[derive(Debug, Clone)]
-pub enum Plan {
+pub enum Plan<'a> {
     /// Send this file.
-    File(FilePlan),
+    File(FilePlan<'a>),
     /// Let a pool run this script.
-    Script(ScriptPlan),
+    Script(ScriptPlan<'a>),
     /// Send the client elsewhere.
-    Redirect(Redirect),
+    Redirect(Redirect<'a>),
     /// Answer with this, from memory.
-    Fixed(Fixed),
+    Fixed(Fixed<'a>),
 }
 
-impl Plan {
+impl<'a> Plan<'a> {
     /// What holds where the request came to an end: its headers and limits.
-    pub fn settings(&self) -> &Arc<Settings> {
+    pub fn settings(&self) -> &'a Settings {
         match self {
-            Self::File(file) => &file.settings,
-            Self::Script(script) => &script.settings,
-            Self::Redirect(redirect) => &redirect.settings,
-            Self::Fixed(fixed) => &fixed.settings,
+            Self::File(file) => file.settings,
+            Self::Script(script) => script.settings,
+            Self::Redirect(redirect) => redirect.settings,
+            Self::Fixed(fixed) => fixed.settings,
         }
     }
 
     /// The location's spelling, for the log.
-    pub fn route(&self) -> &Arc<str> {
+    pub fn route(&self) -> &'a str {
         match self {
-            Self::File(file) => &file.route,
-            Self::Script(script) => &script.route,
-            Self::Redirect(redirect) => &redirect.route,
-            Self::Fixed(fixed) => &fixed.route,
+            Self::File(file) => file.route,
+            Self::Script(script) => script.route,
+            Self::Redirect(redirect) => redirect.route,
+            Self::Fixed(fixed) => fixed.route,
         }
     }
 }
 
 /// A file to send.
 #[derive(Debug, Clone)]
-pub struct FilePlan {
+pub struct FilePlan<'a> {
     /// Absolute, without dot segments, below the root by construction.
     pub path: PathBuf,
     /// Of the location that serves it.
-    pub settings: Arc<Settings>,
+    pub settings: &'a Settings,
     /// The location's spelling, for the log.
-    pub route: Arc<str>,
+    pub route: &'a str,
 }
 
 /// A script to run: the paths are bytes, because a client may send any.
 #[derive(Debug, Clone)]
-pub struct ScriptPlan {
+pub struct ScriptPlan<'a> {
     /// How the location hands it over: pool and extra parameters.
-    pub fastcgi: Arc<FastCgi>,
+    pub fastcgi: &'a FastCgi,
     /// SCRIPT_NAME: the path up to the script, from `/`.
     pub script_name: Vec<u8>,
     /// PATH_INFO: what follows; empty when nothing does.
@@ -76,33 +75,33 @@ pub struct ScriptPlan {
     /// Extra parameters with their variables filled in.
     pub params: Vec<(String, Vec<u8>)>,
     /// Of the location that runs it.
-    pub settings: Arc<Settings>,
+    pub settings: &'a Settings,
     /// The location's spelling, for the log.
-    pub route: Arc<str>,
+    pub route: &'a str,
 }
 
 /// A redirect.
 #[derive(Debug, Clone)]
-pub struct Redirect {
+pub struct Redirect<'a> {
     /// 301, 302, 303, 307 or 308.
     pub status: StatusCode,
     /// `Location`, percent-encoded, free of control characters.
     pub location: Vec<u8>,
     /// Of the location that decided it: its headers go out too.
-    pub settings: Arc<Settings>,
+    pub settings: &'a Settings,
     /// The location's spelling, for the log.
-    pub route: Arc<str>,
+    pub route: &'a str,
 }
 
 /// An answer from memory.
 #[derive(Debug, Clone)]
-pub struct Fixed {
+pub struct Fixed<'a> {
     /// Any status; 444 (nginx) closes the connection without an answer.
     pub status: StatusCode,
     /// The text of a `return`; `None` gives the standard page of an error.
     pub body: Option<Vec<u8>>,
     /// Of the location that decided it: its headers and error pages.
-    pub settings: Arc<Settings>,
+    pub settings: &'a Settings,
     /// The location's spelling, for the log.
-    pub route: Arc<str>,
+    pub route: &'a str,
 }

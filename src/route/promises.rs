@@ -56,6 +56,22 @@ fn is_below_root(path: &Path) -> bool {
     path.starts_with("/www")
 }
 
+fn stays_below_root(plan: Plan<'_>) -> Result<(), TestCaseError> {
+    match plan {
+        Plan::File(file) => prop_assert!(is_below_root(&file.path), "{}", file.path.display()),
+        Plan::Script(script) => {
+            let path = String::from_utf8(script.script_filename).unwrap();
+            prop_assert!(is_below_root(Path::new(&path)) && path.ends_with(".php"), "{}", path);
+        }
+        Plan::Redirect(redirect) => {
+            prop_assert!(!redirect.location.starts_with(b"//"));
+            prop_assert!(redirect.location.iter().all(|byte| (b'!'..0x7f).contains(byte)));
+        }
+        Plan::Fixed(_) => {}
+    }
+    Ok(())
+}
+
 proptest! {
     #[test]
     fn no_path_leaves_the_root_for_any_target(
@@ -65,18 +81,7 @@ proptest! {
         if Target::parse(sent.as_bytes()).is_ok() {
             for site in &sites() {
                 let disk = disk();
-                match plan(site, &disk, &sent) {
-                    Plan::File(file) => prop_assert!(is_below_root(&file.path), "{}", file.path.display()),
-                    Plan::Script(script) => {
-                        let path = String::from_utf8(script.script_filename).unwrap();
-                        prop_assert!(is_below_root(Path::new(&path)) && path.ends_with(".php"), "{}", path);
-                    }
-                    Plan::Redirect(redirect) => {
-                        prop_assert!(!redirect.location.starts_with(b"//"));
-                        prop_assert!(redirect.location.iter().all(|byte| (b'!'..0x7f).contains(byte)));
-                    }
-                    Plan::Fixed(_) => {}
-                }
+                planned(site, &disk, &sent, stays_below_root)?;
                 for asked in disk.asked.borrow().iter() {
                     prop_assert!(is_below_root(asked), "{}", asked.display());
                 }
@@ -90,10 +95,13 @@ proptest! {
         prop_assume!(Target::parse(sent.as_bytes()).is_ok());
         for site in &sites() {
             let disk = disk();
-            if let Plan::Script(script) = plan(site, &disk, &sent) {
-                let path = String::from_utf8(script.script_filename).unwrap();
-                prop_assert_eq!(disk.kind(Path::new(&path)), Kind::File);
-            }
+            planned(site, &disk, &sent, |plan| {
+                if let Plan::Script(script) = plan {
+                    let path = String::from_utf8(script.script_filename).unwrap();
+                    prop_assert_eq!(disk.kind(Path::new(&path)), Kind::File);
+                }
+                Ok(())
+            })?;
         }
     }
 
@@ -102,7 +110,7 @@ proptest! {
         let request = format!("{method} /{tail}");
         if Target::parse(format!("/{tail}").as_bytes()).is_ok() {
             for site in &sites() {
-                plan(site, &disk(), &request);
+                told(site, &disk(), &request);
             }
         }
     }

@@ -16,13 +16,13 @@ use super::{
 };
 
 /// Why a round of rules ends before its last one.
-enum End {
+enum End<'a> {
     /// `break`: the location stays, whatever was rewritten before.
     Stay,
     /// `last`: another location is searched.
     Leave,
     /// The request is answered.
-    Answered(Plan),
+    Answered(Plan<'a>),
 }
 
 impl<'a, D: Lookup, T: Trace> Journey<'a, D, T> {
@@ -37,7 +37,7 @@ impl<'a, D: Lookup, T: Trace> Journey<'a, D, T> {
         }
     }
 
-    fn run_each(&mut self, rules: &'a [Rule], changed: &mut bool) -> ControlFlow<End> {
+    fn run_each(&mut self, rules: &'a [Rule], changed: &mut bool) -> ControlFlow<End<'a>> {
         for rule in rules {
             match rule {
                 Rule::Rewrite(rewrite) => self.rewrite(rewrite, changed)?,
@@ -60,7 +60,7 @@ impl<'a, D: Lookup, T: Trace> Journey<'a, D, T> {
         ControlFlow::Continue(())
     }
 
-    fn rewrite(&mut self, rewrite: &'a Rewrite, changed: &mut bool) -> ControlFlow<End> {
+    fn rewrite(&mut self, rewrite: &'a Rewrite, changed: &mut bool) -> ControlFlow<End<'a>> {
         let Some(matched) = Matched::of(&rewrite.from, &self.variables.uri) else {
             self.trace.step(|| Step::RewriteSkipped { pattern: rewrite.from.to_string() });
             return ControlFlow::Continue(());
@@ -88,7 +88,7 @@ impl<'a, D: Lookup, T: Trace> Journey<'a, D, T> {
 
     fn keeps_what_exists(&mut self, rewrite: &Rewrite) -> bool {
         let Some(path) = self.variables.disk_path(&self.variables.uri) else { return false };
-        let exists = path.kind(self.disk) != Kind::Missing;
+        let exists = path.kind(&self.disk) != Kind::Missing;
         if exists {
             let pattern = rewrite.from.to_string();
             self.trace.step(|| Step::RewriteKept { pattern, path: text(path.as_bytes()) });
@@ -178,7 +178,7 @@ impl<'a, D: Lookup, T: Trace> Journey<'a, D, T> {
             }
             Condition::Exists { path, file, directory, negated } => {
                 let path = DiskPath::absolute(&path.expand(&self.variables));
-                let exists = match path.map_or(Kind::Missing, |path| path.kind(self.disk)) {
+                let exists = match path.map_or(Kind::Missing, |path| path.kind(&self.disk)) {
                     Kind::File => *file,
                     Kind::Directory => *directory,
                     Kind::Other => *file && *directory,
@@ -189,7 +189,7 @@ impl<'a, D: Lookup, T: Trace> Journey<'a, D, T> {
         }
     }
 
-    fn give(&mut self, answer: &Return) -> Plan {
+    fn give(&mut self, answer: &Return) -> Plan<'a> {
         self.trace.step(|| Step::Returned { status: answer.status });
         let Ok(status) = StatusCode::from_u16(answer.status) else {
             return self

@@ -204,16 +204,35 @@ fn with_facts_of<R>(
 
 use http::HeaderName;
 
-pub(super) fn plan(router: &Router, disk: &FakeDisk, request: &str) -> Plan {
-    with_facts(request, &[], |facts| router.plan(facts, disk, &mut NoTrace))
+/// What `then` makes of a request's plan.
+pub(super) fn planned<R>(
+    router: &Router,
+    disk: &FakeDisk,
+    request: &str,
+    then: impl FnOnce(Plan<'_>) -> R,
+) -> R {
+    with_facts(request, &[], |facts| then(router.plan(facts, disk, &mut NoTrace)))
+}
+
+/// What `then` makes of the script that a request runs.
+pub(super) fn script<R>(
+    router: &Router,
+    disk: &FakeDisk,
+    request: &str,
+    then: impl FnOnce(ScriptPlan<'_>) -> R,
+) -> R {
+    planned(router, disk, request, |plan| match plan {
+        Plan::Script(script) => then(script),
+        other => panic!("no script: {}", tell(&other)),
+    })
 }
 
 /// The plan in one line.
 pub(super) fn told(router: &Router, disk: &FakeDisk, request: &str) -> String {
-    tell(&plan(router, disk, request))
+    planned(router, disk, request, |plan| tell(&plan))
 }
 
-pub(super) fn tell(plan: &Plan) -> String {
+pub(super) fn tell(plan: &Plan<'_>) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     match plan {
         Plan::File(file) => format!("file {}", file.path.display()),
@@ -240,7 +259,7 @@ pub(super) fn check(router: &Router, disk: &FakeDisk, table: &[(&str, &str)]) {
 /// Every step of the way, as `explain` prints it.
 pub(super) fn steps(router: &Router, disk: &FakeDisk, request: &str) -> Vec<String> {
     let mut steps = Steps::default();
-    with_facts(request, &[], |facts| router.plan(facts, disk, &mut steps));
+    with_facts(request, &[], |facts| drop(router.plan(facts, disk, &mut steps)));
     steps.0.iter().map(Step::to_string).collect()
 }
 

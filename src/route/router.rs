@@ -36,15 +36,15 @@ pub(super) enum Next<'a> {
     /// `@name`: no rules of the site, no search.
     Named(Cow<'a, str>),
     /// The way ends here.
-    Done(Plan),
+    Done(Plan<'a>),
 }
 
 /// One request on its way.
 pub(super) struct Journey<'a, D, T> {
     pub(super) variables: Variables<'a>,
     pub(super) place: &'a Place,
-    pub(super) disk: &'a D,
-    pub(super) trace: &'a mut T,
+    pub(super) disk: D,
+    pub(super) trace: T,
     /// It came here by a rewrite, an internal redirect or an error page: `internal` locations let it in.
     pub(super) internal: bool,
 }
@@ -56,7 +56,12 @@ impl Router {
     }
 
     /// How this request is to be served. Never fails: a refusal is a plan too, and the trace says why.
-    pub fn plan(&self, facts: &RequestFacts<'_>, disk: &impl Lookup, trace: &mut impl Trace) -> Plan {
+    pub fn plan<'a>(
+        &'a self,
+        facts: &RequestFacts<'a>,
+        disk: &impl Lookup,
+        trace: &mut impl Trace,
+    ) -> Plan<'a> {
         let mut journey = Journey::new(self, facts, disk, trace);
         if facts.target.is_asterisk() {
             return journey.refuse(StatusCode::BAD_REQUEST, "the target * names no resource");
@@ -65,13 +70,13 @@ impl Router {
     }
 
     /// How to serve what an `X-Accel-Redirect` names: `/path?args` or `@name`. The path is decoded, as nginx does.
-    pub fn plan_internal(
-        &self,
+    pub fn plan_internal<'a>(
+        &'a self,
         to: &[u8],
-        facts: &RequestFacts<'_>,
+        facts: &RequestFacts<'a>,
         disk: &impl Lookup,
         trace: &mut impl Trace,
-    ) -> Plan {
+    ) -> Plan<'a> {
         let mut journey = Journey::new(self, facts, disk, trace);
         let next = match to.strip_prefix(b"@") {
             Some(_) => journey.go_to_named(String::from_utf8_lossy(to).into_owned().into()),
@@ -88,14 +93,14 @@ impl Router {
     }
 
     /// The `error_page` that `settings` name for `status`, if any. Ask with GET (or HEAD) in `facts`, as nginx does.
-    pub fn plan_error_page(
-        &self,
+    pub fn plan_error_page<'a>(
+        &'a self,
         status: StatusCode,
-        settings: &Settings,
-        facts: &RequestFacts<'_>,
+        settings: &'a Settings,
+        facts: &RequestFacts<'a>,
         disk: &impl Lookup,
         trace: &mut impl Trace,
-    ) -> Option<Plan> {
+    ) -> Option<Plan<'a>> {
         let (_, page) = settings.error_pages.iter().find(|(code, _)| *code == status.as_u16())?;
         if let Some(name) = page.as_literal().filter(|name| name.starts_with('@')) {
             return Some(self.plan_internal(name.as_bytes(), facts, disk, trace));
@@ -109,7 +114,7 @@ impl Router {
         Some(self.walk(&mut journey, next))
     }
 
-    fn walk<'a, D: Lookup, T: Trace>(&'a self, journey: &mut Journey<'a, D, T>, first: Next<'a>) -> Plan {
+    fn walk<'a, D: Lookup, T: Trace>(&'a self, journey: &mut Journey<'a, D, T>, first: Next<'a>) -> Plan<'a> {
         let mut next = first;
         for _ in 0..=MOST_URI_CHANGES {
             let arrived = match next {
@@ -181,7 +186,7 @@ impl Router {
 }
 
 impl<'a, D: Lookup, T: Trace> Journey<'a, D, T> {
-    fn new(router: &'a Router, facts: &RequestFacts<'a>, disk: &'a D, trace: &'a mut T) -> Self {
+    fn new(router: &'a Router, facts: &RequestFacts<'a>, disk: D, trace: T) -> Self {
         let place = &router.site;
         let variables = Variables::new(facts, &place.settings);
         Self { variables, place, disk, trace, internal: false }
@@ -197,7 +202,7 @@ impl<'a, D: Lookup, T: Trace> Journey<'a, D, T> {
         };
     }
 
-    fn run_phases(&mut self) -> ControlFlow<Next<'a>, Plan> {
+    fn run_phases(&mut self) -> ControlFlow<Next<'a>, Plan<'a>> {
         let place = self.place;
         self.trace.step(|| Step::Location { location: place.route.to_string() });
         // Before the rules, as nginx does: a rewrite inside must not let the outside in.
@@ -239,25 +244,25 @@ impl<'a, D: Lookup, T: Trace> Journey<'a, D, T> {
         Next::Named(name)
     }
 
-    pub(super) fn refuse(&mut self, status: StatusCode, why: &'static str) -> Plan {
+    pub(super) fn refuse(&mut self, status: StatusCode, why: &'static str) -> Plan<'a> {
         self.trace.step(|| Step::Refused { status: status.as_u16(), why });
         self.answer(status, None)
     }
 
-    pub(super) fn answer(&self, status: StatusCode, body: Option<Vec<u8>>) -> Plan {
-        let (settings, route) = (self.place.settings.clone(), self.place.route.clone());
+    pub(super) fn answer(&self, status: StatusCode, body: Option<Vec<u8>>) -> Plan<'a> {
+        let (settings, route) = (&*self.place.settings, &*self.place.route);
         Plan::Fixed(Fixed { status, body, settings, route })
     }
 
     /// `location` is escaped already.
-    pub(super) fn redirect(&mut self, status: StatusCode, location: Vec<u8>) -> Plan {
+    pub(super) fn redirect(&mut self, status: StatusCode, location: Vec<u8>) -> Plan<'a> {
         self.trace.step(|| Step::Redirect { status: status.as_u16(), to: text(&location) });
-        let (settings, route) = (self.place.settings.clone(), self.place.route.clone());
+        let (settings, route) = (&*self.place.settings, &*self.place.route);
         Plan::Redirect(Redirect { status, location, settings, route })
     }
 
     /// To the same path with a slash behind it, as a relative reference: who knows the name the client uses?
-    pub(super) fn add_slash(&mut self) -> Plan {
+    pub(super) fn add_slash(&mut self) -> Plan<'a> {
         let Variables { uri, args, .. } = &self.variables;
         let mut to = Vec::with_capacity(uri.len() + args.len() + 2);
         // Two slashes in front would name another host.
@@ -301,7 +306,8 @@ pub(super) fn expand_uri(template: &Template, variables: &Variables<'_>) -> (Vec
 #[cfg(test)]
 mod tests {
     use super::super::rig::{
-        FakeDisk, check, gives, location, rewrite, router, settings, steps, tell, template, with_facts,
+        FakeDisk, check, gives, location, planned, rewrite, router, settings, steps, tell, template,
+        with_facts,
     };
     use super::super::{AccessRule, NoTrace, ReturnBody, Who};
     use super::*;
@@ -404,13 +410,7 @@ mod tests {
             location("/in/").rule(gives(302, ReturnBody::Url(template("/x")))),
         ]);
         for (request, expected) in [("/a.txt", "= /a.txt"), ("/b", "/"), ("/in/", "/in/")] {
-            let route = match super::super::rig::plan(&site, &disk(), request) {
-                Plan::File(file) => file.route,
-                Plan::Script(script) => script.route,
-                Plan::Redirect(redirect) => redirect.route,
-                Plan::Fixed(fixed) => fixed.route,
-            };
-            assert_eq!(route.as_ref(), expected, "{request}");
+            planned(&site, &disk(), request, |plan| assert_eq!(plan.route(), expected, "{request}"));
         }
     }
 
@@ -421,10 +421,9 @@ mod tests {
             location("@name").rule(gives(200, ReturnBody::Text(template("named $uri")))),
             location(r"~ \.php$").runs(),
         ];
-        let plan = with_facts("/asked?q=1", &[], |facts| {
-            router(sites).plan_internal(to.as_bytes(), facts, &disk(), &mut NoTrace)
-        });
-        tell(&plan)
+        with_facts("/asked?q=1", &[], |facts| {
+            tell(&router(sites).plan_internal(to.as_bytes(), facts, &disk(), &mut NoTrace))
+        })
     }
 
     #[test]

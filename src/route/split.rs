@@ -2,8 +2,6 @@
 //! extension **and** is a regular file below the root, so that `x.jpg/a.php` never runs `x.jpg`. Which parameters
 //! php-fpm gets for it is `env`'s.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use http::StatusCode;
 use memchr::memchr_iter;
@@ -16,8 +14,11 @@ use super::variables::{Script, Variables};
 use super::{FastCgi, Kind, Lookup, Plan, ScriptPlan, ScriptSource, Settings, Trace, os_bytes};
 
 /// Hands the request to a pool, or says why there is nothing to run.
-pub(super) fn serve<D: Lookup, T: Trace>(journey: &mut Journey<'_, D, T>, fastcgi: &Arc<FastCgi>) -> Plan {
-    let (script, path) = match find(&journey.variables, fastcgi, journey.disk) {
+pub(super) fn serve<'a, D: Lookup, T: Trace>(
+    journey: &mut Journey<'a, D, T>,
+    fastcgi: &'a FastCgi,
+) -> Plan<'a> {
+    let (script, path) = match find(&journey.variables, fastcgi, &journey.disk) {
         Ok(found) => found,
         Err(why) => return journey.refuse(StatusCode::NOT_FOUND, why),
     };
@@ -29,17 +30,17 @@ pub(super) fn serve<D: Lookup, T: Trace>(journey: &mut Journey<'_, D, T>, fastcg
     };
     let params = fastcgi.params.iter().map(filled).collect();
     let Script { name, path_info } = variables.script.take().unwrap_or_default();
-    let settings = journey.place.settings.clone();
+    let settings = &*journey.place.settings;
     Plan::Script(ScriptPlan {
-        fastcgi: fastcgi.clone(),
+        fastcgi,
         script_name: name,
         path_info,
-        script_filename: for_backend(&settings, path),
+        script_filename: for_backend(settings, path),
         uri: std::mem::take(&mut variables.uri).into_owned(),
         args: Bytes::from(std::mem::take(&mut variables.args).into_owned()),
         params,
         settings,
-        route: journey.place.route.clone(),
+        route: &journey.place.route,
     })
 }
 
@@ -139,7 +140,7 @@ pub(super) fn as_backend_sees<'p>(settings: &'p Settings, path: &'p [u8]) -> [&'
 
 #[cfg(test)]
 mod tests {
-    use super::super::rig::{FakeDisk, check, fastcgi, location, plan, router, settings, steps, template};
+    use super::super::rig::{FakeDisk, check, fastcgi, location, router, script, settings, steps, template};
     use super::super::{Location, Router, pattern};
     use super::*;
 
@@ -262,11 +263,8 @@ mod tests {
             &disk(),
             &[("/any/path?q", "script /index.php info  args q"), ("/", "script /index.php info  args")],
         );
-        let Plan::Script(script) = plan(&named, &disk(), "/any/path") else { panic!("no script") };
-        assert_eq!(
-            (script.uri.as_slice(), script.script_filename.as_slice()),
-            (&b"/any/path"[..], &b"/www/index.php"[..])
-        );
+        let sent = script(&named, &disk(), "/any/path", |script| (script.uri, script.script_filename));
+        assert_eq!(sent, (b"/any/path".to_vec(), b"/www/index.php".to_vec()));
         check(&site(ScriptSource::Named(template("/gone.php"))), &disk(), &[("/", "404")]);
     }
 
@@ -303,8 +301,8 @@ mod tests {
 
     fn filename(location: Location, request: &str) -> String {
         let disk = FakeDisk::of(&["/www/index.php", "/elsewhere/x.php", "/www/in/x.php"]);
-        let Plan::Script(script) = plan(&router(vec![location]), &disk, request) else { panic!("no script") };
-        String::from_utf8(script.script_filename).unwrap()
+        let sent = script(&router(vec![location]), &disk, request, |script| script.script_filename);
+        String::from_utf8(sent).unwrap()
     }
 
     #[test]
@@ -335,10 +333,8 @@ mod tests {
     fn extra_params_know_the_split() {
         let params = vec![("X_SPLIT".to_owned(), template("$fastcgi_script_name|$fastcgi_path_info|$args"))];
         let site = location("/").runs_as(FastCgi { params, ..fastcgi(ScriptSource::OnDisk) });
-        let Plan::Script(script) = plan(&router(vec![site]), &disk(), "/index.php/a?$uri") else {
-            panic!("no script")
-        };
-        assert_eq!(script.params, [("X_SPLIT".to_owned(), b"/index.php|/a|$uri".to_vec())]);
+        let sent = script(&router(vec![site]), &disk(), "/index.php/a?$uri", |script| script.params);
+        assert_eq!(sent, [("X_SPLIT".to_owned(), b"/index.php|/a|$uri".to_vec())]);
     }
 
     #[test]

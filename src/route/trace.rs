@@ -12,6 +12,12 @@ pub trait Trace {
     fn step(&mut self, step: impl FnOnce() -> Step);
 }
 
+impl<T: Trace> Trace for &mut T {
+    fn step(&mut self, step: impl FnOnce() -> Step) {
+        T::step(self, step);
+    }
+}
+
 /// Nobody listens.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoTrace;

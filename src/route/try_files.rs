@@ -60,7 +60,7 @@ impl<'a, D: Lookup, T: Trace> Journey<'a, D, T> {
     fn lies_there(&mut self, step: &Try) -> Option<Vec<u8>> {
         let uri = step.path.expand(&self.variables);
         let path = self.variables.disk_path(&uri)?;
-        let found = path.kind(self.disk);
+        let found = path.kind(&self.disk);
         let taken = found == step.wanted;
         self.trace.step(|| Step::Tried {
             step: step.written.to_string(),

@@ -105,7 +105,7 @@ impl Site {
     }
 
     /// How a request will be served.
-    pub fn plan(&self, facts: &RequestFacts<'_>) -> Plan {
+    pub fn plan<'a>(&'a self, facts: &RequestFacts<'a>) -> Plan<'a> {
         self.router.plan(facts, &self.disk, &mut NoTrace)
     }
 

@@ -86,7 +86,7 @@ fn served(preset: &str, urls: &[&str]) -> Vec<String> {
     urls.iter().map(plan).collect()
 }
 
-fn spell(plan: &Plan, root: &Path) -> String {
+fn spell(plan: &Plan<'_>, root: &Path) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     match plan {
         Plan::File(file) => format!("file /{}", file.path.strip_prefix(root).unwrap().display()),
