@@ -66,12 +66,14 @@ pub enum Failure {
     Garbage,
     /// It lives, but the line before its door is full (fpm-facts 14): busy, not down.
     BacklogFull,
+    /// It was not even asked: we have no file descriptor, port or memory left for a connection.
+    Exhausted,
 }
 
 impl Failure {
     /// Whether it speaks against the member.
     pub fn blames_the_member(self) -> bool {
-        self != Self::BacklogFull
+        !matches!(self, Self::BacklogFull | Self::Exhausted)
     }
 }
 
@@ -87,6 +89,7 @@ impl fmt::Display for Failure {
             Self::Truncated => "reply cut short",
             Self::Garbage => "wrong FastCGI",
             Self::BacklogFull => "its backlog is full",
+            Self::Exhausted => "cornac has no file descriptor or port left",
         })
     }
 }

@@ -135,7 +135,9 @@ impl Refusal {
 
 fn upstream_row(error: &SendError) -> Row {
     match error.fault {
-        Fault::QueueFull | Fault::QueueTimeout | Fault::Connect(Failure::BacklogFull) => {
+        Fault::QueueFull
+        | Fault::QueueTimeout
+        | Fault::Connect(Failure::BacklogFull | Failure::Exhausted) => {
             let seconds = error.retry_after.unwrap_or(Duration::from_secs(1)).as_secs().max(1);
             Row {
                 header: Some((RETRY_AFTER, HeaderValue::from(seconds))),
@@ -260,6 +262,7 @@ mod tests {
             (failed(Fault::Connect(Failure::ConnectTimeout)), 504),
             (failed(Fault::Connect(Failure::Refused)), 502),
             (failed(Fault::Connect(Failure::BacklogFull)), 503),
+            (failed(Fault::Connect(Failure::Exhausted)), 503),
         ] {
             assert_eq!(refusal.row().status.as_u16(), status, "{refusal:?}");
         }

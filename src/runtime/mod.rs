@@ -1,6 +1,7 @@
 //! Floor 7: threads, listening sockets, signals, and a php-fpm of our own.
 
 mod listen;
+mod open_files;
 mod php;
 mod server;
 mod signals;

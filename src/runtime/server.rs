@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
 use super::listen::{BindError, Listener, written};
+use super::open_files;
 use super::signals::{Signals, Wish};
 use super::workers::{Arrival, Workers};
 use crate::config::model::{Listen, Model};
@@ -54,6 +55,7 @@ impl Server {
     /// # Errors
     /// What the operator has to mend first.
     pub fn start(model: &Model) -> Result<Self, StartError> {
+        open_files::allow_all();
         let signals = Signals::listen().map_err(StartError::Signals)?;
         let temp_dir = &model.server.temp_dir;
         tempfile::tempfile_in(temp_dir).map_err(|error| StartError::TempDir(temp_dir.clone(), error))?;

@@ -75,6 +75,7 @@ impl Check {
                 self.tell(event);
             }
             Reaction::Busy => self.member().busy_is(Some(began), self.pool()),
+            Reaction::NotAsked(_) => {}
             Reaction::Failed(failure) => {
                 self.member().busy_is(None, self.pool());
                 // The next one begins within a round and a quarter, and may need all of its patience.

@@ -8,6 +8,7 @@ use super::lane::Lane;
 use crate::balance::{Failure, Kept};
 use crate::fcgi::RequestId;
 use bytes::{Bytes, BytesMut};
+use rustix::io::Errno;
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
@@ -168,8 +169,18 @@ fn failure_of(error: &io::Error) -> Failure {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => Failure::Refused,
         io::ErrorKind::TimedOut => Failure::ConnectTimeout,
+        _ if is_ours(error) => Failure::Exhausted,
         _ => Failure::Unreachable,
     }
+}
+
+/// Whether it says something about this process or machine, and nothing about the peer: connect(2), socket(2).
+fn is_ours(error: &io::Error) -> bool {
+    let error = error.raw_os_error().map(Errno::from_raw_os_error);
+    matches!(
+        error,
+        Some(Errno::MFILE | Errno::NFILE | Errno::ADDRNOTAVAIL | Errno::NOBUFS | Errno::NOMEM)
+    )
 }
 
 /// A deadline that moves with every read, at the price of one timer registration for many requests: the timer is left
@@ -242,6 +253,10 @@ mod tests {
         assert_eq!(Connection::open(&gone, patience).await.unwrap_err(), Failure::Refused);
         let missing = Endpoint::Unix("/nonexistent/php.sock".into());
         assert_eq!(Connection::open(&missing, patience).await.unwrap_err(), Failure::Unreachable);
+        for ours in [Errno::MFILE, Errno::NFILE, Errno::ADDRNOTAVAIL] {
+            let failure = failure_of(&ours.into());
+            assert!(failure == Failure::Exhausted && !failure.blames_the_member(), "{ours}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

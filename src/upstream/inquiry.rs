@@ -81,6 +81,8 @@ pub enum Reaction {
     /// The connection stands, or waits in the backlog, and nothing came: every worker has something else to do
     /// (fpm-facts 14, 19). That is not down.
     Busy,
+    /// It was not asked: we have nothing left to ask with. Says nothing about the member.
+    NotAsked(Failure),
     /// Nobody who speaks FastCGI to us is there.
     Failed(Failure),
 }
@@ -103,6 +105,7 @@ pub async fn ask(endpoint: &Endpoint, question: &Question<'_>, patience: Duratio
     let Some(request) = question.encode() else { return Reaction::Failed(Failure::Unreachable) };
     let mut connection = match Connection::open(endpoint, patience).await {
         Ok(connection) => connection,
+        Err(failure @ Failure::Exhausted) => return Reaction::NotAsked(failure),
         Err(failure) if failure.blames_the_member() => return Reaction::Failed(failure),
         Err(_) => return Reaction::Busy,
     };

@@ -1,13 +1,9 @@
 //! One cell's servers: the victim, the others, a cornac that knows how many requests each takes, and names where a row needs them.
 
-use std::fmt::Write as _;
-use std::fs::File;
-use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
 
-use super::support::{Cornac, Fpm, FpmBuilder, Scratch, Scripted, Tp, free_port};
+use super::support::{Cornac, Fpm, FpmBuilder, Hosts, Scripted, Tp, free_port};
 use super::table::{Row, Victim};
 
 /// The member that the fault strikes.
@@ -28,33 +24,6 @@ pub struct Rig {
     pub stopped: Vec<u32>,
     /// Connections that fill the victim's backlog.
     pub fillers: Vec<UnixStream>,
-}
-
-/// The `/etc/hosts` that cornac sees.
-#[derive(Debug)]
-pub struct Hosts {
-    file: PathBuf,
-    addresses: Vec<SocketAddr>,
-    _folder: Scratch,
-}
-
-const NAME: &str = "php-fpm.test";
-
-impl Hosts {
-    /// The name leads to these of the addresses.
-    pub fn lead_to(&self, which: &[usize]) {
-        let mut text = "127.0.0.1 localhost\n".to_owned();
-        for &index in which {
-            let _ = writeln!(text, "{} {NAME}", self.addresses[index].ip());
-        }
-        // Over what is there and of the same length: nobody reads an empty file in between.
-        let mut file = File::options().write(true).open(&self.file).expect("the file of the names");
-        file.write_all(format!("{text:\n<512}").as_bytes()).expect("the file of the names");
-    }
-
-    pub fn address(&self, index: usize) -> String {
-        self.addresses[index].to_string()
-    }
 }
 
 impl Rig {
@@ -95,15 +64,13 @@ impl Rig {
         let fpm = |name: &str, index: usize| one_worker(name).at(addresses[index]).start();
         let victim = Member::Php(Box::new(fpm("victim", 0)));
         let others = (1..5).map(|index| fpm("other", index)).collect();
-        let folder = Scratch::new();
-        let file = folder.write("hosts", "");
-        let hosts = Hosts { file: file.clone(), addresses, _folder: folder };
+        let hosts = Hosts::of(addresses);
         hosts.lead_to(super::inject::first_addresses(row.strike));
-        let servers = vec![format!("{{ address = \"{NAME}:{}\", max_conns = 1 }}", port.number())];
+        let servers = vec![format!("{{ address = \"{}:{}\", max_conns = 1 }}", Hosts::NAME, port.number())];
         let tp = site(row, servers)
             .pool("resolve = \"20ms\"")
             .server("log = \"info,cornac::upstream::resolve=debug\"");
-        let cornac = Cornac::with_hosts(&file, |listen| tp.toml(listen));
+        let cornac = Cornac::with_hosts(hosts.file(), |listen| tp.toml(listen));
         cornac.wait_for_log("member found by its name");
         Self { cornac, victim, others, hosts: Some(hosts), stopped: vec![], fillers: vec![] }
     }

@@ -39,7 +39,7 @@ pub(super) async fn look(endpoint: &Endpoint, patience: Duration) -> (Door, Find
             (Door::Open(php), answered(php, &answer))
         }
         Reaction::Busy => (Door::Busy, busy(patience)),
-        Reaction::Failed(failure) => (Door::Shut, shut(endpoint, failure)),
+        Reaction::Failed(failure) | Reaction::NotAsked(failure) => (Door::Shut, shut(endpoint, failure)),
     }
 }
 
@@ -86,6 +86,10 @@ fn shut(endpoint: &Endpoint, failure: Failure) -> Finding {
         (Failure::ConnectTimeout, _) => (
             "Nothing came back: the machine is off, or a firewall drops the packets.",
             "Check the address and the firewall.",
+        ),
+        (Failure::Exhausted, _) => (
+            "It was not asked, and may be well.",
+            "Raise the limit of open files (LimitNOFILE, ulimit -n) or net.ipv4.ip_local_port_range of this machine.",
         ),
         (Failure::TurnedAway, _) => (
             "php-fpm closes at once on hosts that it does not know.",

@@ -145,7 +145,7 @@ async fn said_of(file: &Path, endpoint: &Endpoint, patience: Duration) -> Said {
             (status, _) => Said::Else(format!("it answers {status}")),
         },
         Reaction::Busy => Said::Else("it was busy then".to_owned()),
-        Reaction::Failed(failure) => Said::Else(failure.to_string()),
+        Reaction::Failed(failure) | Reaction::NotAsked(failure) => Said::Else(failure.to_string()),
     }
 }
 

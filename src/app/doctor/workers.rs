@@ -73,7 +73,7 @@ async fn find(pool: &Pool, endpoint: &Endpoint, open: bool, patience: Duration) 
                     Ok(report) => return Look::Found(Page { path: path.to_owned(), told, apart, report }),
                     Err(_) => came = Look::Elsewhere,
                 },
-                Reaction::Busy | Reaction::Failed(_) => {}
+                Reaction::Busy | Reaction::NotAsked(_) | Reaction::Failed(_) => {}
             }
         }
     }

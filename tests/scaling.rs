@@ -1,0 +1,129 @@
+//! Members that come and go while clients go on asking, as an operator makes them do it: scaled, restarted, made anew.
+
+mod support;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use support::{Answer, Cornac, Fpm, Hosts, Load, Port, Scripted, Signal, Tp, free_port, server, wait_until};
+
+/// Php-fpms that one name may lead to.
+struct Fleet {
+    members: Vec<Fpm>,
+    hosts: Hosts,
+    port: Port,
+}
+
+impl Fleet {
+    /// `None` where this machine refuses us the namespaces.
+    fn start(names: &[&str]) -> Option<Self> {
+        if !Cornac::can_have_hosts() {
+            return None;
+        }
+        let port = free_port();
+        let addresses: Vec<_> =
+            (2..).take(names.len()).map(|last| (Ipv4Addr::new(127, 0, 0, last), port.number()).into()).collect();
+        let at = |(name, &address): (&&str, &SocketAddr)| Fpm::builder(name).at(address).start();
+        let members = names.iter().zip(&addresses).map(at).collect();
+        Some(Self { members, hosts: Hosts::of(addresses), port })
+    }
+
+    fn cornac(&self, pool: &str) -> Cornac {
+        let server = format!("\"{}:{}\"", Hosts::NAME, self.port.number());
+        let tp = Tp::with_servers(vec![server]).pool("resolve = \"20ms\"").pool(pool);
+        Cornac::with_hosts(self.hosts.file(), |listen| tp.toml(listen))
+    }
+
+    fn counts(&self, name: &str) -> Vec<u64> {
+        self.members.iter().map(|fpm| fpm.count(name)).collect()
+    }
+
+    fn wait_for(&self, cornac: &Cornac, what: &str, which: &[usize]) {
+        for &index in which {
+            let member = format!("member=\"{}\"", self.hosts.address(index));
+            let said = || cornac.log().lines().any(|line| line.contains(what) && line.contains(&member));
+            assert!(wait_until(Duration::from_secs(10), said), "{what} {member}:\n{}", cornac.log());
+        }
+    }
+}
+
+#[test]
+fn a_name_scaled_from_3_to_5_to_2_under_load_fails_no_request_and_new_members_get_traffic_at_once() {
+    let Some(mut fleet) = Fleet::start(&["a", "b", "c", "d", "e"]) else { return };
+    fleet.hosts.lead_to(&[0, 1, 2]);
+    let cornac = fleet.cornac("");
+    fleet.wait_for(&cornac, "member found by its name", &[0, 1, 2]);
+    let load = Load::start(cornac.address(), 8, |client, request| match (client + request) % 4 {
+        0 => "POST /json?count=runs".to_owned(),
+        part => format!("/sleep/{part}?count=runs"),
+    });
+    load.wait_for(100);
+    assert_eq!(fleet.counts("runs")[3..], [0, 0]);
+
+    fleet.hosts.lead_to(&[0, 1, 2, 3, 4]);
+    fleet.wait_for(&cornac, "member found by its name", &[3, 4]);
+    load.wait_for(100);
+    assert!(fleet.counts("runs")[3..].iter().all(|&runs| runs >= 5), "{:?}", fleet.counts("runs"));
+
+    fleet.hosts.lead_to(&[3, 4]);
+    fleet.wait_for(&cornac, "member is gone from its name: draining", &[0, 1, 2]);
+    // As an orchestrator does it: who is gone from the name is stopped, and has what it has begun.
+    fleet.members[..3].iter_mut().for_each(Fpm::stop);
+    load.wait_for(200);
+    let answers = load.stop();
+    Answer::all_are_200(&answers);
+    assert_eq!(fleet.counts("runs").iter().sum::<u64>(), answers.len() as u64, "each ran once");
+}
+
+/// A worker that waits on a kept connection does not hear its master's SIGQUIT: so nothing may be left open.
+#[test]
+fn a_member_that_its_name_leaves_can_stop_at_once_though_connections_are_kept() {
+    let Some(fleet) = Fleet::start(&["a", "b"]) else { return };
+    fleet.hosts.lead_to(&[0, 1]);
+    let cornac = fleet.cornac("keepalive = { mode = \"on\", idle = 8, timeout = \"10m\" }");
+    fleet.wait_for(&cornac, "member found by its name", &[0, 1]);
+    Answer::all_are_200(&Load::until(cornac.address(), 6, 20, |_, _| "/json").join());
+    fleet.hosts.lead_to(&[1]);
+    fleet.wait_for(&cornac, "member is gone from its name: draining", &[0]);
+    fleet.members[0].signal(Signal::QUIT);
+    let ended = wait_until(Duration::from_secs(10), || fleet.members[0].worker_pids().is_empty());
+    assert!(ended, "workers wait on: {:?}", fleet.members[0].worker_pids());
+}
+
+#[test]
+fn one_of_three_restarted_in_order_under_load_fails_no_get() {
+    let [a, mut b, c] =
+        [Fpm::builder("a"), Fpm::builder("b").tcp(), Fpm::builder("c")].map(|builder| builder.start());
+    let short = "max_fails = 1, fail_timeout = \"100ms\"";
+    let cornac = Tp::with_servers([&a, &b, &c].map(|fpm| server(fpm, short)).to_vec()).start();
+    let load = Load::start(cornac.address(), 6, |client, request| format!("/sleep/{}", (client + request) % 4));
+    for _ in 0..3 {
+        load.wait_for(50);
+        b.restart();
+        let back = || cornac.get("/json").member() == "b";
+        assert!(wait_until(Duration::from_secs(20), back), "{}", cornac.log());
+    }
+    Answer::all_are_200(&load.stop());
+}
+
+/// Nobody answers a connect there, and nobody refuses it.
+#[test]
+fn a_member_that_swallows_connections_hurts_a_few_requests_and_is_out() {
+    let (a, b) = (Fpm::start("a"), Fpm::start("b"));
+    let mut hole = Scripted::start("hole");
+    hole.be(support::Mode::Blackhole);
+    let mut servers = [&a, &b].map(|fpm| server(fpm, "")).to_vec();
+    servers.push(format!("\"{}\"", hole.server()));
+    let cornac = Tp::with_servers(servers).pool("timeouts = { connect = \"300ms\" }").start();
+    let clients = 6;
+    let load = Load::until(cornac.address(), clients, 100, |client, _| match client {
+        0 => "POST /sleep/3",
+        _ => "/sleep/3",
+    });
+    Answer::all_are_200(&load.join());
+    cornac.wait_for_log("member is ejected for 5 s (connect timed out)");
+    let entries = cornac.entries();
+    let hurt = entries.iter().filter(|entry| entry["tries"].as_u64() > Some(1)).count();
+    // Those that were there at once, less than three that failed before, and one for each time it is asked again.
+    assert!((3..=clients + 2 + 4).contains(&hurt), "{hurt} of {}", entries.len());
+}
