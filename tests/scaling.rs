@@ -21,8 +21,10 @@ impl Fleet {
             return None;
         }
         let port = free_port();
-        let addresses: Vec<_> =
-            (2..).take(names.len()).map(|last| (Ipv4Addr::new(127, 0, 0, last), port.number()).into()).collect();
+        let addresses: Vec<_> = (2..)
+            .take(names.len())
+            .map(|last| (Ipv4Addr::new(127, 0, 0, last), port.number()).into())
+            .collect();
         let at = |(name, &address): (&&str, &SocketAddr)| Fpm::builder(name).at(address).start();
         let members = names.iter().zip(&addresses).map(at).collect();
         Some(Self { members, hosts: Hosts::of(addresses), port })
@@ -96,7 +98,8 @@ fn one_of_three_restarted_in_order_under_load_fails_no_get() {
         [Fpm::builder("a"), Fpm::builder("b").tcp(), Fpm::builder("c")].map(|builder| builder.start());
     let short = "max_fails = 1, fail_timeout = \"100ms\"";
     let cornac = Tp::with_servers([&a, &b, &c].map(|fpm| server(fpm, short)).to_vec()).start();
-    let load = Load::start(cornac.address(), 6, |client, request| format!("/sleep/{}", (client + request) % 4));
+    let load =
+        Load::start(cornac.address(), 6, |client, request| format!("/sleep/{}", (client + request) % 4));
     for _ in 0..3 {
         load.wait_for(50);
         b.restart();

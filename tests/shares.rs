@@ -17,9 +17,8 @@ fn of_twenty(cornac: &Cornac, member: &str) -> usize {
 fn a_restarted_member_with_slow_start_gets_a_small_share_that_grows_to_the_whole() {
     let [a, mut b] = ["a", "b"].map(Fpm::start);
     let keys = "max_fails = 1, fail_timeout = \"100ms\", slow_start = \"8s\"";
-    let cornac = Tp::with_servers(vec![server(&a, keys), server(&b, keys)])
-        .pool("policy = \"round_robin\"")
-        .start();
+    let cornac =
+        Tp::with_servers(vec![server(&a, keys), server(&b, keys)]).pool("policy = \"round_robin\"").start();
     assert_eq!(of_twenty(&cornac, "b"), 10, "who was there from the start has its whole share");
     b.kill();
     assert_eq!(of_twenty(&cornac, "b"), 0);

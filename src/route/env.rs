@@ -145,16 +145,13 @@ fn param_name(name: &HeaderName, facts: &RequestFacts<'_>) -> Option<SmallVec<[u
     if *name == "proxy" || *name == HOST && facts.target.authority.is_some() {
         return None;
     }
-    let mut param = SmallVec::from_slice(b"HTTP_");
-    for &byte in name.as_str().as_bytes() {
-        match byte {
-            b'a'..=b'z' => param.push(byte.to_ascii_uppercase()),
-            b'0'..=b'9' => param.push(byte),
-            b'-' => param.push(b'_'),
-            // `_`, `.` and the other bytes that HTTP allows: php would read some of them as `_`.
-            _ => return None,
-        }
+    let name = name.as_str().as_bytes();
+    // `_`, `.` and the other bytes that HTTP allows: php would read some of them as `_`.
+    if !name.iter().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-')) {
+        return None;
     }
+    let mut param = SmallVec::from_slice(b"HTTP_");
+    param.extend(name.iter().map(|byte| if *byte == b'-' { b'_' } else { byte.to_ascii_uppercase() }));
     Some(param)
 }
 

@@ -177,10 +177,7 @@ fn failure_of(error: &io::Error) -> Failure {
 /// Whether it says something about this process or machine, and nothing about the peer: connect(2), socket(2).
 fn is_ours(error: &io::Error) -> bool {
     let error = error.raw_os_error().map(Errno::from_raw_os_error);
-    matches!(
-        error,
-        Some(Errno::MFILE | Errno::NFILE | Errno::ADDRNOTAVAIL | Errno::NOBUFS | Errno::NOMEM)
-    )
+    matches!(error, Some(Errno::MFILE | Errno::NFILE | Errno::ADDRNOTAVAIL | Errno::NOBUFS | Errno::NOMEM))
 }
 
 /// A deadline that moves with every read, at the price of one timer registration for many requests: the timer is left
