@@ -1,6 +1,6 @@
 //! A pool's knowledge of the scripts that go on after their reply, kept where requests begin and end.
 //!
-//! What counts as evidence is `balance::Afterwork`'s. A request's route is read from the bytes that were sent for it, and only when somebody asks.
+//! What counts as evidence is `balance::Afterwork`'s. A request's route is read from the bytes that were sent for it.
 
 use crate::balance::{self, Route, STALL};
 use crate::fcgi::param_of;
@@ -24,7 +24,7 @@ impl Afterwork {
     pub(crate) fn answered(
         &self,
         pool: &str,
-        before: Option<&[u8]>,
+        before: Option<&Trail>,
         request: &[u8],
         took: Duration,
         now: Instant,
@@ -35,10 +35,10 @@ impl Afterwork {
         let now = now.into_std();
         let mut scripts = self.scripts.lock();
         let newly_suspected = match before {
-            Some(before) => scripts.reused(route(before), route(request), took, now),
+            Some(before) => scripts.reused(before.route(), Trail::of(request).route(), took, now),
             None => {
                 if took >= STALL {
-                    scripts.slow(route(request), took, now);
+                    scripts.slow(Trail::of(request).route(), took, now);
                 }
                 false
             }
@@ -46,33 +46,58 @@ impl Afterwork {
         self.evidence.store(scripts.has_evidence(), Ordering::Relaxed);
         drop(scripts);
         if let (true, Some(before)) = (newly_suspected, before) {
-            let path = String::from_utf8_lossy(path_of(before)).chars().take(LONGEST).collect::<String>();
             tracing::info!(
                 pool,
-                ?path,
+                path = ?before.path(),
                 "script seems to go on after its reply (fastcgi_finish_request): its connections are not used again for now"
             );
         }
     }
 
-    /// Whether a connection that `request` has used had better not be used again.
-    pub(crate) fn suspects(&self, request: &[u8]) -> bool {
+    /// Whether a connection that such a request has used had better not be used again.
+    pub(crate) fn suspects(&self, trail: &Trail) -> bool {
         self.evidence.load(Ordering::Relaxed)
-            && self.scripts.lock().suspects(route(request), Instant::now().into_std())
+            && self.scripts.lock().suspects(trail.route(), Instant::now().into_std())
     }
 }
 
-/// The script and the path without its numbers: `/order/17/pay` and `/order/18/pay` are one route.
-fn route(request: &[u8]) -> Route {
-    let mut name = param_of(request, b"SCRIPT_FILENAME").unwrap_or_default().to_vec();
-    name.push(b'\0');
-    name.extend(path_of(request).iter().filter(|byte| !byte.is_ascii_digit()));
-    balance::hash(&name)
+/// What is remembered of a request: its script and its path. A copy, because the request itself would keep its cookies and
+/// a cold buffer as long as its connection lives.
+#[derive(Debug, Default)]
+pub(crate) struct Trail {
+    bytes: Vec<u8>,
+    /// Where the path begins.
+    path: usize,
 }
 
-fn path_of(request: &[u8]) -> &[u8] {
-    let target = param_of(request, b"REQUEST_URI").unwrap_or_default();
-    target.split(|&byte| byte == b'?').next().unwrap_or_default()
+impl Trail {
+    fn of(request: &[u8]) -> Self {
+        let mut trail = Self::default();
+        trail.follows(request);
+        trail
+    }
+
+    /// From now on of this request.
+    pub(crate) fn follows(&mut self, request: &[u8]) {
+        let script = param_of(request, b"SCRIPT_FILENAME").unwrap_or_default();
+        let target = param_of(request, b"REQUEST_URI").unwrap_or_default();
+        self.bytes.clear();
+        self.bytes.extend_from_slice(script);
+        self.path = self.bytes.len();
+        self.bytes.extend_from_slice(&target[..memchr::memchr(b'?', target).unwrap_or(target.len())]);
+    }
+
+    /// The path without its numbers: `/order/17/pay` and `/order/18/pay` are one route.
+    fn route(&self) -> Route {
+        let (script, path) = self.bytes.split_at(self.path);
+        let mut name = [script, b"\0"].concat();
+        name.extend(path.iter().filter(|byte| !byte.is_ascii_digit()));
+        balance::hash(&name)
+    }
+
+    fn path(&self) -> String {
+        String::from_utf8_lossy(&self.bytes[self.path..]).chars().take(LONGEST).collect()
+    }
 }
 
 #[cfg(test)]
@@ -89,6 +114,7 @@ mod tests {
 
     #[test]
     fn a_route_is_a_script_and_a_path_whatever_its_numbers_and_its_query() {
+        let route = |request: &[u8]| Trail::of(request).route();
         let pay = route(&request("/index.php", "/order/17/pay?x=1"));
         assert_eq!(pay, route(&request("/index.php", "/order/8/pay?y")));
         assert_ne!(pay, route(&request("/index.php", "/order/17/show")));
@@ -99,11 +125,12 @@ mod tests {
     fn without_evidence_nobody_is_suspected() {
         let (finishes, quick) = (request("/a.php", "/finish"), request("/a.php", "/quick"));
         let (afterwork, now) = (Afterwork::default(), Instant::now());
-        assert!(!afterwork.suspects(&finishes));
+        let trails = [&finishes, &quick].map(|request| Trail::of(request));
+        assert!(!afterwork.suspects(&trails[0]));
         let second = Duration::from_secs(1);
         for ended in [now, now + second] {
-            afterwork.answered("php", Some(&finishes), &quick, second, ended);
+            afterwork.answered("php", Some(&trails[0]), &quick, second, ended);
         }
-        assert!(afterwork.suspects(&finishes) && !afterwork.suspects(&quick));
+        assert!(afterwork.suspects(&trails[0]) && !afterwork.suspects(&trails[1]));
     }
 }

@@ -3,11 +3,12 @@
 //! It knows how to connect, read, write and look whether the peer is still there. What the bytes mean is `talk`'s, and who
 //! may have the connection is `lease`'s.
 
+use super::afterwork::Trail;
 use super::endpoint::Endpoint;
 use super::lane::Lane;
 use crate::balance::{Failure, Kept};
 use crate::fcgi::RequestId;
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use rustix::io::Errno;
 use std::future::Future;
 use std::io::{self, IoSlice};
@@ -40,8 +41,8 @@ pub(crate) struct Connection {
     pub(crate) requests: u32,
     /// The id of its latest exchange: the next one must have another (fpm-facts 4).
     pub(crate) last_id: Option<RequestId>,
-    /// The head of its latest request: whose script may still be at work.
-    pub(crate) last_request: Option<Bytes>,
+    /// Its latest request, whose script may still be at work.
+    pub(crate) last_request: Trail,
 }
 
 impl Connection {
@@ -79,7 +80,7 @@ impl Connection {
             opened: now,
             requests: 0,
             last_id: None,
-            last_request: None,
+            last_request: Trail::default(),
         })
     }
 

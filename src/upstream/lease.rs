@@ -110,8 +110,7 @@ impl Permit {
 
     /// Whether the script that used it last may still hold its worker.
     fn would_stall(&self, connection: &Connection) -> bool {
-        let last = connection.last_request.as_ref();
-        last.is_some_and(|last| self.admission.afterwork.suspects(last))
+        self.admission.afterwork.suspects(&connection.last_request)
     }
 
     pub(crate) fn with(mut self, connection: Box<Connection>, request: Bytes) -> Lease {
@@ -172,7 +171,7 @@ impl Lease {
     pub(crate) fn answered(&self, took: Duration, now: Instant) {
         self.silent_for(took, now);
         let admission = &self.permit.admission;
-        let before = self.connection.last_request.as_deref();
+        let before = (self.connection.requests > 0).then_some(&self.connection.last_request);
         admission.afterwork.answered(admission.pool(), before, &self.request, took, now);
     }
 
@@ -194,7 +193,9 @@ impl Lease {
     pub(crate) fn finish(self, id: RequestId, now: Instant) {
         let Self { mut connection, waiting, request, first_byte, mut permit } = self;
         drop(waiting);
-        if permit.admission.afterwork.suspects(&request) {
+        connection.last_request.follows(&request);
+        drop(request);
+        if permit.admission.afterwork.suspects(&connection.last_request) {
             permit.member.loses_connection();
             permit.opening = true;
             drop(connection);
@@ -202,7 +203,6 @@ impl Lease {
         }
         connection.requests += 1;
         connection.last_id = Some(id);
-        connection.last_request = Some(request);
         let reply = Answered {
             sent: permit.began.into_std(),
             first_byte: first_byte.unwrap_or_default(),

@@ -173,9 +173,15 @@ impl Member {
         let mut slots = self.slots.lock();
         let done = what(&mut slots);
         self.in_flight.store(slots.in_use(), Ordering::Relaxed);
-        self.others_wait.store(slots.others_wait(), Ordering::Relaxed);
         let (learnt, others_wait) = (slots.learnt(), slots.others_wait());
-        let before = self.learnt.swap(learnt, Ordering::Relaxed);
+        // Written under the lock only, and seldom: other threads read these all the time.
+        let before = self.learnt.load(Ordering::Relaxed);
+        if before != learnt {
+            self.learnt.store(learnt, Ordering::Relaxed);
+        }
+        if self.others_wait.load(Ordering::Relaxed) != others_wait {
+            self.others_wait.store(others_wait, Ordering::Relaxed);
+        }
         drop(slots);
         if before != learnt {
             tracing::debug!(member = &*self.name, limit = learnt, before, others_wait, "learnt");
