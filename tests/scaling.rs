@@ -25,7 +25,9 @@ impl Fleet {
             .take(names.len())
             .map(|last| (Ipv4Addr::new(127, 0, 0, last), port.number()).into())
             .collect();
-        let at = |(name, &address): (&&str, &SocketAddr)| Fpm::builder(name).at(address).start();
+        // By default php-fpm stops at once and kills what runs, which hides who keeps it from stopping.
+        let builder = |name: &str| Fpm::builder(name).global("process_control_timeout", "60s");
+        let at = |(name, &address): (&&str, &SocketAddr)| builder(name).at(address).start();
         let members = names.iter().zip(&addresses).map(at).collect();
         Some(Self { members, hosts: Hosts::of(addresses), port })
     }
