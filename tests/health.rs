@@ -3,7 +3,7 @@
 mod support;
 
 use support::http::Connection;
-use support::{Cornac, Fpm, FpmBuilder, Tp, free_port};
+use support::{Answer, Cornac, Fpm, FpmBuilder, Load, Signal, Tp, free_port};
 
 const STATUS: &str = "health = { interval = \"50ms\", status_path = \"/fpm-status\" }";
 
@@ -56,6 +56,32 @@ fn a_busy_php_fpm_is_busy_and_never_ejected() {
     assert_eq!(held.response().text(), "through\n");
     cornac.wait_for_log("member is not busy any more");
     assert!(!cornac.log().contains("ejected"), "{}", cornac.log());
+}
+
+const KEEPS: &str = "keepalive = { mode = \"on\", idle = 4, timeout = \"10m\" }";
+
+/// To php-fpm a worker behind a connection that lies idle is a busy one.
+#[test]
+fn connections_that_we_keep_do_not_make_a_member_busy() {
+    let (fpm, log) = with_access_log(Fpm::builder("a").workers(1));
+    let cornac = over(&fpm, &format!("{STATUS}\n{KEEPS}"));
+    for round in 1..=2 {
+        assert_eq!(cornac.get("/json").status, 200);
+        wait_for_lines(&log, "/fpm-status 200", round * 3);
+    }
+    assert!(!cornac.log().contains("busy"), "{}", cornac.log());
+}
+
+/// Its workers do not hear of the stop while they wait on a kept connection.
+#[test]
+fn a_php_fpm_that_stops_in_order_is_not_held_up_by_kept_connections() {
+    let fpm = Fpm::builder("a").workers(2).global("process_control_timeout", "60s").start();
+    let cornac = over(&fpm, &format!("{STATUS}\n{KEEPS}"));
+    Answer::all_are_200(&Load::until(cornac.address(), 2, 20, |_, _| "/json").join());
+    fpm.signal(Signal::QUIT);
+    let ended = support::wait_until(std::time::Duration::from_secs(20), || fpm.worker_pids().is_empty());
+    assert!(ended, "{:?} wait: {}", fpm.worker_pids(), cornac.log());
+    cornac.wait_for_log("member is ejected");
 }
 
 #[test]

@@ -190,3 +190,30 @@ fn a_member_that_never_answers_costs_no_more_than_its_timeout() {
     assert_eq!(cornac.get("/json").status, 504);
     assert!(asked.elapsed() < Duration::from_secs(10));
 }
+
+/// Nobody reads on where the client has all that it was promised; the worker is not given away for that.
+#[test]
+fn a_reply_that_goes_on_behind_its_end_does_not_hold_its_worker_for_ever() {
+    for (head, body) in [
+        ("Status: 204", ""),
+        ("Content-Type: text/plain\r\nContent-Length: 0", ""),
+        ("Content-Type: text/plain\r\nContent-Length: 4", "body"),
+        ("Content-Type: text/plain\r\nX-Accel-Buffering: no\r\nContent-Length: 4", "body"),
+    ] {
+        let member = Responder::start(move |call: &mut Call| {
+            if !call.param("/endless") {
+                call.reply("Content-Type: text/plain\r\n\r\nnext");
+                return true;
+            }
+            call.send(&record(STDOUT, call.id, format!("{head}\r\n\r\n").as_bytes()));
+            while !call.peer_closes(Duration::from_millis(10)) {
+                call.send(&record(STDOUT, call.id, b"body and more"));
+            }
+            false
+        });
+        let server = format!("{{ address = \"{}\", max_conns = 1 }}", member.server());
+        let cornac = Tp::with_servers(vec![server]).pool("timeouts = { between_reads = \"200ms\" }").start();
+        assert_eq!(cornac.get("/endless").text(), body, "{head}");
+        assert_eq!(cornac.get("/json").text(), "next", "{head}");
+    }
+}

@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::io::{Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -11,7 +12,7 @@ use fastcgi_client::{Client, Params, Request};
 use serde_json::{Value, json};
 use support::http::{self, BodyReader, Broken, Connection};
 use support::{
-    Answer, Cornac, Fpm, Listen, Load, Nginx, Pm, Signal, big_bytes, fixtures, free_port, wait_until,
+    Answer, Cornac, Fpm, Listen, Load, Nginx, Pm, Signal, big_bytes, fixtures, free_port, record, wait_until,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
@@ -338,6 +339,27 @@ async fn settings_reach_php_and_its_status_page_answers() {
     assert_eq!(serde_json::from_slice::<Value>(&body).unwrap()["process manager"], "ondemand");
     let ping = Params::default().request_method("GET").script_filename("/fpm-ping").script_name("/fpm-ping");
     assert_eq!(ask(&fpm, ping, b"").await.1, b"pong");
+}
+
+/// FastCGI 1.0 §4.1. So one request at a time on a connection, and nothing else to be learnt by asking.
+#[test]
+fn php_fpm_says_of_itself_only_that_it_does_not_multiplex() {
+    let fpm = Fpm::builder("a").tcp().start();
+    let Listen::Tcp(address) = fpm.listen() else { unreachable!("asked for TCP") };
+    let mut asks = std::net::TcpStream::connect(address).expect("php-fpm listens");
+    let mut names = vec![];
+    for name in ["FCGI_MPXS_CONNS", "FCGI_MAX_CONNS", "FCGI_MAX_REQS"] {
+        names.extend([name.len() as u8, 0]);
+        names.extend(name.bytes());
+    }
+    let (get_values, result) = (9, 10);
+    asks.write_all(&record(get_values, 0, &names)).expect("php-fpm reads");
+    let mut header = [0; 8];
+    asks.read_exact(&mut header).expect("a record");
+    assert_eq!((header[1], header[4]), (result, 0));
+    let mut values = vec![0; header[5].into()];
+    asks.read_exact(&mut values).expect("its content");
+    assert_eq!(values, b"\x0f\x01FCGI_MPXS_CONNS0");
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod support;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use support::http::Connection;
 use support::{Answer, Cornac, Fpm, Hosts, Load, Port, Scripted, Signal, Tp, free_port, server, wait_until};
 
 /// Php-fpms that one name may lead to.
@@ -25,7 +26,9 @@ impl Fleet {
             .take(names.len())
             .map(|last| (Ipv4Addr::new(127, 0, 0, last), port.number()).into())
             .collect();
-        let at = |(name, &address): (&&str, &SocketAddr)| Fpm::builder(name).at(address).start();
+        // By default php-fpm stops at once and kills what runs, which hides who keeps it from stopping.
+        let builder = |name: &str| Fpm::builder(name).global("process_control_timeout", "60s");
+        let at = |(name, &address): (&&str, &SocketAddr)| builder(name).at(address).start();
         let members = names.iter().zip(&addresses).map(at).collect();
         Some(Self { members, hosts: Hosts::of(addresses), port })
     }
@@ -79,17 +82,24 @@ fn a_name_scaled_from_3_to_5_to_2_under_load_fails_no_request_and_new_members_ge
 
 /// A worker that waits on a kept connection does not hear its master's SIGQUIT: so nothing may be left open.
 #[test]
-fn a_member_that_its_name_leaves_can_stop_at_once_though_connections_are_kept() {
+fn a_member_that_its_name_leaves_finishes_what_it_has_and_is_not_held_up_by_kept_connections() {
     let Some(fleet) = Fleet::start(&["a", "b"]) else { return };
-    fleet.hosts.lead_to(&[0, 1]);
+    fleet.hosts.lead_to(&[0]);
     let cornac = fleet.cornac("keepalive = { mode = \"on\", idle = 8, timeout = \"10m\" }");
-    fleet.wait_for(&cornac, "member found by its name", &[0, 1]);
-    Answer::all_are_200(&Load::until(cornac.address(), 6, 20, |_, _| "/json").join());
+    Answer::all_are_200(&Load::until(cornac.address(), 6, 20, |_, _| "/sleep/1").join());
+    let mut held = Connection::open(cornac.address());
+    held.send("GET /gate/held HTTP/1.1\r\nHost: x\r\n\r\n");
+    let a = &fleet.members[0];
+    a.wait_for_count("held", 1);
     fleet.hosts.lead_to(&[1]);
     fleet.wait_for(&cornac, "member is gone from its name: draining", &[0]);
-    fleet.members[0].signal(Signal::QUIT);
-    let ended = wait_until(Duration::from_secs(10), || fleet.members[0].worker_pids().is_empty());
-    assert!(ended, "workers wait on: {:?}", fleet.members[0].worker_pids());
+    a.signal(Signal::QUIT);
+    let alone = wait_until(Duration::from_secs(20), || a.worker_pids().len() == 1);
+    assert!(alone, "workers wait on kept connections: {:?}", a.worker_pids());
+    a.open_gate("held");
+    assert_eq!(held.response().text(), "through\n");
+    let ended = wait_until(Duration::from_secs(20), || a.worker_pids().is_empty());
+    assert!(ended, "{:?}", a.worker_pids());
 }
 
 #[test]

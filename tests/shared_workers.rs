@@ -99,6 +99,30 @@ fn a_dynamic_pool_grows_under_load_as_far_as_it_may() {
     assert!(grown, "at most {} at once", most_at_once(&fpm, "most"));
 }
 
+/// php-fpm's own count of the connections that it has taken, the one that asks included.
+fn accepted(cornac: &Cornac) -> u64 {
+    let status: serde_json::Value =
+        serde_json::from_str(&cornac.get("/fpm-status?json").text()).expect("JSON");
+    status["accepted conn"].as_u64().expect("a number")
+}
+
+/// php-fpm closes a connection that says nothing for 5 s, and until then a worker waits on it.
+#[test]
+fn no_connection_is_opened_before_a_request_needs_it() {
+    let fpm = Fpm::start("a");
+    let off = "keepalive = { mode = \"off\" }";
+    let status = "[[sites.routes]]\nmatch = \"= /fpm-status\"\nfastcgi = true\nscript = \"/fpm-status\"\n";
+    let beside = Tp::over([&fpm]).pool(off).site("scripts = \"remote\"").more(status).start();
+    let before = accepted(&beside);
+    let _idle = Tp::over([&fpm]).start();
+    let cornac = Tp::over([&fpm]).pool(off).start();
+    assert_eq!(accepted(&beside), before + 1, "none for the start");
+    for _ in 0..5 {
+        assert_eq!(cornac.get("/json").status, 200);
+    }
+    assert_eq!(accepted(&beside), before + 5 + 2, "one for each request");
+}
+
 /// Both workers are behind connections of ours that lie idle when the other front end comes.
 #[test]
 fn another_front_end_is_answered_though_our_kept_connections_hold_every_worker() {

@@ -74,6 +74,8 @@ impl Check {
                 let event = self.member().vitals().checkup.lock().passed(self.checks.passes);
                 self.tell(event);
             }
+            // Its workers may be behind connections that we keep, and may never hear that they are to stop (fpm-facts 13, 18).
+            Reaction::Busy if self.member().close_idle() > 0 => {}
             Reaction::Busy => self.member().busy_is(Some(began), self.pool()),
             Reaction::NotAsked(_) => {}
             Reaction::Failed(failure) => {

@@ -301,9 +301,10 @@ impl Member {
     }
 
     /// Closes every idle connection: php-fpm's graceful stop does not wake a worker that waits on one (fpm-facts 18).
-    pub(crate) fn close_idle(&self) {
+    /// Returns how many there were.
+    pub(crate) fn close_idle(&self) -> usize {
         let closing = self.slots.lock().take_idle();
-        drop(closing);
+        closing.len()
     }
 
     /// Takes in what happened to a request. Each change of state is one log line.

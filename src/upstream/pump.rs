@@ -6,10 +6,11 @@ use super::spool::Spool;
 use super::talk::{Said, Talk};
 use bytes::Bytes;
 use parking_lot::Mutex;
+use std::future::poll_fn;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 /// What the pumping task and the reader share.
 #[derive(Debug)]
@@ -19,9 +20,26 @@ pub(crate) struct Pump(Mutex<Shared>);
 struct Shared {
     spool: Spool,
     ended: Option<Result<Instant, Fault>>,
-    reader_left: bool,
+    wants: Wants,
     reader: Option<Waker>,
     writer: Option<Waker>,
+}
+
+/// What the reader wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wants {
+    More,
+    /// It has all that it was promised.
+    NoMore,
+    /// It left in the middle.
+    Nothing,
+}
+
+/// How far the pump came.
+enum Pumped {
+    All,
+    /// As far as anybody wanted.
+    Enough,
 }
 
 impl Pump {
@@ -29,7 +47,7 @@ impl Pump {
         let shared = Shared {
             spool: Spool::new(temp_dir),
             ended: None,
-            reader_left: false,
+            wants: Wants::More,
             reader: None,
             writer: None,
         };
@@ -43,12 +61,10 @@ impl Pump {
         // Where the runtime is gone already, dropping the talk is all that is left to do.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         runtime.spawn(async move {
-            loop {
-                match std::future::poll_fn(|cx| talk.poll_next(cx)).await {
-                    Ok(Said::End) => return talk.finish(),
-                    Ok(_) => {}
-                    Err(_) => return,
-                }
+            // A script that says more and more would never be silent for too long.
+            let enough = talk.longest_silence();
+            if let Ok(Ok(())) = timeout(enough, poll_fn(|cx| poll_drain(&mut talk, cx))).await {
+                talk.finish();
             }
         });
     }
@@ -76,22 +92,21 @@ impl Pump {
         self.0.lock().ended.and_then(Result::ok)
     }
 
-    /// The client is gone: the script is cancelled.
-    pub(crate) fn reader_left(&self) {
+    /// The client is gone: the script is cancelled, unless what the client has is `complete`.
+    pub(crate) fn reader_left(&self, complete: bool) {
         let mut shared = self.0.lock();
-        shared.reader_left = true;
+        shared.wants = if complete { Wants::NoMore } else { Wants::Nothing };
         wake(&mut shared.writer);
     }
 
-    /// Whether the spool takes more: pending while a reader is a gigabyte behind, `false` when there is none.
-    fn poll_room(&self, cx: &mut Context<'_>) -> Poll<bool> {
+    /// What the reader wants, when there is room for it: pending while it is a gigabyte behind.
+    fn poll_wants(&self, cx: &mut Context<'_>) -> Poll<Wants> {
         let mut shared = self.0.lock();
         // Also while php-fpm is waited for: the leaving of the reader must wake the pump.
         shared.writer = Some(cx.waker().clone());
-        match (shared.reader_left, shared.spool.has_room()) {
-            (true, _) => Poll::Ready(false),
-            (false, true) => Poll::Ready(true),
-            (false, false) => Poll::Pending,
+        match shared.wants {
+            Wants::More if !shared.spool.has_room() => Poll::Pending,
+            wants => Poll::Ready(wants),
         }
     }
 
@@ -120,12 +135,21 @@ fn wake(waker: &mut Option<Waker>) {
 
 async fn run(pump: Arc<Pump>, mut talk: Box<Talk>) {
     let reader = Abandoned(pump);
-    let result = std::future::poll_fn(|cx| poll_run(&reader.0, &mut talk, cx)).await;
-    match result {
-        Ok(()) => talk.finish(),
-        Err(fault) => drop(talk.fail(fault)),
-    }
-    reader.0.end(result.map(|()| Instant::now()));
+    let result = poll_fn(|cx| poll_run(&reader.0, &mut talk, cx)).await;
+    reader.0.end(match result {
+        Ok(Pumped::All) => {
+            talk.finish();
+            Ok(Instant::now())
+        }
+        Ok(Pumped::Enough) => {
+            Pump::drain(talk);
+            Ok(Instant::now())
+        }
+        Err(fault) => {
+            drop(talk.fail(fault));
+            Err(fault)
+        }
+    });
 }
 
 /// Tells the reader when the task ends in another way than by running to its end.
@@ -137,14 +161,24 @@ impl Drop for Abandoned {
     }
 }
 
-fn poll_run(pump: &Pump, talk: &mut Talk, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+fn poll_drain(talk: &mut Talk, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
     loop {
-        if !ready!(pump.poll_room(cx)) {
-            return Poll::Ready(Err(Fault::Truncated));
+        if let Said::End = ready!(talk.poll_next(cx))? {
+            return Poll::Ready(Ok(()));
+        }
+    }
+}
+
+fn poll_run(pump: &Pump, talk: &mut Talk, cx: &mut Context<'_>) -> Poll<Result<Pumped, Fault>> {
+    loop {
+        match ready!(pump.poll_wants(cx)) {
+            Wants::More => {}
+            Wants::NoMore => return Poll::Ready(Ok(Pumped::Enough)),
+            Wants::Nothing => return Poll::Ready(Err(Fault::Truncated)),
         }
         match ready!(talk.poll_next(cx))? {
             Said::Body(bytes) => pump.push(bytes)?,
-            Said::Head(_) | Said::End => return Poll::Ready(Ok(())),
+            Said::Head(_) | Said::End => return Poll::Ready(Ok(Pumped::All)),
         }
     }
 }

@@ -211,8 +211,8 @@ impl Drop for ReplyBody {
         match std::mem::replace(&mut self.rest, Rest::Nothing) {
             // The client has all it was promised; the script may still be at its end.
             Rest::Streaming(talk) if complete => Pump::drain(talk),
-            Rest::Buffered(pump) if !complete => pump.reader_left(),
-            Rest::Nothing | Rest::Streaming(_) | Rest::Buffered(_) => {}
+            Rest::Buffered(pump) => pump.reader_left(complete),
+            Rest::Nothing | Rest::Streaming(_) => {}
         }
     }
 }

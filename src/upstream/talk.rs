@@ -12,6 +12,7 @@ use crate::config::model::Timeouts;
 use crate::fcgi::{Event, Exchange, ReplyHead, RequestId, Verdict, Violation};
 use bytes::Bytes;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// What php-fpm said next.
@@ -97,6 +98,11 @@ impl Talk {
     /// When php-fpm's latest bytes came.
     pub(crate) fn heard_at(&self) -> Instant {
         self.heard_at
+    }
+
+    /// How long php-fpm may be silent in the middle of a reply.
+    pub(crate) fn longest_silence(&self) -> Duration {
+        self.timeouts.between_reads
     }
 
     /// Whether everything that has arrived is a whole reply that leaves the connection usable.

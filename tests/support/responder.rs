@@ -113,21 +113,24 @@ fn converse(
 fn read_request(stream: &mut TcpStream) -> io::Result<(u16, Vec<u8>, Vec<u8>)> {
     let (mut params, mut stdin) = (vec![], vec![]);
     loop {
-        let mut header = [0; 8];
-        stream.read_exact(&mut header)?;
-        let [_, kind, id_high, id_low, length_high, length_low, padding, _] = header;
-        let length = usize::from(u16::from_be_bytes([length_high, length_low]));
-        let mut content = vec![0; length + usize::from(padding)];
-        stream.read_exact(&mut content)?;
-        content.truncate(length);
-        match kind {
-            STDIN if content.is_empty() => {
-                return Ok((u16::from_be_bytes([id_high, id_low]), params, stdin));
-            }
-            STDIN => stdin.extend(content),
-            _ => params.extend(content),
+        match read_record(stream)? {
+            (id, STDIN, content) if content.is_empty() => return Ok((id, params, stdin)),
+            (_, STDIN, content) => stdin.extend(content),
+            (_, _, content) => params.extend(content),
         }
     }
+}
+
+/// Its request's id, its type and its content.
+pub(super) fn read_record(stream: &mut TcpStream) -> io::Result<(u16, u8, Vec<u8>)> {
+    let mut header = [0; 8];
+    stream.read_exact(&mut header)?;
+    let [_, kind, id_high, id_low, length_high, length_low, padding, _] = header;
+    let length = usize::from(u16::from_be_bytes([length_high, length_low]));
+    let mut content = vec![0; length + usize::from(padding)];
+    stream.read_exact(&mut content)?;
+    content.truncate(length);
+    Ok((u16::from_be_bytes([id_high, id_low]), kind, content))
 }
 
 /// One record without padding.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use socket2::{Domain, SockRef, Socket, Type};
 
-use super::responder::{END_REQUEST, STDOUT, record, reply};
+use super::responder::{END_REQUEST, STDOUT, read_record, record, reply};
 
 const PARAMS: u8 = 4;
 const STDIN: u8 = 5;
@@ -294,15 +294,4 @@ fn read_stdin(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
             (_, _, content) => body.extend(content),
         }
     }
-}
-
-fn read_record(stream: &mut TcpStream) -> io::Result<(u16, u8, Vec<u8>)> {
-    let mut header = [0; 8];
-    stream.read_exact(&mut header)?;
-    let [_, kind, id_high, id_low, length_high, length_low, padding, _] = header;
-    let length = usize::from(u16::from_be_bytes([length_high, length_low]));
-    let mut content = vec![0; length + usize::from(padding)];
-    stream.read_exact(&mut content)?;
-    content.truncate(length);
-    Ok((u16::from_be_bytes([id_high, id_low]), kind, content))
 }
