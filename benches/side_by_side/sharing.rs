@@ -13,6 +13,8 @@ use crate::findings::Finding;
 const CLIENTS: u32 = 12;
 /// Between the end of the first one's load and what is called idle.
 const REST: Duration = Duration::from_millis(300);
+/// Until both have found their parts.
+const SETTLING: Duration = Duration::from_secs(1);
 const TRICKLE: Duration = Duration::from_millis(100);
 const SECOND: Contestant = Contestant::Nginx(Tuning { keepalive: false, open_file_cache: false });
 
@@ -33,11 +35,12 @@ pub(crate) fn turn(
     sleep(REST);
     let [idle] = for_a_while(&[second], window);
     let [trickled, trickle] = for_a_while(&[second, trickling(server.address())], window);
+    let [early, our_early] = for_a_while(&[second, ours], SETTLING);
     let [loaded, our_load] = for_a_while(&[second, ours], window);
     drop(server);
     let [after] = for_a_while(&[second], window);
     let alone = f64::midpoint(before.rate, after.rate);
-    let hung = idle.hung + trickled.hung + loaded.hung;
+    let hung = idle.hung + trickled.hung + early.hung + loaded.hung;
     Ok(vec![
         Finding::new("second alone, requests/s", alone),
         Finding::new("second ÷ alone, first idle after a load", idle.rate / alone),
@@ -46,10 +49,16 @@ pub(crate) fn turn(
         Finding::new("both ÷ alone, first loaded too", (loaded.rate + our_load.rate) / alone),
         Finding::new("second's part of all, first loaded too", loaded.rate / (loaded.rate + our_load.rate)),
         Finding::new("second's requests without an answer for 1 s", hung),
-        Finding::new("first's requests without an answer for 1 s", trickle.hung + our_load.hung),
+        Finding::new(
+            "first's requests without an answer for 1 s",
+            trickle.hung + our_early.hung + our_load.hung,
+        ),
         Finding::new(
             "errors of either",
-            [idle, trickled, trickle, loaded, our_load].map(|seen| seen.errors).iter().sum(),
+            [idle, trickled, trickle, early, our_early, loaded, our_load]
+                .map(|seen| seen.errors)
+                .iter()
+                .sum(),
         ),
         Finding::new("first's slowest while it trickles, ms", trickle.slowest.as_secs_f64() * 1e3),
     ])
