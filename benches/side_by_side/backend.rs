@@ -11,7 +11,7 @@ use crate::support::{Fpm, Listen, Port, Process, Scratch, Signal, find_program, 
 use crate::transfer::BYTES;
 
 const POOLS: [&str; 3] = ["one", "two", "three"];
-const WORKERS_PER_POOL: u32 = 4;
+pub(crate) const WORKERS_PER_POOL: u32 = 4;
 
 /// A document root with the files and scripts of all rows.
 #[derive(Debug)]
@@ -26,6 +26,7 @@ impl Document {
         }
         root.write("hello.php", "<?php echo \"Hello world\\n\";\n");
         root.write("sleep.php", SLEEP);
+        root.write("member.php", MEMBER);
         root.write("upload.php", UPLOAD);
         root.write("download.php", DOWNLOAD.replace("BYTES", &BYTES.to_string()));
         Self(root)
@@ -40,6 +41,14 @@ const SLEEP: &str = r#"<?php
 usleep((int) $_GET['us']);
 header('Content-Length: 6');
 echo "slept\n";
+"#;
+
+/// Says which pool it ran in.
+const MEMBER: &str = r#"<?php
+isset($_GET['us']) && usleep((int) $_GET['us']);
+header('Content-Length: 12');
+header('X-Member: ' . getenv('FIXTURE_MEMBER'));
+echo "Hello world\n";
 "#;
 
 const UPLOAD: &str = r#"<?php
@@ -89,6 +98,19 @@ impl<'a> Backend<'a> {
             Self::Null(responder) => vec![responder.port.address()],
             Self::Fpm { pools, .. } => pools.iter().map(fpm_address).collect(),
         }
+    }
+
+    /// The master and the workers of the first pool are killed at once; `meanwhile` it is not there, and then it is started again. Returns its name.
+    pub(crate) fn crash_first_pool(&mut self, meanwhile: impl FnOnce()) -> Option<String> {
+        let Self::Fpm { pools, reaper } = self else { return None };
+        let pool = pools.first_mut()?;
+        let pid = pool.pid();
+        pool.kill();
+        reaper.forget(pid);
+        meanwhile();
+        pool.restart();
+        reaper.watch(pool.pid());
+        Some(pool.member().to_owned())
     }
 }
 

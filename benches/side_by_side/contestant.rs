@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
-use crate::backend::{Backend, Document};
+use crate::backend::{Backend, Document, WORKERS_PER_POOL};
 use crate::reaper::Reaper;
 use crate::rows::{BackendKind, Row};
 use crate::support::{
@@ -21,11 +21,22 @@ const KEPT: u32 = 64;
 /// Who serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Contestant {
-    Cornac,
+    Cornac(Told),
     Nginx(Tuning),
     /// The reference a second time, in the subject's place: what the harness itself makes of equals.
     NginxAgain,
     Floor,
+}
+
+/// What cornac is told of php-fpm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// How many workers there are, and how long their connections are kept, is for cornac to find out.
+    Nothing,
+    /// How many workers each pool has.
+    MaxConns,
+    /// To ask each pool how it is.
+    Health,
 }
 
 /// What may differ between two nginx.
@@ -39,7 +50,9 @@ pub(crate) struct Tuning {
 impl Contestant {
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::Cornac => "cornac",
+            Self::Cornac(Told::Nothing) => "cornac",
+            Self::Cornac(Told::MaxConns) => "cornac, max_conns",
+            Self::Cornac(Told::Health) => "cornac, health",
             Self::Nginx(Tuning { keepalive: false, .. }) => "nginx, no keepalive",
             Self::Nginx(Tuning { open_file_cache: true, .. }) => "nginx, file cache",
             Self::Nginx(_) => "nginx",
@@ -60,7 +73,7 @@ impl Contestant {
         let setting =
             Setting { port: &port, scratch: scratch.path(), row, upstreams: &backend.addresses(), document };
         let mut command = match self {
-            Self::Cornac => cornac(&scratch, &setting),
+            Self::Cornac(told) => cornac(&scratch, &setting, told),
             Self::Nginx(tuning) => nginx(&scratch, &setting, tuning)?,
             Self::NginxAgain => {
                 nginx(&scratch, &setting, Tuning { keepalive: true, open_file_cache: false })?
@@ -82,19 +95,19 @@ struct Setting<'a> {
     document: &'a Document,
 }
 
-fn cornac(scratch: &Scratch, setting: &Setting<'_>) -> Command {
-    let file = scratch.write("cornac.toml", cornac_toml(setting));
+fn cornac(scratch: &Scratch, setting: &Setting<'_>, told: Told) -> Command {
+    let file = scratch.write("cornac.toml", cornac_toml(setting, told));
     let mut command = Command::new(BINARY);
     command.arg("run").arg("-c").arg(file);
     command
 }
 
-fn cornac_toml(setting: &Setting<'_>) -> String {
+fn cornac_toml(setting: &Setting<'_>, told: Told) -> String {
     let temp_dir = setting.scratch.display();
     let mut toml =
         format!("[server]\nthreads = 2\naccess_log = \"off\"\nlog = \"warn\"\ntemp_dir = \"{temp_dir}\"\n\n");
     if !setting.upstreams.is_empty() {
-        toml += &cornac_pool(setting);
+        toml += &cornac_pool(setting, told);
     }
     let root = setting.document.root().display();
     let port = setting.port;
@@ -106,14 +119,18 @@ fn cornac_toml(setting: &Setting<'_>) -> String {
     toml
 }
 
-fn cornac_pool(setting: &Setting<'_>) -> String {
+fn cornac_pool(setting: &Setting<'_>, told: Told) -> String {
     let keepalive = match setting.row.backend {
-        // How many workers there are, and how long their connections are kept, is for cornac to find out.
         BackendKind::Fpm => String::new(),
         _ => format!("keepalive = {{ mode = \"on\", idle = {KEPT} }}\n"),
     };
-    let servers: Vec<_> = setting.upstreams.iter().map(|upstream| format!("\"{upstream}\"")).collect();
-    format!("[pools.php]\nservers = [{}]\n{keepalive}\n", servers.join(", "))
+    let health = if told == Told::Health { "health = {}\n" } else { "" };
+    let server = |upstream| match told {
+        Told::MaxConns => format!("{{ address = \"{upstream}\", max_conns = {WORKERS_PER_POOL} }}"),
+        Told::Nothing | Told::Health => format!("\"{upstream}\""),
+    };
+    let servers: Vec<_> = setting.upstreams.iter().map(server).collect();
+    format!("[pools.php]\nservers = [{}]\n{keepalive}{health}\n", servers.join(", "))
 }
 
 fn nginx(scratch: &Scratch, setting: &Setting<'_>, tuning: Tuning) -> Result<Command, String> {

@@ -10,27 +10,33 @@
 
 mod args;
 mod backend;
+mod client;
 mod contestant;
+mod crowd;
+mod failover;
+mod findings;
 mod floor;
-mod load;
 mod mixed;
 mod process;
 mod reaper;
 mod report;
 mod rows;
 mod sample;
+mod sharing;
 #[path = "../../tests/support/mod.rs"]
 mod support;
 mod transfer;
+mod wrk;
 
 use std::process::ExitCode;
 
 use args::{Args, Command};
 use backend::{Backend, Document};
-use contestant::Contestant;
+use contestant::{Contestant, Server};
+use findings::Findings;
 use reaper::Reaper;
 use report::Report;
-use rows::Row;
+use rows::{Load, Row, Task};
 use sample::{Length, Sample};
 use support::find_program;
 
@@ -59,8 +65,15 @@ fn compare(args: &Args) -> Result<(), String> {
     let document = Document::new(&reaper);
     let mut report = Report::begin(args);
     for row in &rows {
-        let samples = measure(row, args, &document, &reaper)?;
-        report.add(row, samples);
+        let length = Length::of(args);
+        eprint!("{:<18}", row.name);
+        let backend = Backend::start(row.backend, &reaper)?;
+        let scene = Scene { row, document: &document, reaper: &reaper, length };
+        match row.task {
+            Task::Load(load) => report.add(row, scene.load(load, &backend)?),
+            Task::SecondFrontEnd => report.add_findings(row, &scene.second_front_end(&backend)?),
+            Task::Failover => report.add_findings(row, &scene.failover(backend)?),
+        }
     }
     report.finish(args)
 }
@@ -86,30 +99,66 @@ fn look_for_tools(rows: &[Row]) -> Result<(), String> {
     backend::look_for_null_responder()
 }
 
-/// One list of samples a contestant, in the row's order, one sample a round.
-fn measure(
-    row: &Row,
-    args: &Args,
-    document: &Document,
-    reaper: &Reaper,
-) -> Result<Vec<(Contestant, Vec<Sample>)>, String> {
-    eprint!("{:<14}", row.name);
-    let length = Length::of(args);
-    let backend = Backend::start(row.backend, reaper)?;
-    let mut measured: Vec<_> = row.contestants.iter().map(|contestant| (*contestant, vec![])).collect();
-    for _ in 0..length.rounds {
-        for (contestant, samples) in &mut measured {
-            let turn = || {
-                // Started anew each time: nobody holds php-fpm's workers, or a warm heap, while it is the other's turn.
-                let server = contestant.start(row, &backend, document, reaper)?;
-                sample::take(row, &server, length)
-            };
-            samples.push(until_answered(contestant.name(), turn)?);
+/// What a row is measured with.
+#[derive(Clone, Copy)]
+pub(crate) struct Scene<'a> {
+    pub(crate) row: &'a Row,
+    pub(crate) document: &'a Document,
+    pub(crate) reaper: &'a Reaper,
+    pub(crate) length: Length,
+}
+
+impl<'a> Scene<'a> {
+    /// Anew each time: nobody holds php-fpm's workers, or a warm heap, while it is the other's turn.
+    pub(crate) fn start(self, contestant: Contestant, backend: &Backend<'_>) -> Result<Server<'a>, String> {
+        contestant.start(self.row, backend, self.document, self.reaper)
+    }
+
+    /// One list of samples a contestant, in the row's order, one sample a round.
+    fn load(self, load: Load, backend: &Backend<'_>) -> Result<Vec<(Contestant, Vec<Sample>)>, String> {
+        let contestants = self.row.contestants.iter();
+        let mut measured: Vec<_> = contestants.map(|contestant| (*contestant, vec![])).collect();
+        for _ in 0..self.length.rounds {
+            for (contestant, samples) in &mut measured {
+                let turn = || {
+                    let server = self.start(*contestant, backend)?;
+                    sample::take(self.row, load, &server, self.length)
+                };
+                samples.push(until_answered(contestant.name(), turn)?);
+                eprint!(".");
+            }
+        }
+        eprintln!();
+        Ok(measured)
+    }
+
+    fn second_front_end(self, backend: &Backend<'_>) -> Result<Vec<Findings>, String> {
+        let mut found = self.nothing_found();
+        for _ in 0..self.length.rounds {
+            for findings in &mut found {
+                findings.add(sharing::turn(self, findings.contestant, backend)?);
+                eprint!(".");
+            }
+        }
+        eprintln!();
+        Ok(found)
+    }
+
+    fn failover(self, mut backend: Backend<'_>) -> Result<Vec<Findings>, String> {
+        let mut found = self.nothing_found();
+        for _ in 0..self.length.crashes() {
+            for (findings, seen) in found.iter_mut().zip(failover::round(self, &mut backend)?) {
+                findings.add(seen);
+            }
             eprint!(".");
         }
+        eprintln!();
+        Ok(found)
     }
-    eprintln!();
-    Ok(measured)
+
+    fn nothing_found(self) -> Vec<Findings> {
+        self.row.contestants.iter().map(|contestant| Findings::none_yet(*contestant)).collect()
+    }
 }
 
 /// A turn in which nobody was answered is told, and taken again.

@@ -1,10 +1,10 @@
 //! Quick scripts and a few slow ones on the same workers, asked for by clients of our own: wrk cannot tell whose time is whose.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::client::Client;
 use crate::sample::Seen;
 
 /// Of a hundred requests so many are slow.
@@ -48,19 +48,16 @@ pub(crate) fn clients(to: SocketAddr, clients: u32, seconds: u64) -> Result<Seen
 }
 
 fn keep_asking(to: SocketAddr, client: u64, over: &AtomicBool) -> Diary {
-    let (mut diary, mut connection) = (Diary::default(), None);
+    let (mut diary, mut asking) = (Diary::default(), Client::new(to, PATIENCE));
     let mut dice = client;
     while !over.load(Ordering::Relaxed) {
         dice = next(dice);
         let is_slow = (dice >> 33) % 100 < SLOW;
         let asked = Instant::now();
-        match ask(to, &mut connection, if is_slow { "200000" } else { "2000" }) {
-            Ok(()) if is_slow => diary.slow += 1,
-            Ok(()) => diary.quick.push(asked.elapsed()),
-            Err(_) => {
-                connection = None;
-                diary.errors += 1;
-            }
+        match asking.get(if is_slow { "/sleep.php?us=200000" } else { "/sleep.php?us=2000" }) {
+            Ok(_) if is_slow => diary.slow += 1,
+            Ok(_) => diary.quick.push(asked.elapsed()),
+            Err(_) => diary.errors += 1,
         }
         diary.waited += asked.elapsed();
     }
@@ -70,33 +67,4 @@ fn keep_asking(to: SocketAddr, client: u64, over: &AtomicBool) -> Diary {
 /// Knuth's MMIX generator: the same dice in every run, others for each client.
 fn next(dice: u64) -> u64 {
     dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407)
-}
-
-fn ask(to: SocketAddr, kept: &mut Option<BufReader<TcpStream>>, microseconds: &str) -> io::Result<()> {
-    if kept.is_none() {
-        let stream = TcpStream::connect(to)?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        *kept = Some(BufReader::new(stream));
-    }
-    let Some(connection) = kept else { return Err(io::ErrorKind::NotConnected.into()) };
-    let request = format!("GET /sleep.php?us={microseconds} HTTP/1.1\r\nHost: bench\r\n\r\n");
-    connection.get_mut().write_all(request.as_bytes())?;
-    let (mut line, mut length, mut is_ok) = (String::new(), 0, false);
-    loop {
-        line.clear();
-        connection.read_line(&mut line)?;
-        match line.trim_end() {
-            "" => break,
-            head if head.starts_with("HTTP/1.1 ") => is_ok = head.starts_with("HTTP/1.1 200"),
-            head => {
-                let (name, value) = head.split_once(':').ok_or(io::ErrorKind::InvalidData)?;
-                if name.eq_ignore_ascii_case("content-length") {
-                    length = value.trim().parse().map_err(io::Error::other)?;
-                }
-            }
-        }
-    }
-    io::copy(&mut connection.take(length), &mut io::sink())?;
-    if is_ok { Ok(()) } else { Err(io::Error::other("not a success")) }
 }

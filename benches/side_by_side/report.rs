@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::args::{Args, Subject};
 use crate::contestant::{BINARY, Contestant};
+use crate::findings::Findings;
 use crate::rows::Row;
 use crate::sample::Sample;
 use crate::support::find_program;
@@ -28,13 +29,13 @@ impl Report {
     pub(crate) fn begin(args: &Args) -> Self {
         let machine = machine();
         println!("{machine}{}", if args.quick { "; quick: short rounds, wide spreads" } else { "" });
-        println!("Each ratio is to plain nginx in the same round: median (lowest–highest).\n");
+        println!("Each ratio is to the first of the row in the same round: median (lowest–highest).\n");
         Self { machine, lines: vec![], json: vec![] }
     }
 
     /// Prints the row, and keeps it.
     pub(crate) fn add(&mut self, row: &Row, measured: Vec<(Contestant, Vec<Sample>)>) {
-        let (_, reference) = &measured[0];
+        let (first, reference) = &measured[0];
         println!("{}: {}", row.name, row.what);
         println!(
             "  {:<20} {:>12} {:>18} {:>9} {:>9} {:>9} {:>8} {:>6} {:>7}",
@@ -53,11 +54,28 @@ impl Report {
         }
         for (contestant, samples) in measured.iter().skip(1) {
             let ratios = Ratios::of(samples, reference);
-            println!("  {}", ratios.sentence(contestant.name()));
-            self.lines.push(ratios.table_line(row, *contestant, samples, reference));
+            println!("  {}", ratios.sentence(contestant.name(), first.name()));
+            // The table of the document has one reference.
+            if matches!(first, Contestant::Nginx(_)) {
+                self.lines.push(ratios.table_line(row, *contestant, samples, reference));
+            }
         }
         println!();
         self.json.push(to_json(row, &measured));
+    }
+
+    /// Prints a row of figures with names of their own, and keeps it for programs.
+    pub(crate) fn add_findings(&mut self, row: &Row, found: &[Findings]) {
+        println!("{}: {}", row.name, row.what);
+        for (place, (what, reference)) in found[0].all.iter().enumerate() {
+            println!("  {what}");
+            for findings in found {
+                let (_, figures) = &findings.all[place];
+                println!("    {:<20} {}", findings.contestant.name(), beside(figures, reference));
+            }
+        }
+        println!();
+        self.json.push(findings_to_json(row, found));
     }
 
     pub(crate) fn finish(self, args: &Args) -> Result<(), String> {
@@ -141,9 +159,9 @@ impl Ratios {
         }
     }
 
-    fn sentence(&self, name: &str) -> String {
+    fn sentence(&self, name: &str, reference: &str) -> String {
         let p99 = self.p99.as_ref().map(|p99| format!(", p99 {p99}")).unwrap_or_default();
-        format!("{name} ÷ nginx: throughput {}, CPU {}{p99}", self.throughput, self.cpu)
+        format!("{name} ÷ {reference}: throughput {}, CPU {}{p99}", self.throughput, self.cpu)
     }
 
     fn table_line(
@@ -218,6 +236,25 @@ fn to_json(row: &Row, measured: &[(Contestant, Vec<Sample>)]) -> Value {
     let contestants = measured.iter().map(|(contestant, samples)| {
         let samples: Vec<Value> = samples.iter().map(sample).collect();
         json!({ "name": contestant.name(), "samples": samples })
+    });
+    json!({ "name": row.name, "what": row.what, "contestants": contestants.collect::<Vec<_>>() })
+}
+
+/// Figures, and how they compare to the reference's where that is no zero and not themselves.
+fn beside(figures: &[f64], reference: &[f64]) -> String {
+    let own = Spread::of(figures.iter().copied());
+    if figures == reference || reference.contains(&0.0) {
+        return own.to_string();
+    }
+    let ratio = Spread::of(figures.iter().zip(reference).map(|(figure, reference)| figure / reference));
+    format!("{:<28} ÷ first: {ratio}", own.to_string())
+}
+
+fn findings_to_json(row: &Row, found: &[Findings]) -> Value {
+    let contestants = found.iter().map(|findings| {
+        let all: serde_json::Map<_, _> =
+            findings.all.iter().map(|(what, figures)| ((*what).to_owned(), json!(figures))).collect();
+        json!({ "name": findings.contestant.name(), "findings": all })
     });
     json!({ "name": row.name, "what": row.what, "contestants": contestants.collect::<Vec<_>>() })
 }

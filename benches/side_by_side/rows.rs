@@ -1,17 +1,28 @@
 //! What is compared: the rows of the table, each with its load, its backend and who takes part.
 
 use crate::args::{Args, Subject};
-use crate::contestant::{Contestant, Tuning};
+use crate::contestant::{Contestant, Told, Tuning};
 
 /// One row.
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) name: &'static str,
     pub(crate) what: &'static str,
-    pub(crate) load: Load,
+    pub(crate) task: Task,
     pub(crate) backend: BackendKind,
-    /// The first is the reference: plain nginx.
+    /// The first is the reference: plain nginx, where nothing else is said.
     pub(crate) contestants: Vec<Contestant>,
+}
+
+/// What is looked at.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Task {
+    /// How each contestant carries a load.
+    Load(Load),
+    /// What each one leaves to another front end of the same pools.
+    SecondFrontEnd,
+    /// What clients see of a pool that crashes and comes back.
+    Failover,
 }
 
 /// What clients do.
@@ -45,14 +56,14 @@ impl Row {
 
     /// Whether a sample counts requests, or transfers of 100 MB.
     pub(crate) fn is_transfer(&self) -> bool {
-        matches!(self.load, Load::Upload | Load::Download)
+        matches!(self.task, Task::Load(Load::Upload | Load::Download))
     }
 
     /// Clients that ask at once, where requests are counted.
     pub(crate) fn connections(&self) -> Option<u32> {
-        match self.load {
-            Load::Requests { connections, .. } | Load::Mixed { connections } => Some(connections),
-            Load::Upload | Load::Download => None,
+        match self.task {
+            Task::Load(Load::Requests { connections, .. } | Load::Mixed { connections }) => Some(connections),
+            _ => None,
         }
     }
 }
@@ -62,15 +73,20 @@ const KEEPALIVE: Tuning = Tuning { keepalive: true, open_file_cache: false };
 /// 12 workers, 0.97 × 2 ms + 0.03 × 200 ms a request.
 const MIXED_12: &str = "3 % of scripts take 200 ms, the others 2 ms, on 3 pools of 4 workers, 12 clients; no more than 1,511/s is possible; times of the quick ones";
 
+/// The first is the reference.
+const AUTO: [Contestant; 2] = [Contestant::Cornac(Told::MaxConns), Contestant::Cornac(Told::Nothing)];
+
+const SECOND_FRONT_END: &str = "what nginx without keepalive gets of 3 pools of 4 workers, 12 clients, beside another front end: nginx with keepalive 64, or cornac";
+
 /// The rows that were asked for.
 pub(crate) fn chosen(args: &Args) -> Result<Vec<Row>, String> {
     let subject = match args.subject {
-        Subject::Cornac => Contestant::Cornac,
+        Subject::Cornac => Contestant::Cornac(Told::Nothing),
         Subject::Nginx => Contestant::NginxAgain,
     };
     let all = all(subject);
     if args.list {
-        let list: Vec<_> = all.iter().map(|row| format!("  {:<14}{}", row.name, row.what)).collect();
+        let list: Vec<_> = all.iter().map(|row| format!("  {:<18}{}", row.name, row.what)).collect();
         return Err(format!("the rows are\n{}", list.join("\n")));
     }
     let known = |name: &String| all.iter().any(|row| row.name == name);
@@ -91,7 +107,7 @@ fn all(subject: Contestant) -> Vec<Row> {
     let row = |name, what, load, backend, contestants: &[Contestant]| Row {
         name,
         what,
-        load,
+        task: Task::Load(load),
         backend,
         contestants: contestants.to_vec(),
     };
@@ -165,5 +181,33 @@ fn all(subject: Contestant) -> Vec<Row> {
             fpm,
             &[nginx, subject],
         ),
+        row(
+            "auto-hello",
+            "hello-fpm, nothing told against max_conns = 4",
+            asked("/hello.php", 12),
+            fpm,
+            &AUTO,
+        ),
+        row(
+            "auto-mixed",
+            "mixed-24, nothing told against max_conns = 4",
+            Load::Mixed { connections: 24 },
+            fpm,
+            &AUTO,
+        ),
+        Row {
+            name: "second-front-end",
+            what: SECOND_FRONT_END,
+            task: Task::SecondFrontEnd,
+            backend: fpm,
+            contestants: vec![nginx, subject],
+        },
+        Row {
+            name: "failover",
+            what: "one of 3 pools is killed and started again under a load of GETs, nginx without keepalive",
+            task: Task::Failover,
+            backend: fpm,
+            contestants: vec![no_keepalive, subject, Contestant::Cornac(Told::Health)],
+        },
     ]
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::args::Args;
 use crate::contestant::Server;
 use crate::rows::{Load, Row};
-use crate::{load, mixed, process, transfer};
+use crate::{mixed, process, transfer, wrk};
 
 /// How long is measured.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +20,21 @@ impl Length {
     pub(crate) fn of(args: &Args) -> Self {
         let (rounds, seconds, transfers) = if args.quick { (3, 1, 2) } else { (5, 4, 6) };
         Self { rounds: args.rounds.unwrap_or(rounds), seconds, transfers }
+    }
+
+    /// Of one figure of a second front end, of which there are many.
+    pub(crate) fn window(self) -> Duration {
+        Duration::from_millis(500 * self.seconds)
+    }
+
+    /// Rounds of the row that waits for a crashed pool.
+    pub(crate) fn crashes(self) -> usize {
+        self.rounds.min(2 * self.seconds as usize)
+    }
+
+    /// For so long a crashed pool is away: a quick restart, or one for which it is tried in vain meanwhile.
+    pub(crate) fn outage(self) -> Duration {
+        Duration::from_secs(2 * self.seconds)
     }
 }
 
@@ -55,10 +70,15 @@ pub(crate) struct Seen {
 
 /// Loads the server once to warm it up, then measures. `None` where nobody was answered: an nginx that keeps connections
 /// can hold all of php-fpm's workers by one of its own, while every client has come to the other.
-pub(crate) fn take(row: &Row, server: &Server<'_>, length: Length) -> Result<Option<Sample>, String> {
-    run(row, server, 1, 1)?;
+pub(crate) fn take(
+    row: &Row,
+    load: Load,
+    server: &Server<'_>,
+    length: Length,
+) -> Result<Option<Sample>, String> {
+    run(load, server, 1, 1)?;
     let (cpu, opens) = (process::cpu_time(server.pid()), process::tcp_opens());
-    let seen = run(row, server, length.seconds, length.transfers)?;
+    let seen = run(load, server, length.seconds, length.transfers)?;
     let cpu = process::cpu_time(server.pid()) - cpu;
     if seen.requests == 0 {
         return Ok(None);
@@ -76,7 +96,7 @@ pub(crate) fn take(row: &Row, server: &Server<'_>, length: Length) -> Result<Opt
     }))
 }
 
-fn run(row: &Row, server: &Server<'_>, seconds: u64, transfers: u32) -> Result<Seen, String> {
+fn run(load: Load, server: &Server<'_>, seconds: u64, transfers: u32) -> Result<Seen, String> {
     let started = Instant::now();
     let done = |requests: u32| Seen {
         requests: requests.into(),
@@ -86,8 +106,8 @@ fn run(row: &Row, server: &Server<'_>, seconds: u64, transfers: u32) -> Result<S
         errors: 0,
         served: None,
     };
-    match row.load {
-        Load::Requests { target, connections } => load::wrk(server.address(), target, connections, seconds),
+    match load {
+        Load::Requests { target, connections } => wrk::run(server.address(), target, connections, seconds),
         Load::Mixed { connections } => mixed::clients(server.address(), connections, seconds),
         Load::Upload => transfer::uploads(server.address(), transfers).map(|()| done(transfers)),
         Load::Download => transfer::downloads(server.address(), transfers).map(|()| done(transfers)),

@@ -8,7 +8,7 @@ use crate::sample::Seen;
 use crate::support::find_program;
 
 /// Two threads, as there are two workers to load.
-pub(crate) fn wrk(to: SocketAddr, target: &str, connections: u32, seconds: u64) -> Result<Seen, String> {
+pub(crate) fn run(to: SocketAddr, target: &str, connections: u32, seconds: u64) -> Result<Seen, String> {
     let program = find_program(&["wrk"]).ok_or("wrk is gone")?;
     let output = Command::new(program)
         .args(["--latency", "-t2"])

@@ -1,0 +1,103 @@
+//! What a second front end gets of the same php-fpm pools: plain nginx without `keepalive`, alone and beside each contestant.
+
+use std::net::SocketAddr;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use crate::Scene;
+use crate::backend::Backend;
+use crate::contestant::{Contestant, Tuning};
+use crate::crowd::{self, Asked, Crowd};
+use crate::findings::Finding;
+
+const CLIENTS: u32 = 12;
+/// Between the end of the first one's load and what is called idle.
+const REST: Duration = Duration::from_millis(300);
+/// Until both have found their parts.
+const SETTLING: Duration = Duration::from_secs(1);
+const TRICKLE: Duration = Duration::from_millis(100);
+const SECOND: Contestant = Contestant::Nginx(Tuning { keepalive: false, open_file_cache: false });
+
+/// One turn of one contestant as the first front end. The second one's figures alone are taken before and after.
+pub(crate) fn turn(
+    scene: Scene<'_>,
+    first: Contestant,
+    backend: &Backend<'_>,
+) -> Result<Vec<Finding>, String> {
+    let second_server = scene.start(SECOND, backend)?;
+    let second = busy(second_server.address());
+    for_a_while(&[second], REST);
+    let window = scene.length.window();
+    let [before] = for_a_while(&[second], window);
+    let server = scene.start(first, backend)?;
+    let ours = busy(server.address());
+    for_a_while(&[ours], window);
+    sleep(REST);
+    let [idle] = for_a_while(&[second], window);
+    let [trickled, trickle] = for_a_while(&[second, trickling(server.address())], window);
+    let [early, our_early] = for_a_while(&[second, ours], SETTLING);
+    let [loaded, our_load] = for_a_while(&[second, ours], window);
+    drop(server);
+    let [after] = for_a_while(&[second], window);
+    let alone = f64::midpoint(before.rate, after.rate);
+    let hung = idle.hung + trickled.hung + early.hung + loaded.hung;
+    Ok(vec![
+        Finding::new("second alone, requests/s", alone),
+        Finding::new("second ÷ alone, first idle after a load", idle.rate / alone),
+        Finding::new("second ÷ alone, first with 10 requests/s", trickled.rate / alone),
+        Finding::new("second ÷ alone, first loaded too", loaded.rate / alone),
+        Finding::new("both ÷ alone, first loaded too", (loaded.rate + our_load.rate) / alone),
+        Finding::new("second's part of all, first loaded too", loaded.rate / (loaded.rate + our_load.rate)),
+        Finding::new("second's requests without an answer for 1 s", hung),
+        Finding::new(
+            "first's requests without an answer for 1 s",
+            trickle.hung + our_early.hung + our_load.hung,
+        ),
+        Finding::new(
+            "errors of either",
+            [idle, trickled, trickle, early, our_early, loaded, our_load]
+                .map(|seen| seen.errors)
+                .iter()
+                .sum(),
+        ),
+        Finding::new("first's slowest while it trickles, ms", trickle.slowest.as_secs_f64() * 1e3),
+    ])
+}
+
+fn busy(to: SocketAddr) -> Crowd {
+    Crowd { to, target: "/member.php", clients: CLIENTS, pause: Duration::ZERO }
+}
+
+fn trickling(to: SocketAddr) -> Crowd {
+    Crowd { to, target: "/member.php", clients: 1, pause: TRICKLE }
+}
+
+/// What one crowd saw.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    /// Answers a second.
+    rate: f64,
+    hung: f64,
+    /// Other than a hang.
+    errors: f64,
+    slowest: Duration,
+}
+
+fn for_a_while<const CROWDS: usize>(crowds: &[Crowd; CROWDS], window: Duration) -> [Seen; CROWDS] {
+    let started = Instant::now();
+    let (diaries, until) = crowd::ask(crowds, || {
+        sleep(window);
+        Instant::now()
+    });
+    let seen = |diary: &Vec<Asked>| {
+        let count = |is: &dyn Fn(&Asked) -> bool| diary.iter().filter(|asked| is(asked)).count() as f64;
+        Seen {
+            rate: count(&|asked| asked.succeeded() && asked.answered <= until)
+                / until.duration_since(started).as_secs_f64(),
+            hung: count(&|asked| asked.hung()),
+            errors: count(&|asked| !asked.succeeded() && !asked.hung()),
+            slowest: diary.iter().map(|asked| asked.took).max().unwrap_or_default(),
+        }
+    };
+    std::array::from_fn(|place| seen(&diaries[place]))
+}
