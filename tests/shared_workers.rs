@@ -102,7 +102,7 @@ fn a_dynamic_pool_grows_under_load_as_far_as_it_may() {
 /// php-fpm's own count of the connections that it has taken, the one that asks included.
 fn accepted(cornac: &Cornac) -> u64 {
     let status: serde_json::Value =
-        serde_json::from_str(&cornac.get("/fpm-status?json").text()).expect("JSON");
+        serde_json::from_str(cornac.get("/fpm-status?json").text()).expect("JSON");
     status["accepted conn"].as_u64().expect("a number")
 }
 
