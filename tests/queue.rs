@@ -177,7 +177,7 @@ fn a_saturated_pool_is_busy_and_not_down() {
         let answers = Load::until(cornac.address(), 24, 10, |_, _| "/sleep/4").join();
         Answer::all_are_200(&answers);
         for member in ["a", "b"] {
-            assert!(Answer::of_member(&answers, member) >= 60, "{limit}: {member} did not get its share");
+            assert!(Answer::of_member(&answers, member) >= 30, "{limit}: {member} was left out");
         }
         assert!(!cornac.log().contains("ejected"), "{}", cornac.log());
     }
