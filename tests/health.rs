@@ -41,6 +41,10 @@ fn a_php_fpm_that_died_is_out_and_back_without_any_request() {
     fpm.restart();
     cornac.wait_for_log("member is ready");
     cornac.wait_for_log("php-fpm was restarted");
+    for (state, why) in [("is ejected", "it failed its checks"), ("is ready", "it passed its checks")] {
+        let (log, state, why) = (cornac.log(), format!("member {state}"), format!("because={why}"));
+        assert!(log.lines().any(|line| line.contains(&state) && line.contains(&why)), "{log}");
+    }
     assert_eq!(cornac.get("/json").status, 200);
 }
 

@@ -1,6 +1,6 @@
 //! A member's state as the operator reads it: the same text in the log, on a status page and in a test.
 
-use super::health::Health;
+use super::health::{Event, Health};
 use std::fmt;
 use std::time::Duration;
 
@@ -58,6 +58,22 @@ impl fmt::Display for Seconds {
             0 => write!(f, "{} s", tenths / 10),
             tenth => write!(f, "{}.{tenth} s", tenths / 10),
         }
+    }
+}
+
+impl fmt::Display for Event {
+    /// Why a state changed, beside what the state says itself.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Succeeded { .. } => "it answered a request",
+            Self::Failed(_) => "it failed a request",
+            Self::ProbeSent => "one request finds out whether it is back",
+            Self::ProbeLost => "the request that was to find out ended before",
+            Self::CheckPassed { .. } => "it passed its checks",
+            Self::CheckFailed { .. } => "it failed its checks",
+            Self::Restarted => "php-fpm was restarted",
+            Self::Drain | Self::TakenDown | Self::PutBack => "by hand",
+        })
     }
 }
 

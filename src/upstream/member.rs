@@ -330,8 +330,10 @@ impl Member {
         let member = &*self.name;
         let standing = Standing { health: after, in_flight: self.in_flight(), busy_for: None };
         match after {
-            Health::Ejected { .. } | Health::Down => tracing::warn!(pool, member, "member is {standing}"),
-            _ => tracing::info!(pool, member, "member is {standing}"),
+            Health::Ejected { .. } | Health::Down => {
+                tracing::warn!(pool, member, because = %event, "member is {standing}");
+            }
+            _ => tracing::info!(pool, member, because = %event, "member is {standing}"),
         }
     }
 
