@@ -15,8 +15,6 @@ use support::{Fpm, Load, Tp, server};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
-const SCRIPT: &str = "/sleep/10?count=runs";
-
 /// What one request came to.
 #[derive(Debug)]
 struct Seen {
@@ -29,13 +27,47 @@ struct Seen {
 /// Connections that no request is on.
 type Idle = Arc<Mutex<Vec<BufReader<TcpStream>>>>;
 
-async fn ask(to: SocketAddr, idle: Idle, due: Duration, start: Instant) -> std::io::Result<Seen> {
+/// How much is asked for: a short run is gentle to the tests beside it.
+#[derive(Clone, Copy)]
+struct Plan {
+    seconds: usize,
+    script: &'static str,
+    queue: &'static str,
+    /// Requests by which the capacity is measured.
+    sample: usize,
+}
+
+impl Plan {
+    fn new() -> Self {
+        let seconds = std::env::var("OVERLOAD_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
+        match seconds {
+            Some(seconds) => {
+                Self { seconds, script: "/sleep/10?count=runs", queue: "queue = {}", sample: 400 * seconds }
+            }
+            // The queue has room for all who come.
+            None => Self {
+                seconds: 3,
+                script: "/sleep/60?count=runs",
+                queue: "queue = { size = 100_000, timeout = \"3s\" }",
+                sample: 200,
+            },
+        }
+    }
+}
+
+async fn ask(
+    to: SocketAddr,
+    script: &str,
+    idle: Idle,
+    due: Duration,
+    start: Instant,
+) -> std::io::Result<Seen> {
     let kept = idle.lock().pop();
     let mut connection = match kept {
         Some(kept) => kept,
         None => BufReader::new(TcpStream::connect(to).await?),
     };
-    let request = format!("GET {SCRIPT} HTTP/1.1\r\nHost: x\r\n\r\n");
+    let request = format!("GET {script} HTTP/1.1\r\nHost: x\r\n\r\n");
     connection.get_mut().write_all(request.as_bytes()).await?;
     let (mut head, mut length) = (Vec::new(), 0);
     loop {
@@ -58,7 +90,7 @@ async fn ask(to: SocketAddr, idle: Idle, due: Duration, start: Instant) -> std::
 }
 
 /// So many a second for so long.
-fn open_loop(to: SocketAddr, rate: f64, time: Duration) -> Vec<Seen> {
+fn open_loop(to: SocketAddr, script: &'static str, rate: f64, time: Duration) -> Vec<Seen> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.expect("a runtime").block_on(async move {
         let (idle, start) = (Idle::default(), Instant::now());
@@ -66,7 +98,7 @@ fn open_loop(to: SocketAddr, rate: f64, time: Duration) -> Vec<Seen> {
         for number in 0..(rate * time.as_secs_f64()) as usize {
             let due = Duration::from_secs_f64(number as f64 / rate);
             tokio::time::sleep_until((start + due).into()).await;
-            requests.spawn(ask(to, Arc::clone(&idle), due, start));
+            requests.spawn(ask(to, script, Arc::clone(&idle), due, start));
         }
         let seen = requests.join_all().await;
         seen.into_iter().collect::<Result<_, _>>().expect("every request is answered")
@@ -74,8 +106,8 @@ fn open_loop(to: SocketAddr, rate: f64, time: Duration) -> Vec<Seen> {
 }
 
 /// Answers a second, with as many clients as keep every worker busy.
-fn capacity(to: SocketAddr, requests: usize) -> f64 {
-    let load = Load::start(to, 24, |_, _| SCRIPT);
+fn capacity(to: SocketAddr, script: &'static str, requests: usize) -> f64 {
+    let load = Load::start(to, 24, move |_, _| script);
     load.wait_for(100);
     let began = Instant::now();
     load.wait_for(requests);
@@ -94,19 +126,15 @@ fn percentiles(what: &str, times: impl Iterator<Item = Duration>) {
 
 #[test]
 fn an_overload_is_answered_or_refused_and_what_is_refused_never_runs() {
-    let seconds = std::env::var("OVERLOAD_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
-    let (seconds, queue) = match seconds {
-        Some(seconds) => (seconds, "queue = {}"),
-        None => (3, "queue = { size = 100_000, timeout = \"3s\" }"),
-    };
+    let Plan { seconds, script, queue, sample } = Plan::new();
     let members = ["a", "b", "c"].map(|name| Fpm::builder(name).workers(4).start());
     let servers = members.each_ref().map(|fpm| server(fpm, "max_conns = 4")).to_vec();
     let cornac = Tp::with_servers(servers).pool(queue).start();
-    let capacity = capacity(cornac.address(), 400 * seconds);
+    let capacity = capacity(cornac.address(), script, sample);
     let runs = || members.iter().map(|fpm| fpm.count("runs")).sum::<u64>();
     let before = runs();
     let time = Duration::from_secs(seconds as u64);
-    let seen = open_loop(cornac.address(), 5.0 * capacity, time);
+    let seen = open_loop(cornac.address(), script, 5.0 * capacity, time);
     let (answered, refused): (Vec<_>, Vec<_>) = seen.iter().partition(|seen| seen.status == 200);
 
     // The first fifth fills the queue; what is in it at the end is answered after the end.
@@ -118,6 +146,5 @@ fn an_overload_is_answered_or_refused_and_what_is_refused_never_runs() {
     assert!(refused.iter().all(|seen| seen.status == 503 && seen.retry_after), "{refused:?}");
     assert!(!answered.is_empty() && !refused.is_empty());
     assert_eq!(runs() - before, answered.len() as u64);
-    // Its queue has room for them all.
     assert!(cornac.log().contains("more requests come than the pool can answer"));
 }
