@@ -184,6 +184,47 @@ fn a_saturated_pool_is_busy_and_not_down() {
 }
 
 #[test]
+fn server_timing_says_how_long_a_request_waited_where_the_pool_is_asked_to() {
+    let (fpm, cornac) = one_worker("queue = { header = true }");
+    let mut held = take_worker(&fpm, &cornac);
+    let mut waiting = send(&cornac, "/json?n=waits");
+    settle(&cornac);
+    fpm.open_gate("held");
+    assert_eq!(held.response().status, 200);
+    let response = waiting.response();
+    let told = response.header("server-timing").expect("Server-Timing");
+    let waited: f64 = told.strip_prefix("queue;dur=").expect("its name").parse().expect("milliseconds");
+    let logged = cornac.entry("/json?n=waits")["queue_ms"].as_f64().expect("a number");
+    assert!(waited > 0.0 && (waited - logged).abs() < 0.001, "{waited} and {logged}");
+
+    let (_fpm, cornac) = one_worker("");
+    assert_eq!(cornac.get("/json").header("server-timing"), None);
+}
+
+#[test]
+fn a_slow_route_with_a_max_share_cannot_keep_the_others_from_being_answered() {
+    let fpm = Fpm::builder("a").workers(4).start();
+    let route = "[[sites.routes]]\nmatch = \"^~ /index.php/gate/\"\nfastcgi = true\nmax_share = \"50%\"\n";
+    let cornac = Tp::with_servers(vec![server(&fpm, "max_conns = 4")])
+        .server("threads = 1")
+        .pool("queue = { timeout = \"60s\" }")
+        .more(route)
+        .start();
+    let mut slow: Vec<_> = (0..6).map(|_| send(&cornac, "/index.php/gate/slow")).collect();
+    settle(&cornac);
+    fpm.wait_for_count("slow", 2);
+    for _ in 0..5 {
+        assert_eq!(cornac.get("/json?count=fast").status, 200);
+    }
+    assert_eq!((fpm.count("slow"), fpm.count("fast")), (2, 5), "four of them wait");
+    fpm.open_gate("slow");
+    for connection in &mut slow {
+        assert_eq!(connection.response().text(), "through\n");
+    }
+    assert_eq!(fpm.count("slow"), 6);
+}
+
+#[test]
 fn pipelined_requests_wait_too_and_are_answered_in_order() {
     let (fpm, cornac) = one_worker("");
     let mut held = take_worker(&fpm, &cornac);

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::route::{FastCgi, Handler, PoolId, ScriptSource};
+use crate::balance::MaxConns;
+use crate::route::{FastCgi, Handler, Location, MaxShare, PoolId, ScriptSource};
 
-use super::model::Pool;
+use super::model::{Pool, Site};
 use super::reader::{Node, Table};
 use super::report::nearest;
 use super::routes::Around;
@@ -38,7 +39,7 @@ pub(super) const ADD_A_POOL: &str = "add one: [pools.php] with servers = [\"127.
 /// Reads what a route says about its handler.
 pub(super) fn read(table: &Table<'_>, around: &Around<'_>, known: &[String]) -> Handler {
     let Some(node) = table.get("fastcgi") else {
-        for key in ["split_path_info", "script", "params"] {
+        for key in ["split_path_info", "script", "params", "max_share"] {
             if let Some(node) = table.get(key) {
                 let hint = "say which pool runs the script: fastcgi = \"NAME\", or true for the site's";
                 node.mistake_at_key(format_args!("{key} needs fastcgi"), hint);
@@ -48,10 +49,51 @@ pub(super) fn read(table: &Table<'_>, around: &Around<'_>, known: &[String]) -> 
     };
     let script = read_script(table, known);
     let own = values::params(table, known);
+    let share = table.get("max_share");
+    let max_share = share.and_then(read_share);
     let Some(pool) = read_pool(node, around) else { return Handler::Static };
+    if let Some(share) = share {
+        refuse_share_of_unlimited(&share, pool, around);
+    }
     let of_pool = around.pools.get(pool.0).map_or(&[][..], |pool| &pool.params);
     let params = values::merged_params([of_pool, around.params, &own]);
-    Handler::FastCgi(Arc::new(FastCgi { pool, script, remote: around.remote, params }))
+    Handler::FastCgi(Arc::new(FastCgi { pool, script, remote: around.remote, params, max_share }))
+}
+
+/// `"25%"`. Its place is found when every route of every site is read.
+fn read_share(node: Node<'_>) -> Option<MaxShare> {
+    let hint = "write the part of the pool's workers that it may have at once: max_share = \"25%\"";
+    let Some(text) = node.as_text() else {
+        node.mistake(format_args!("expected a part in percent, found {}", node.kind()), hint);
+        return None;
+    };
+    let number = text.strip_suffix('%').and_then(|number| number.trim().parse().ok());
+    let percent = number.filter(|percent| (1..=100).contains(percent));
+    if percent.is_none() {
+        text.mistake(format_args!("'{}' is not a part from 1% to 100%", text.value), hint);
+    }
+    percent.map(|percent| MaxShare { percent, place: 0 })
+}
+
+fn refuse_share_of_unlimited(share: &Node<'_>, pool: PoolId, around: &Around<'_>) {
+    let Some(pool) = around.pools.get(pool.0) else { return };
+    if pool.servers.iter().any(|server| server.max_conns == MaxConns::Unlimited) {
+        share.mistake_at_key(
+            format_args!("max_share is a part of nothing: the pool '{}' has an unlimited server", pool.name),
+            "give each of its servers a number or \"auto\" as max_conns",
+        );
+    }
+}
+
+/// Gives each `max_share` its place among those of its pool.
+pub(super) fn place_shares(pools: &mut [Pool], sites: &mut [Site]) {
+    for location in sites.iter_mut().flat_map(|site| &mut site.locations) {
+        let Location { handler: Handler::FastCgi(fastcgi), .. } = location else { continue };
+        let Some(MaxShare { percent, .. }) = fastcgi.max_share else { continue };
+        let Some(pool) = pools.get_mut(fastcgi.pool.0) else { continue };
+        Arc::make_mut(fastcgi).max_share = Some(MaxShare { percent, place: pool.shares.len() });
+        pool.shares.push(percent);
+    }
 }
 
 /// A name, or `true` for the site's own pool.
@@ -154,6 +196,28 @@ mod tests {
         let pool = |written: &str| fastcgi(&model(&text(written)).sites[0].locations[0]).pool;
         assert_eq!(pool("true"), PoolId(0));
         assert_eq!(pool("\"a\""), PoolId(1));
+    }
+
+    #[test]
+    fn each_max_share_has_a_place_of_its_own_in_its_pool() {
+        let share = |path: &str, share: &str| {
+            format!("[[sites.routes]]\nmatch = \"{path}\"\nfastcgi = true\n{share}\n")
+        };
+        let routes =
+            [share("/a", "max_share = \"25%\""), share("/b", ""), share("/c", "max_share = \" 100 %\"")];
+        let text = |more: &str| {
+            format!(
+                "[pools.php]\nservers = [\"a:1\"]\n[[sites]]\nlisten = [\":80\"]\nroot = \"public\"\n{}\
+                 [[sites]]\nlisten = [\":81\"]\nroot = \"public\"\n{more}",
+                routes.concat()
+            )
+        };
+        let model = model(&text(&share("/a", "max_share = \"1%\"")));
+        assert_eq!(model.pools[0].shares, [25, 100, 1]);
+        let locations = model.sites.iter().flat_map(|site| &site.locations);
+        let places: Vec<_> =
+            locations.map(|location| fastcgi(location).max_share.map(|share| share.place)).collect();
+        assert_eq!(places, [Some(0), None, Some(1), Some(2)]);
     }
 
     #[test]

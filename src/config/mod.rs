@@ -73,8 +73,9 @@ pub fn parse(text: &str, file_name: &str, base: &Path) -> Result<Model, Mistakes
 
 fn read_root(root: Table<'_>, base: &Path) -> Model {
     let server = server::read(&root, base);
-    let pools = pools::read(&root, base);
-    let sites = sites::read(&root, &pools, base);
+    let mut pools = pools::read(&root, base);
+    let mut sites = sites::read(&root, &pools, base);
+    handlers::place_shares(&mut pools, &mut sites);
     root.finish(&["admin"]);
     Model { server, pools, sites }
 }

@@ -86,6 +86,8 @@ pub struct Pool {
     pub hash_key: Option<Template>,
     /// Requests that wait for a worker.
     pub queue: Queue,
+    /// `max_share` of the routes that have one, in percent; [`MaxShare::place`](crate::route::MaxShare) is the place here.
+    pub shares: Vec<u8>,
     /// Reuse of connections.
     pub keepalive: Keepalive,
     /// Whether members are asked without being asked by clients.
@@ -140,6 +142,8 @@ pub struct Queue {
     pub size: usize,
     /// Longest wait.
     pub timeout: Duration,
+    /// Whether replies say how long the request waited (`Server-Timing`).
+    pub header: bool,
 }
 
 /// `health`.

@@ -15,7 +15,7 @@ use super::reader::{Node, Table};
 use super::text::Text;
 use super::values;
 
-const QUEUE: Queue = Queue { size: 1024, timeout: Duration::from_secs(30) };
+const QUEUE: Queue = Queue { size: 1024, timeout: Duration::from_secs(30), header: false };
 const RETRY: Retry =
     Retry { tries: 3, budget: 20, timeout: None, non_idempotent: false, idempotency_key: None };
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -46,6 +46,7 @@ fn read_pool(entry: Node<'_>, base: &Path) -> Pool {
         policy: PolicyKind::default(),
         hash_key: None,
         queue: QUEUE,
+        shares: Vec::new(),
         keepalive: Keepalive::AUTO,
         health: None,
         retry: RETRY,
@@ -234,8 +235,9 @@ fn read_policy(pool: &Table<'_>) -> (PolicyKind, Option<Template>) {
 fn read_queue(queue: Table<'_>) -> Queue {
     let size = queue.get("size").and_then(|size| size.number(0..=10_000_000));
     let timeout = queue.duration_or("timeout", QUEUE.timeout);
+    let header = queue.boolean_or("header", QUEUE.header);
     queue.finish(&[]);
-    Queue { size: size.map_or(QUEUE.size, |size| size as usize), timeout }
+    Queue { size: size.map_or(QUEUE.size, |size| size as usize), timeout, header }
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -449,12 +451,12 @@ mod tests {
     #[test]
     fn queue_retry_and_timeouts_are_heard() {
         let pool = pool(
-            "servers = [\"a:1\"]\nresolve = 60\nqueue = { size = 0, timeout = \"1s\" }\n\
+            "servers = [\"a:1\"]\nresolve = 60\nqueue = { size = 0, timeout = \"1s\", header = true }\n\
              retry = { tries = 1, budget = 50, timeout = \"2s\", non_idempotent = true, idempotency_key = \"X-Once\" }\n\
              timeouts = { connect = \"100ms\", first_byte = \"5m\", between_reads = 3, total = \"off\" }",
         );
         let seconds = Duration::from_secs;
-        assert_eq!(pool.queue, Queue { size: 0, timeout: seconds(1) });
+        assert_eq!(pool.queue, Queue { size: 0, timeout: seconds(1), header: true });
         let (tries, timeout) = (1, Some(seconds(2)));
         let idempotency_key = Some(HeaderName::from_static("x-once"));
         assert_eq!(pool.retry, Retry { tries, budget: 50, timeout, non_idempotent: true, idempotency_key });

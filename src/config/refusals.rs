@@ -235,6 +235,18 @@ params = { A = "$nope" }"#, &[
 resolve = "400d""#, &[
             r#"3:11: resolve: longer than a year [write a number and a unit: "500ms", "3s", "5m", "1h", "1d"]"#,
         ]),
+        (WHOLE, r#"[pools.php]
+servers = [{ address = "a:1", max_conns = "unlimited" }]
+[[sites]]
+listen = [":80"]
+root = "public"
+routes = [{ match = "/", fastcgi = true, max_share = "10%" }]"#, &[
+            r#"6:42: max_share is a part of nothing: the pool 'php' has an unlimited server [give each of its servers a number or "auto" as max_conns]"#,
+        ]),
+        (POOL, r#"servers = ["a:1"]
+queue = { header = "yes" }"#, &[
+            r#"3:20: header: expected true or false, found a string"#,
+        ]),
         (SITE, r#"root = "public"
 "#, &[
             r#"3:1: 'listen' is missing [listen = ["0.0.0.0:8080"]]"#,
@@ -462,6 +474,20 @@ script = "/index.php""#, &[
             r#"8:1: script needs fastcgi [say which pool runs the script: fastcgi = "NAME", or true for the site's]"#,
         ]),
         (ROUTE, r#"match = "/"
+max_share = "25%""#, &[
+            r#"8:1: max_share needs fastcgi [say which pool runs the script: fastcgi = "NAME", or true for the site's]"#,
+        ]),
+        (ROUTE, r#"match = "/"
+fastcgi = true
+max_share = 0.25"#, &[
+            r#"9:13: max_share: expected a part in percent, found a fraction [write the part of the pool's workers that it may have at once: max_share = "25%"]"#,
+        ]),
+        (ROUTE, r#"match = "/"
+fastcgi = true
+max_share = "0%""#, &[
+            r#"9:13: max_share: '0%' is not a part from 1% to 100% [write the part of the pool's workers that it may have at once: max_share = "25%"]"#,
+        ]),
+        (ROUTE, r#"match = "/"
 fastcgi = true
 script = "index.php""#, &[
             r#"9:10: script: a script is a path below the root [write "/index.php"]"#,
@@ -533,7 +559,7 @@ fastcgi = 1"#, &[
 unknown = 1
 [[sites.routes]]
 match = 1"#, &[
-            r#"8:1: unknown key 'unknown' [known keys: match, rewrite, return, index, allow, deny, headers, expires, charset, max_body, buffering, serve_source, backend_root, root, internal, alias, timeouts, try_files, fastcgi, split_path_info, script, params]"#,
+            r#"8:1: unknown key 'unknown' [known keys: match, rewrite, return, index, allow, deny, headers, expires, charset, max_body, buffering, serve_source, backend_root, root, internal, alias, timeouts, try_files, fastcgi, split_path_info, script, params, max_share]"#,
             r#"10:9: match: expected a string, found an integer"#,
         ]),
         (ROUTE, r#"match = "/"

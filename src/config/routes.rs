@@ -14,7 +14,7 @@ use super::text::Text;
 use super::{handlers, rewrites, settings, values};
 
 /// Keys of the contract that no room behind this one can do yet.
-const PLANNED: [&str; 3] = ["proxy", "auth", "max_share"];
+const PLANNED: [&str; 2] = ["proxy", "auth"];
 
 /// What the routes of one site have in common.
 pub(super) struct Around<'a> {

@@ -108,7 +108,11 @@ impl Pipeline<'_> {
         let cluster = self.generation.cluster(plan.fastcgi.pool);
         let request = script::request(plan, &facts, body, cluster, visit)?;
         let (head, body) = cluster.send(request).await?;
-        Ok(script::response(head, body, facts.request_id))
+        let mut response = script::response(head, body, facts.request_id);
+        if cluster.pool().queue.header {
+            script::tell_queue_time(&mut response);
+        }
+        Ok(response)
     }
 }
 

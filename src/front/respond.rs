@@ -136,12 +136,16 @@ impl Refusal {
 fn upstream_row(error: &SendError) -> Row {
     match error.fault {
         Fault::QueueFull
+        | Fault::Overload
         | Fault::QueueTimeout
         | Fault::Connect(Failure::BacklogFull | Failure::Exhausted) => {
             let seconds = error.retry_after.unwrap_or(Duration::from_secs(1)).as_secs().max(1);
+            // The pool says now and then how many it refuses: a line each would cost more than they do.
+            let refused = matches!(error.fault, Fault::QueueFull | Fault::Overload);
+            let level = if refused { Level::DEBUG } else { Level::WARN };
             Row {
                 header: Some((RETRY_AFTER, HeaderValue::from(seconds))),
-                ..Row::loud(StatusCode::SERVICE_UNAVAILABLE, Level::WARN)
+                ..Row::loud(StatusCode::SERVICE_UNAVAILABLE, level)
             }
         }
         Fault::RequestBody => Row::quiet(StatusCode::BAD_REQUEST),
@@ -256,6 +260,7 @@ mod tests {
             (failed(Fault::Garbage(Violation::Version(2))), 502),
             (failed(Fault::Nobody), 502),
             (failed(Fault::QueueFull), 503),
+            (failed(Fault::Overload), 503),
             (failed(Fault::QueueTimeout), 503),
             (failed(Fault::FirstByteTimeout), 504),
             (failed(Fault::RequestBodyTimeout), 408),

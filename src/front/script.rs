@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use http::Response;
+use http::{HeaderName, HeaderValue, Response};
 
 use super::body::Body;
 use super::respond::Refusal;
@@ -12,6 +12,9 @@ use crate::config::model::Timeouts;
 use crate::fcgi::{BodyRule, PairTooLarge, ReplyHead, RequestEncoder};
 use crate::route::{Label, RequestFacts, ScriptPlan, Settings, Variables, env};
 use crate::upstream::{Cluster, ReplyBody, RequestBody, UpstreamRequest};
+
+/// <https://www.w3.org/TR/server-timing/>: browsers show it beside their own times.
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 /// Parameters go to the encoder.
 struct Encoded<'a>(&'a mut RequestEncoder);
@@ -49,6 +52,7 @@ pub(super) fn request(
         body_rule: if facts.method == http::Method::HEAD { BodyRule::Discard } else { BodyRule::Deliver },
         idempotent: facts.method.is_idempotent() || has_idempotency_key(cluster, facts),
         key: key(cluster, plan, facts),
+        share: plan.fastcgi.max_share.map(|share| share.place),
         buffering: plan.settings.buffering,
         timeouts: timeouts(cluster, plan.settings),
         label: facts.request_id,
@@ -110,4 +114,13 @@ pub(super) fn response(head: Box<ReplyHead>, body: ReplyBody, request_id: Label)
     *response.status_mut() = head.status;
     *response.headers_mut() = head.headers;
     response
+}
+
+/// How long the request waited for a worker, in milliseconds, beside what php says of its own times.
+pub(super) fn tell_queue_time(response: &mut Response<Body>) {
+    let Body::Script(body) = response.body() else { return };
+    let milliseconds = body.queued().as_secs_f64() * 1e3;
+    let value = HeaderValue::try_from(format!("queue;dur={milliseconds:.3}"))
+        .expect("a number is made of visible characters");
+    response.headers_mut().append(SERVER_TIMING, value);
 }

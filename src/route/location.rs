@@ -85,6 +85,17 @@ pub struct FastCgi {
     pub remote: bool,
     /// Extra parameters, by name; one of the standard names replaces the standard value.
     pub params: Vec<(String, Template)>,
+    /// At most this part of the pool's workers at once.
+    pub max_share: Option<MaxShare>,
+}
+
+/// The part of a pool's workers that the requests of one route may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MaxShare {
+    /// 1–100.
+    pub percent: u8,
+    /// Its place among those of the pool.
+    pub place: usize,
 }
 
 /// Where the script's name comes from.

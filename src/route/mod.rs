@@ -36,7 +36,7 @@ mod rig;
 pub use access::BadWho;
 pub use address::Address;
 pub use facts::{Label, RequestFacts, Scheme, protocol};
-pub use location::{FastCgi, Handler, Location, Match, ScriptSource, TryFiles, TryLast};
+pub use location::{FastCgi, Handler, Location, Match, MaxShare, ScriptSource, TryFiles, TryLast};
 pub use pattern::{BadPattern, pattern};
 pub use plan::{FilePlan, Fixed, Plan, PoolId, Redirect, ScriptPlan};
 pub use router::Router;

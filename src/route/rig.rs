@@ -140,7 +140,7 @@ impl Location {
 }
 
 pub(super) fn fastcgi(script: ScriptSource) -> FastCgi {
-    FastCgi { pool: PoolId(0), script, remote: false, params: Vec::new() }
+    FastCgi { pool: PoolId(0), script, remote: false, params: Vec::new(), max_share: None }
 }
 
 /// `rewrite from to [flag]`; `unless_file` may stand behind it.

@@ -5,16 +5,16 @@
 
 use super::afterwork::Afterwork;
 use super::connection::Connection;
+use super::desk::{Choice, Desk};
 use super::lease::Grant;
 use super::member::{Member, Seat};
 use super::pulse::Pulse;
-use super::queue::{Queue, Wish};
-use super::troubles::{Retries, Troubles};
-use super::view::View;
-use crate::balance::{Answered, Event, Keepalive, Policy, PolicyKind};
-use parking_lot::Mutex;
-use rand::SeedableRng;
-use rand::rngs::SmallRng;
+use super::queue::Wish;
+use super::status::QueueStatus;
+use super::troubles::Retries;
+use crate::balance::{Answered, Keepalive};
+use crate::config::model::Pool;
+use parking_lot::{Mutex, MutexGuard};
 use smallvec::SmallVec;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
@@ -42,25 +42,13 @@ pub(crate) struct Admission {
     pub(crate) something_to_keep: Notify,
 }
 
-#[derive(Debug)]
-struct Desk {
-    seats: Vec<Seat>,
-    /// Whether weights are counted in parts, because some seat has a slow start. Fixed for as long as the seats are: turns
-    /// by weight remember what they were given.
-    in_parts: bool,
-    policy: Policy,
-    rng: SmallRng,
-    queue: Queue,
-    troubles: Troubles,
-    /// Some server's name has not been resolved for the first time yet: whoever finds no member waits for it.
-    names_pending: bool,
-}
-
 /// Why a request got no slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refusal {
     /// The queue has its length.
     QueueFull { retry_after: Duration },
+    /// It would have waited too long in the queue.
+    Overload { retry_after: Duration },
     /// Its time in the queue is over.
     QueueTimeout { retry_after: Duration },
     /// No member is left that could answer.
@@ -73,39 +61,17 @@ enum Asked<'a> {
     Waits(Place<'a>, oneshot::Receiver<Option<Grant>>),
 }
 
-/// What the desk says about a wish.
-enum Choice {
-    Granted(Grant),
-    /// A member could answer, but has no slot free.
-    Wait,
-    Nobody,
-}
-
 impl Admission {
-    pub(crate) fn new(
-        pool: Arc<str>,
-        policy: PolicyKind,
-        keepalive: Keepalive,
-        (queue_size, queue_timeout): (usize, Duration),
-        budget: u32,
-    ) -> Arc<Self> {
+    pub(crate) fn new(pool: &Pool) -> Arc<Self> {
         Arc::new(Self {
-            pool,
-            keepalive,
-            measures: policy.measures(),
+            pool: pool.name.as_str().into(),
+            keepalive: pool.keepalive,
+            measures: pool.policy.measures(),
             afterwork: Afterwork::default(),
             pulse: Pulse::new(Instant::now()),
-            queue_size,
-            queue_timeout,
-            desk: Mutex::new(Desk {
-                seats: Vec::new(),
-                in_parts: false,
-                policy: Policy::new(policy),
-                rng: SmallRng::from_rng(&mut rand::rng()),
-                queue: Queue::default(),
-                troubles: Troubles::new(budget),
-                names_pending: false,
-            }),
+            queue_size: pool.queue.size,
+            queue_timeout: pool.queue.timeout,
+            desk: Mutex::new(Desk::new(pool)),
             line: AtomicBool::new(false),
             retired: AtomicBool::new(false),
             housekeeping: AtomicBool::new(false),
@@ -150,9 +116,22 @@ impl Admission {
         self.desk.lock().seats.clone()
     }
 
-    /// Requests that wait, and how many may.
-    pub(crate) fn queue(&self) -> (usize, usize) {
-        (self.desk.lock().queue.len(), self.queue_size)
+    /// The queue at this moment.
+    pub(crate) fn queue(&self, now: Instant) -> QueueStatus {
+        let desk = self.desk.lock();
+        let (lately, first) = desk.queue.waits(now);
+        QueueStatus {
+            waiting: desk.queue.len(),
+            size: self.queue_size,
+            refused: desk.troubles.refused(),
+            first,
+            times: lately.lately(now),
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn in_share(&self, share: usize) -> u32 {
+        self.desk.lock().shares[share].in_use()
     }
 
     /// May a request be sent again that php-fpm had already? A no is counted, and said now and then. Where nobody is left
@@ -184,8 +163,8 @@ impl Admission {
             Ok(_) => Err(Refusal::Nobody),
             Err(_) => {
                 drop(place);
-                self.look_for_a_standstill(now);
-                let retry_after = self.desk.lock().queue.retry_after(Instant::now());
+                self.look_for_a_standstill(wish.share, now);
+                let retry_after = self.desk.lock().queue.retry_after(wish.share, Instant::now());
                 Err(Refusal::QueueTimeout { retry_after })
             }
         }
@@ -193,11 +172,15 @@ impl Admission {
 
     /// Somebody has waited since `asked` in vain. If nothing has moved in all that time, the same requests hold every worker,
     /// and perhaps they wait for requests that wait here.
-    fn look_for_a_standstill(&self, asked: Instant) {
+    fn look_for_a_standstill(&self, share: Option<usize>, asked: Instant) {
         if !self.pulse.none_since(asked) {
             return;
         }
         let mut desk = self.desk.lock();
+        // Its route's workers are stuck, and others may be free.
+        if desk.has_its_share(share, Instant::now()) {
+            return;
+        }
         let in_flight = desk.seats.iter().map(|seat| seat.member.in_flight()).sum();
         let waiting = desk.queue.len();
         let news = desk.troubles.stood_still(asked, in_flight, waiting);
@@ -220,30 +203,46 @@ impl Admission {
         }
         // Those who wait are offered first what may have got free; `unwanted` outlives the lock.
         let unwanted = if desk.queue.is_empty() { SmallVec::new() } else { desk.serve(self, now) };
-        let choice = match desk.choose_for_newcomer(self, wish, now) {
-            Choice::Wait => {
+        let asked = match self.choose_for_newcomer(&mut desk, wish, now) {
+            Choice::Granted(grant) => Ok(Asked::Granted(grant)),
+            Choice::Nobody => Err(Refusal::Nobody),
+            Choice::Wait | Choice::WaitForShare => match desk.refuses(wish, self.queue_size, now) {
+                Some(refusal) => {
+                    self.tell_of_a_refusal(desk, now);
+                    return Err(refusal);
+                }
+                None => {
+                    let (turn, hears) = oneshot::channel();
+                    let ticket = desk.queue.join(wish.clone(), turn, now);
+                    let share = wish.share;
+                    Ok(Asked::Waits(Place { admission: self, share, ticket }, hears))
+                }
+            },
+        };
+        drop(desk);
+        drop(unwanted);
+        asked
+    }
+
+    fn choose_for_newcomer(self: &Arc<Self>, desk: &mut Desk, wish: &Wish, now: Instant) -> Choice {
+        match desk.choose_for_newcomer(self, wish, now) {
+            Choice::Wait | Choice::WaitForShare => {
                 // Said first, looked again then: a slot that gets free in between is seen here, or the line is seen there.
                 self.line.store(true, Ordering::Relaxed);
                 fence(Ordering::SeqCst);
                 desk.choose_for_newcomer(self, wish, now)
             }
             choice => choice,
-        };
-        let asked = match choice {
-            Choice::Granted(grant) => Ok(Asked::Granted(grant)),
-            Choice::Nobody => Err(Refusal::Nobody),
-            Choice::Wait if desk.queue.len() >= self.queue_size => {
-                Err(Refusal::QueueFull { retry_after: desk.queue.retry_after(now) })
-            }
-            Choice::Wait => {
-                let (turn, hears) = oneshot::channel();
-                let ticket = desk.queue.join(wish.clone(), turn);
-                Ok(Asked::Waits(Place { admission: self, ticket }, hears))
-            }
-        };
+        }
+    }
+
+    fn tell_of_a_refusal(&self, mut desk: MutexGuard<'_, Desk>, now: Instant) {
+        let waiting = desk.queue.len();
+        let news = desk.troubles.refused_at_once(waiting, now);
         drop(desk);
-        drop(unwanted);
-        asked
+        if let Some(news) = news {
+            news.tell(&self.pool);
+        }
     }
 
     /// A connection whose reply ended cleanly becomes idle, or comes back to be closed.
@@ -311,7 +310,7 @@ impl Admission {
             idle += seat.member.reap(&self.keepalive, seat.learns(), now);
         }
         self.serve_if_any_wait();
-        idle > 0 || self.queue().0 > 0
+        idle > 0 || !self.desk.lock().queue.is_empty()
     }
 
     pub(crate) fn is_retired(&self) -> bool {
@@ -339,97 +338,15 @@ impl Admission {
     }
 }
 
-impl Desk {
-    fn count_in_parts(&mut self, in_parts: bool) {
-        let in_parts = in_parts && !self.policy.kind().is_by_key();
-        if in_parts != self.in_parts {
-            self.in_parts = in_parts;
-            self.policy = Policy::new(self.policy.kind());
-        }
-    }
-
-    fn choose_for_newcomer(&mut self, admission: &Arc<Admission>, wish: &Wish, now: Instant) -> Choice {
-        // Those who wait were just offered what is free; the first of them, who has tried nothing, would have taken
-        // anything.
-        if self.queue.get(0).is_some_and(|first| first.wish.tried.is_empty()) {
-            return Choice::Wait;
-        }
-        self.choose(admission, wish, now)
-    }
-
-    fn serve(&mut self, admission: &Arc<Admission>, now: Instant) -> SmallVec<[Grant; 1]> {
-        let mut unwanted = SmallVec::new();
-        let mut place = 0;
-        while let Some(waiter) = self.queue.get(place) {
-            let wish = waiter.wish.clone();
-            let grant = match self.choose(admission, &wish, now) {
-                Choice::Granted(grant) => {
-                    admission.pulse.beats(now);
-                    Some(grant)
-                }
-                Choice::Nobody => None,
-                Choice::Wait if wish.tried.is_empty() => break,
-                Choice::Wait => {
-                    place += 1;
-                    continue;
-                }
-            };
-            if let Some(waiter) = self.queue.take(place)
-                && let Err(Some(grant)) = waiter.turn.send(grant)
-            {
-                unwanted.push(grant);
-            }
-        }
-        unwanted
-    }
-
-    fn choose(&mut self, admission: &Arc<Admission>, wish: &Wish, now: Instant) -> Choice {
-        let panic = self.panics(now);
-        // Who has met one dead member is not sent to find out about another while somebody is known to be well.
-        let mut probes = wish.tried.is_empty() || panic;
-        loop {
-            let view = View { seats: &self.seats, in_parts: self.in_parts, wish, now, panic, probes };
-            let Some(index) = self.policy.prefer(&view, wish.key, &mut self.rng) else {
-                if probes {
-                    return self.without_choice(wish, now, panic);
-                }
-                probes = true;
-                continue;
-            };
-            let seat = &self.seats[index];
-            // Another generation shares the member and may have been faster: then the view shows it now.
-            if let Some(taken) = seat.member.take(seat.limit(), wish.fresh, &admission.keepalive, now) {
-                let probe = seat.member.is_out_by_failure() && !panic;
-                if probe {
-                    seat.member.on(Event::ProbeSent, now, &seat.rules, &admission.pool);
-                }
-                self.queue.served(now);
-                return Choice::Granted(Grant::new(admission, seat, taken, (!wish.fresh, probe), now));
-            }
-        }
-    }
-
-    /// Every member is out: rather than fail for certain, those that are out by failures are used.
-    fn panics(&self, now: Instant) -> bool {
-        self.seats.iter().all(|seat| seat.is_down() || !seat.member.takes_requests(now))
-    }
-
-    fn without_choice(&self, wish: &Wish, now: Instant, panic: bool) -> Choice {
-        let view = View { seats: &self.seats, in_parts: self.in_parts, wish, now, panic, probes: true };
-        let could_answer = |index| view.answers(index) && self.seats[index].weight() > 0;
-        let wait = self.names_pending || (0..self.seats.len()).any(could_answer);
-        if wait { Choice::Wait } else { Choice::Nobody }
-    }
-}
-
 /// A place in the queue: dropped with the request that waits, and its script never runs.
 struct Place<'a> {
     admission: &'a Arc<Admission>,
+    share: Option<usize>,
     ticket: u64,
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.admission.desk.lock().queue.leave(self.ticket);
+        self.admission.desk.lock().queue.leave(self.share, self.ticket);
     }
 }

@@ -58,13 +58,7 @@ impl Cluster {
         let servers = Servers::new(&pool.servers, before.as_ref());
         let present: Vec<_> =
             old.into_iter().flat_map(|old| old.admission.seats()).map(|seat| seat.member).collect();
-        let admission = Admission::new(
-            pool.name.as_str().into(),
-            pool.policy,
-            pool.keepalive,
-            (pool.queue.size, pool.queue.timeout),
-            pool.retry.budget,
-        );
+        let admission = Admission::new(pool);
         let seats = servers.seats(&present);
         if !present.is_empty() {
             let is_new = |member: &Arc<Member>| !present.iter().any(|known| Arc::ptr_eq(known, member));
@@ -174,6 +168,11 @@ impl Cluster {
         self.admission.seats().into_iter().map(|seat| seat.member)
     }
 
+    #[cfg(test)]
+    pub(super) fn in_share(&self, share: usize) -> u32 {
+        self.admission.in_share(share)
+    }
+
     /// A slot, and a connection that may be used again if there is one. `failed` is what ended the attempt before.
     async fn find_slot(
         &self,
@@ -196,6 +195,7 @@ impl Cluster {
                 journey.ledger.waited(asked.elapsed());
                 let (fault, retry_after) = match refusal {
                     Refusal::QueueFull { retry_after } => (Fault::QueueFull, Some(retry_after)),
+                    Refusal::Overload { retry_after } => (Fault::Overload, Some(retry_after)),
                     Refusal::QueueTimeout { retry_after } => (Fault::QueueTimeout, Some(retry_after)),
                     Refusal::Nobody => (Fault::Nobody, None),
                 };
@@ -318,7 +318,7 @@ impl Journey {
             label: request.label,
             complaints: Some(Complaints::new(request.label, request.script)),
             // What cannot be repeated must not meet a stale connection.
-            wish: Wish { key: request.key, fresh: !idempotent, ..Wish::default() },
+            wish: Wish { key: request.key, fresh: !idempotent, share: request.share, ..Wish::default() },
             tries_allowed: pool.retry.tries,
             refused: 0,
             retry_until: pool.retry.timeout.map(|timeout| now + timeout),

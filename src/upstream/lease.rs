@@ -6,6 +6,7 @@
 use super::admission::Admission;
 use super::connection::Connection;
 use super::member::{Member, Seat};
+use super::share::Occupied;
 use super::waiting::Waiting;
 use crate::balance::{Answered, Connection as Origin, Event, Failure, Rules, Taken};
 use crate::fcgi::RequestId;
@@ -31,6 +32,8 @@ pub(crate) struct Permit {
     opening: bool,
     /// The slot was given back together with a kept connection.
     returned: bool,
+    /// The slot counts as one of its route's.
+    share: Option<Occupied>,
 }
 
 /// A slot as it comes out of the queue: what came with it is settled by [`Grant::settle`], outside every lock.
@@ -58,6 +61,7 @@ impl Grant {
         seat: &Seat,
         taken: Taken<Box<Connection>>,
         (any, probe): (bool, bool),
+        share: Option<Occupied>,
         now: Instant,
     ) -> Self {
         let permit = Permit {
@@ -70,6 +74,7 @@ impl Grant {
             learns: seat.learns(),
             opening: taken.idle.is_none(),
             returned: false,
+            share,
         };
         Self { taken, permit }
     }
@@ -235,6 +240,8 @@ impl Drop for Permit {
             (false, true) => self.member.release_unopened(Instant::now()),
             (false, false) => self.member.release(Instant::now()),
         }
+        // Before those who wait are looked at.
+        self.share = None;
         self.admission.freed(&self.member);
     }
 }

@@ -1,8 +1,9 @@
 //! Floor 4: choices turned into connections. A [`Cluster`] is a pool at work.
 //!
 //! - `cluster`: the order of things for one request; `request` what it takes, `reply` and `outcome` what it gives.
-//! - `admission`: who gets a slot, and when; `queue` who waits; `waiting` for a first byte; `member` health and connections; `lease` a slot and its
-//!   connection as one value.
+//! - `admission`: who gets a slot, and when, given out by its `desk`; `queue` who waits, `waits` for how long; `share` the part
+//!   that one route may have; `waiting` for a first byte; `member` health and connections; `lease` a slot and its connection as one
+//!   value.
 //! - `by_hand`: what an operator does to one member at run time.
 //! - `talk`: one exchange over one lease; `connection` its socket, `lane` the thread that polls it; `complaints` what php writes to STDERR.
 //! - `afterwork`: whose scripts go on after their reply.
@@ -21,6 +22,7 @@ mod checks;
 mod cluster;
 mod complaints;
 mod connection;
+mod desk;
 mod endpoint;
 mod inquiry;
 mod lane;
@@ -33,6 +35,7 @@ mod queue;
 mod reply;
 mod request;
 mod resolve;
+mod share;
 mod spool;
 mod status;
 mod talk;
@@ -40,6 +43,7 @@ mod troubles;
 mod view;
 mod vitals;
 mod waiting;
+mod waits;
 
 #[cfg(test)]
 mod promises;
@@ -55,6 +59,7 @@ pub use outcome::{Ending, Fault, Observer, Outcome, ReplyError, SendError};
 pub use reply::ReplyBody;
 pub use request::{ClientBody, RequestBody, UpstreamRequest};
 pub use resolve::endpoints_of;
-pub use status::{MemberStatus, PoolStatus};
+pub use status::{MemberStatus, PoolStatus, QueueStatus};
 pub use troubles::Retries;
 pub use vitals::Counts;
+pub use waits::QueueTimes;

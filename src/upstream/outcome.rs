@@ -17,6 +17,9 @@ pub enum Fault {
     /// The queue has its length.
     #[error("the queue is full")]
     QueueFull,
+    /// The queue moves too slowly for one more.
+    #[error("overload: it would have waited too long")]
+    Overload,
     /// No worker got free within `queue.timeout`.
     #[error("no worker got free in time")]
     QueueTimeout,
@@ -65,7 +68,7 @@ impl Fault {
     /// The part of the way on which it happened, for the log.
     pub fn phase(self) -> &'static str {
         match self {
-            Self::QueueFull | Self::QueueTimeout | Self::Nobody => "queue",
+            Self::QueueFull | Self::Overload | Self::QueueTimeout | Self::Nobody => "queue",
             Self::Connect(_) => "connect",
             Self::RequestBody | Self::RequestBodyTimeout | Self::UploadStalled => "request",
             Self::ClosedEarly | Self::FirstByteTimeout => "first byte",
@@ -196,6 +199,10 @@ impl Ledger {
 
     pub(crate) fn tries(&self) -> u32 {
         self.outcome.tries
+    }
+
+    pub(crate) fn queued(&self) -> Duration {
+        self.outcome.queued
     }
 
     pub(crate) fn waited(&mut self, queued: Duration) {

@@ -1,9 +1,13 @@
 //! The queue in front of the members: who waits for a slot, in the order of arrival, and how fast the line moves.
 //!
-//! It is a list with rules and knows no lock and no clock; `admission` hands out what gets free.
+//! Requests of a route with `max_share` wait in a lane of their own, so that those behind need not wait while the route has all that it
+//! may have; across the lanes the order is the order of arrival. A queue knows no lock and no clock; `admission` hands out
+//! what gets free.
 
 use super::lease::Grant;
 use super::member::Member;
+use super::waits::Waits;
+use crate::balance::{Line, Patience};
 use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -18,6 +22,8 @@ pub(crate) struct Wish {
     pub(crate) key: u64,
     /// A connection that nobody used before: the request must not meet a stale one.
     pub(crate) fresh: bool,
+    /// Which of the pool's shares it takes its slot from.
+    pub(crate) share: Option<usize>,
     /// Members that it was sent to already.
     pub(crate) tried: SmallVec<[Arc<Member>; 2]>,
 }
@@ -28,130 +34,186 @@ pub(crate) type Turn = oneshot::Sender<Option<Grant>>;
 #[derive(Debug)]
 pub(crate) struct Waiter {
     ticket: u64,
+    since: Instant,
     pub(crate) wish: Wish,
     pub(crate) turn: Turn,
 }
 
 /// First come, first served, and no longer than it is allowed to be.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Queue {
-    waiters: VecDeque<Waiter>,
+    /// The first is for requests without a share.
+    lanes: Vec<Lane>,
+    waiting: usize,
     tickets: u64,
-    pace: Pace,
+    waits: Waits,
+}
+
+#[derive(Debug)]
+struct Lane {
+    waiters: VecDeque<Waiter>,
+    line: Line,
+}
+
+/// A walk along those who wait, in the order of arrival: how far it has come in each lane.
+#[derive(Debug)]
+pub(crate) struct Walk {
+    places: SmallVec<[usize; 4]>,
 }
 
 impl Queue {
+    /// With lanes for so many shares.
+    pub(crate) fn new(timeout: Duration, shares: usize) -> Self {
+        let lane = || Lane { waiters: VecDeque::new(), line: Line::new(Patience::new(timeout)) };
+        let lanes = std::iter::repeat_with(lane).take(shares + 1).collect();
+        Self { lanes, waiting: 0, tickets: 0, waits: Waits::default() }
+    }
+
     pub(crate) fn len(&self) -> usize {
-        self.waiters.len()
+        self.waiting
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.waiters.is_empty()
+        self.waiting == 0
     }
 
-    pub(crate) fn join(&mut self, wish: Wish, turn: Turn) -> u64 {
+    /// How many wait for the same share, or for none.
+    pub(crate) fn ahead(&self, share: Option<usize>) -> usize {
+        self.lanes[lane(share)].waiters.len()
+    }
+
+    /// Whether it makes sense to wait behind them for workers that are `running`.
+    pub(crate) fn admits(&mut self, share: Option<usize>, running: usize, now: Instant) -> bool {
+        let lane = &mut self.lanes[lane(share)];
+        lane.line.admits(lane.waiters.len(), running, now.into_std())
+    }
+
+    pub(crate) fn join(&mut self, wish: Wish, turn: Turn, now: Instant) -> u64 {
         self.tickets += 1;
-        self.waiters.push_back(Waiter { ticket: self.tickets, wish, turn });
+        self.waiting += 1;
+        let lane = &mut self.lanes[lane(wish.share)];
+        if lane.waiters.is_empty() {
+            lane.line.forms(now.into_std());
+        }
+        lane.waiters.push_back(Waiter { ticket: self.tickets, since: now, wish, turn });
         self.tickets
     }
 
     /// Takes out a waiter who left; one who had its turn is not here any more.
-    pub(crate) fn leave(&mut self, ticket: u64) {
-        if let Ok(place) = self.waiters.binary_search_by_key(&ticket, |waiter| waiter.ticket) {
-            self.waiters.remove(place);
+    pub(crate) fn leave(&mut self, share: Option<usize>, ticket: u64) {
+        let waiters = &self.lanes[lane(share)].waiters;
+        if let Ok(place) = waiters.binary_search_by_key(&ticket, |waiter| waiter.ticket) {
+            self.remove(lane(share), place);
         }
     }
 
-    pub(crate) fn get(&self, place: usize) -> Option<&Waiter> {
-        self.waiters.get(place)
+    /// Those who come first, of each share.
+    pub(crate) fn heads(&self) -> impl Iterator<Item = &Wish> {
+        self.lanes.iter().filter_map(|lane| lane.waiters.front()).map(|waiter| &waiter.wish)
     }
 
-    pub(crate) fn take(&mut self, place: usize) -> Option<Waiter> {
-        self.waiters.remove(place)
+    pub(crate) fn walk(&self) -> Walk {
+        Walk { places: SmallVec::from_elem(0, self.lanes.len()) }
     }
 
-    /// Somebody got a slot: what the pace is measured by.
-    pub(crate) fn served(&mut self, now: Instant) {
-        self.pace.served(now);
+    /// Who is next on this walk.
+    pub(crate) fn next(&self, walk: &Walk) -> Option<&Wish> {
+        let lanes = self.lanes.iter().zip(&walk.places);
+        let next = lanes.filter_map(|(lane, &place)| lane.waiters.get(place));
+        next.min_by_key(|waiter| waiter.ticket).map(|waiter| &waiter.wish)
     }
 
-    /// When it makes sense to come again, by the pace at which slots have been getting free.
-    pub(crate) fn retry_after(&self, now: Instant) -> Duration {
-        self.pace.time_for(self.len() + 1, now)
+    /// Takes out who is next for that share on this walk: it has got a slot, or there is none to wait for.
+    pub(crate) fn take(&mut self, walk: &Walk, share: Option<usize>) -> Option<Waiter> {
+        self.remove(lane(share), walk.places[lane(share)])
     }
-}
 
-/// Requests served a second, over the latest whole second.
-#[derive(Debug, Default)]
-struct Pace {
-    second_began: Option<Instant>,
-    this_second: u32,
-    last_second: u32,
-}
+    /// Somebody who waited has got a slot.
+    pub(crate) fn served(&mut self, waiter: &Waiter, now: Instant) {
+        self.lanes[lane(waiter.wish.share)].line.served(now.into_std());
+        self.waits.ended(now.duration_since(waiter.since), now);
+    }
 
-impl Pace {
-    const SECOND: Duration = Duration::from_secs(1);
-    const LONGEST: u64 = 60;
-
-    fn served(&mut self, now: Instant) {
-        let began = *self.second_began.get_or_insert(now);
-        let age = now.duration_since(began);
-        if age >= Self::SECOND {
-            self.last_second = if age < 2 * Self::SECOND { self.this_second } else { 0 };
-            (self.this_second, self.second_began) = (0, Some(now));
+    fn remove(&mut self, lane: usize, place: usize) -> Option<Waiter> {
+        let lane = &mut self.lanes[lane];
+        let waiter = lane.waiters.remove(place)?;
+        self.waiting -= 1;
+        if lane.waiters.is_empty() {
+            lane.line.dissolves();
         }
-        self.this_second += 1;
+        Some(waiter)
     }
 
-    /// Whole seconds, at least one and at most a minute; a standing line is given ten.
-    fn time_for(&self, requests: usize, now: Instant) -> Duration {
-        let is_old = self.second_began.is_none_or(|began| now.duration_since(began) >= 2 * Self::SECOND);
-        let a_second = if is_old { 0 } else { self.last_second.max(self.this_second) };
-        let seconds = match a_second {
-            0 => 10,
-            a_second => (requests as u64).div_ceil(u64::from(a_second)),
-        };
-        Duration::from_secs(seconds.clamp(1, Self::LONGEST))
+    /// When it makes sense to come again, by the pace at which the line moves.
+    pub(crate) fn retry_after(&self, share: Option<usize>, now: Instant) -> Duration {
+        let lane = &self.lanes[lane(share)];
+        lane.line.retry_after(lane.waiters.len(), now.into_std())
     }
+
+    /// How long those waited who were served lately, and how long the first of those who wait has.
+    pub(crate) fn waits(&self, now: Instant) -> (Waits, Duration) {
+        let heads = self.lanes.iter().filter_map(|lane| lane.waiters.front());
+        let first = heads.map(|waiter| waiter.since).min();
+        (self.waits, first.map_or(Duration::ZERO, |since| now.duration_since(since)))
+    }
+}
+
+impl Walk {
+    /// Passes by the next of that share, who stays.
+    pub(crate) fn passes(&mut self, share: Option<usize>) {
+        self.places[lane(share)] += 1;
+    }
+
+    /// Passes by all of that share.
+    pub(crate) fn passes_all(&mut self, share: Option<usize>) {
+        self.places[lane(share)] = usize::MAX;
+    }
+}
+
+fn lane(share: Option<usize>) -> usize {
+    share.map_or(0, |share| share + 1)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn join(queue: &mut Queue) -> (u64, oneshot::Receiver<Option<Grant>>) {
+    fn join(queue: &mut Queue, share: Option<usize>) -> (u64, oneshot::Receiver<Option<Grant>>) {
         let (turn, hears) = oneshot::channel();
-        (queue.join(Wish::default(), turn), hears)
+        (queue.join(Wish { share, ..Wish::default() }, turn, Instant::now()), hears)
+    }
+
+    fn take(queue: &mut Queue, walk: &Walk) -> Option<u64> {
+        let share = queue.next(walk)?.share;
+        queue.take(walk, share).map(|waiter| waiter.ticket)
     }
 
     #[test]
     fn who_leaves_gives_up_the_place_at_once_and_the_others_keep_theirs() {
-        let mut queue = Queue::default();
-        let (first, _a) = join(&mut queue);
-        let (second, _b) = join(&mut queue);
-        let (third, _c) = join(&mut queue);
-        queue.leave(second);
-        queue.leave(second);
+        let mut queue = Queue::new(Duration::from_secs(30), 0);
+        let [(first, _a), (second, _b), (third, _c)] = [(); 3].map(|()| join(&mut queue, None));
+        queue.leave(None, second);
+        queue.leave(None, second);
         assert_eq!(queue.len(), 2);
-        assert_eq!(queue.take(0).map(|waiter| waiter.ticket), Some(first));
-        assert_eq!(queue.take(0).map(|waiter| waiter.ticket), Some(third));
+        let walk = queue.walk();
+        assert_eq!([take(&mut queue, &walk), take(&mut queue, &walk)], [Some(first), Some(third)]);
         assert!(queue.is_empty());
     }
 
     #[test]
-    fn retry_after_is_the_line_divided_by_its_pace() {
-        let mut queue = Queue::default();
-        let start = Instant::now();
-        assert_eq!(queue.retry_after(start).as_secs(), 10, "a line that has never moved");
-        for request in 0..20_u32 {
-            queue.served(start + request * Duration::from_millis(100));
-        }
-        let now = start + Duration::from_secs(2);
-        let mut hears = Vec::new();
-        for _ in 0..49 {
-            hears.push(join(&mut queue));
-        }
-        assert_eq!(queue.retry_after(now).as_secs(), 5, "50 requests at 10 a second");
-        assert_eq!(queue.retry_after(now + Duration::from_secs(9)).as_secs(), 10, "a line that stands");
+    fn the_order_of_arrival_holds_across_shares_and_passes_by_those_who_must_wait() {
+        let mut queue = Queue::new(Duration::from_secs(30), 2);
+        let shares = [Some(1), None, Some(0), Some(1), None];
+        let tickets = shares.map(|share| join(&mut queue, share).0);
+        assert_eq!((queue.ahead(None), queue.ahead(Some(1)), queue.len()), (2, 2, 5));
+        let mut walk = queue.walk();
+        assert_eq!(take(&mut queue, &walk), Some(tickets[0]));
+        walk.passes_all(Some(1));
+        walk.passes(None);
+        assert_eq!(take(&mut queue, &walk), Some(tickets[2]));
+        assert_eq!(take(&mut queue, &walk), Some(tickets[4]));
+        assert_eq!(take(&mut queue, &walk), None);
+        let walk = queue.walk();
+        assert_eq!([take(&mut queue, &walk), take(&mut queue, &walk)], [Some(tickets[1]), Some(tickets[3])]);
     }
 }

@@ -15,6 +15,7 @@ use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 /// What is gathered before a body is handed on in another way than whole.
 const GATHERED: usize = 256 * 1024;
@@ -71,6 +72,11 @@ impl ReplyBody {
         };
         first.reverse();
         Self { first, rest, missing: length, ledger }
+    }
+
+    /// How long its request waited for a worker.
+    pub fn queued(&self) -> Duration {
+        self.ledger.queued()
     }
 
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Fault>> {

@@ -32,6 +32,8 @@ pub struct UpstreamRequest {
     pub idempotent: bool,
     /// What the hash policies hash.
     pub key: u64,
+    /// Which of the pool's `shares` it belongs to.
+    pub share: Option<usize>,
     /// Whether the reply is taken from php-fpm as fast as it comes, for a reader who may be slow.
     pub buffering: bool,
     /// The route's own timeouts.

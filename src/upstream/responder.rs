@@ -228,7 +228,8 @@ pub(crate) fn pool(servers: Vec<ServerSpec>) -> Pool {
         servers,
         policy: PolicyKind::RoundRobin,
         hash_key: None,
-        queue: Queue { size: 1024, timeout: Duration::from_secs(30) },
+        queue: Queue { size: 1024, timeout: Duration::from_secs(30), header: false },
+        shares: Vec::new(),
         keepalive: Keepalive::On {
             timeout: Duration::from_secs(3600),
             idle: 64,
@@ -275,6 +276,7 @@ fn request(cluster: &Cluster, uri: &str, body: RequestBody, idempotent: bool) ->
         body_rule: BodyRule::Deliver,
         idempotent,
         key: 0,
+        share: None,
         buffering: true,
         timeouts: None,
         label: crate::route::Label::default(),

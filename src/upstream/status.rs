@@ -4,8 +4,10 @@ use super::admission::Admission;
 use super::member::Seat;
 use super::troubles::Retries;
 use super::vitals::Counts;
+use super::waits::QueueTimes;
 use crate::balance::{Health, Limit, Report, Standing, Tier};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// A pool at one moment.
@@ -14,15 +16,28 @@ pub struct PoolStatus {
     /// Its name.
     pub name: Arc<str>,
     /// Requests that wait for a worker.
-    pub queued: usize,
-    /// As many may.
-    pub queue_size: usize,
+    pub queue: QueueStatus,
     /// Requests that were sent again, and that were not.
     pub retries: Retries,
     /// How often a request waited in vain while nothing moved in the whole pool: every worker busy with the same requests.
     pub standstills: u64,
     /// Its members, in the order of the configuration.
     pub members: Vec<MemberStatus>,
+}
+
+/// A queue at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueStatus {
+    /// Requests that wait for a worker.
+    pub waiting: usize,
+    /// As many may.
+    pub size: usize,
+    /// How many were refused at once, because it was full or would have taken too long.
+    pub refused: u64,
+    /// How long the first of those who wait has been waiting.
+    pub first: Duration,
+    /// How long those waited who were served in the latest whole second.
+    pub times: QueueTimes,
 }
 
 /// A member at one moment.
@@ -54,10 +69,10 @@ pub struct MemberStatus {
 
 pub(super) fn of(admission: &Admission) -> PoolStatus {
     let now = Instant::now();
-    let (queued, queue_size) = admission.queue();
+    let queue = admission.queue(now);
     let (retries, standstills) = admission.troubles();
     let members = admission.seats().iter().map(|seat| member(seat, now)).collect();
-    PoolStatus { name: Arc::clone(admission.pool()), queued, queue_size, retries, standstills, members }
+    PoolStatus { name: Arc::clone(admission.pool()), queue, retries, standstills, members }
 }
 
 fn member(seat: &Seat, now: Instant) -> MemberStatus {

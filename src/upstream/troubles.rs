@@ -1,4 +1,4 @@
-//! What goes wrong in a pool as a whole, counted and told now and then: retries, and standstills.
+//! What goes wrong in a pool as a whole, counted and told now and then: retries, standstills and refusals.
 //!
 //! The counts are always right; the log has a line only from time to time, because trouble comes a thousand times a second.
 
@@ -10,6 +10,8 @@ use tokio::time::Instant;
 const DENIED_EVERY: Duration = Duration::from_secs(10);
 /// How often it says that nothing moves.
 const STUCK_EVERY: Duration = Duration::from_secs(60);
+/// How often it says that requests are refused at once.
+const REFUSED_EVERY: Duration = Duration::from_secs(10);
 /// A queue that is less patient than this would see standstills in every breath.
 const LEAST_STANDSTILL: Duration = Duration::from_secs(1);
 
@@ -29,6 +31,8 @@ pub(crate) struct Troubles {
     denied: Rarely,
     standstills: u64,
     stuck: Rarely,
+    refused: u64,
+    unheard: Rarely,
 }
 
 /// What the log should say, once no lock is held.
@@ -38,6 +42,8 @@ pub(crate) enum News {
     Denied { requests: u64 },
     /// Somebody waited so long while these requests held every worker.
     Stuck { waited: Duration, in_flight: u32, waiting: usize },
+    /// So many requests were refused since it was said last, with so many waiting.
+    Refused { requests: u64, waiting: usize },
 }
 
 impl Troubles {
@@ -49,6 +55,8 @@ impl Troubles {
             denied: Rarely::every(DENIED_EVERY),
             standstills: 0,
             stuck: Rarely::every(STUCK_EVERY),
+            refused: 0,
+            unheard: Rarely::every(REFUSED_EVERY),
         }
     }
 
@@ -76,6 +84,17 @@ impl Troubles {
         self.stuck.happened(now.into_std()).map(|_| News::Stuck { waited, in_flight, waiting })
     }
 
+    /// A request was not let into the queue.
+    pub(crate) fn refused_at_once(&mut self, waiting: usize, now: Instant) -> Option<News> {
+        self.refused += 1;
+        let requests = self.unheard.happened(now.into_std())?;
+        Some(News::Refused { requests, waiting })
+    }
+
+    pub(crate) fn refused(&self) -> u64 {
+        self.refused
+    }
+
     pub(crate) fn retries(&self) -> Retries {
         self.retries
     }
@@ -92,6 +111,12 @@ impl News {
                 pool,
                 requests,
                 "too many requests fail to send them all again: retry.budget is spent"
+            ),
+            Self::Refused { requests, waiting } => tracing::warn!(
+                pool,
+                requests,
+                waiting,
+                "more requests come than the pool can answer: those that the queue cannot serve in time are refused with 503"
             ),
             Self::Stuck { waited, in_flight, waiting } => tracing::warn!(
                 pool,

@@ -79,7 +79,7 @@ async fn who_waits_for_a_member_hears_at_once_that_it_was_taken_down() {
     let asking = Arc::clone(&cluster);
     let waiting =
         tokio::spawn(async move { asking.send(get(&asking, "/")).await.map(drop).unwrap_err().fault });
-    until("one waits", || cluster.status().queued == 1).await;
+    until("one waits", || cluster.status().queue.waiting == 1).await;
     let ordered = tokio::time::Instant::now();
     order(&cluster, Order::TakeDown);
     assert_eq!((waiting.await.unwrap(), member.requests()), (Fault::Nobody, 1));

@@ -128,7 +128,7 @@ async fn a_slot_that_an_old_generation_frees_serves_the_queue_of_the_new_one() {
     let new = Arc::new(Cluster::new(&pool(vec![spec]), &std::env::temp_dir(), Some(&old)));
     let asking = Arc::clone(&new);
     let waiting = tokio::spawn(async move { ask(&asking, "/new").await });
-    until("it waits", || new.status().queued == 1).await;
+    until("it waits", || new.status().queue.waiting == 1).await;
     gate.add_permits(2);
     assert_eq!((running.await.unwrap(), waiting.await.unwrap()), ("late".into(), "late".into()));
 }
@@ -189,7 +189,7 @@ async fn a_request_waits_for_the_first_look_up_of_a_name() {
     let cluster = Arc::new(Cluster::with_lookup(&pool(vec![named]), &std::env::temp_dir(), None, lookup));
     let asking = Arc::clone(&cluster);
     let early = tokio::spawn(async move { ask(&asking, "/").await });
-    until("it waits", || cluster.status().queued == 1).await;
+    until("it waits", || cluster.status().queue.waiting == 1).await;
     go.add_permits(1);
     assert_eq!(early.await.unwrap(), "hello");
 }

@@ -6,8 +6,10 @@ mod by_hand;
 mod checks;
 mod learning;
 mod members;
+mod overload;
 mod policies;
 mod replies;
+mod shares;
 mod slots;
 
 use super::cluster::Cluster;

@@ -57,7 +57,8 @@ async fn the_queue_is_served_in_the_order_of_arrival() {
     for number in 0..6 {
         let asking = Arc::clone(&cluster);
         clients.spawn(async move { ask(&asking, &format!("/{number}")).await });
-        until("it waits", || cluster.status().queued + in_flight(&cluster) as usize == number + 1).await;
+        until("it waits", || cluster.status().queue.waiting + in_flight(&cluster) as usize == number + 1)
+            .await;
     }
     gate.add_permits(6);
     clients.join_all().await;
@@ -80,7 +81,7 @@ async fn timeouts_total_ends_a_request_with_its_worker_and_one_in_the_queue() {
     slow.timeouts = Some(Timeouts { total: None, ..pool.timeouts });
     let ended = async {
         let fault = cluster.send(get(&cluster, "/queued")).await.unwrap_err().fault;
-        assert_eq!((fault, cluster.status().queued), (Fault::TotalTimeout, 0));
+        assert_eq!((fault, cluster.status().queue.waiting), (Fault::TotalTimeout, 0));
         gate.add_permits(1);
     };
     let (answered, ()) = tokio::join!(cluster.send(slow), ended);
@@ -105,9 +106,9 @@ async fn a_client_that_leaves_the_queue_gives_up_its_place_and_its_script_never_
     let outcome = observe(&mut leaving);
     let asking = Arc::clone(&cluster);
     let leaver = tokio::spawn(async move { asking.send(leaving).await.map(drop) });
-    until("it waits", || cluster.status().queued == 1).await;
+    until("it waits", || cluster.status().queue.waiting == 1).await;
     leaver.abort();
-    until("its place is free", || cluster.status().queued == 0).await;
+    until("its place is free", || cluster.status().queue.waiting == 0).await;
     assert_eq!(
         outcome.lock().as_ref().map(|outcome| (outcome.ending, outcome.tries)),
         Some((Ending::ClientLeft, 0))
@@ -126,14 +127,14 @@ async fn a_full_queue_refuses_at_once_and_says_when_to_come_again() {
     let mut spec = member.spec();
     spec.max_conns = MaxConns::Most(1);
     let mut pool = pool(vec![spec]);
-    pool.queue = Queue { size: 1, timeout: Duration::from_secs(30) };
+    pool.queue = Queue { size: 1, ..pool.queue };
     let cluster = Arc::new(cluster(&pool));
     let mut clients = JoinSet::new();
     for _ in 0..2 {
         let asking = Arc::clone(&cluster);
         clients.spawn(async move { ask(&asking, "/").await });
     }
-    until("one runs and one waits", || cluster.status().queued == 1).await;
+    until("one runs and one waits", || cluster.status().queue.waiting == 1).await;
     let error = cluster.send(get(&cluster, "/third")).await.unwrap_err();
     assert_eq!(error.fault, Fault::QueueFull);
     assert!(error.retry_after.is_some_and(|after| after >= Duration::from_secs(1)));
@@ -156,7 +157,7 @@ async fn a_queue_that_does_not_move_refuses_after_its_timeout() {
     let began = tokio::time::Instant::now();
     let error = cluster.send(get(&cluster, "/")).await.unwrap_err();
     assert_eq!((error.fault, began.elapsed().as_secs()), (Fault::QueueTimeout, 30));
-    assert_eq!(cluster.status().queued, 0);
+    assert_eq!(cluster.status().queue.waiting, 0);
     gate.add_permits(1);
     assert_eq!(first.await.unwrap(), "late");
 }
@@ -226,7 +227,7 @@ async fn no_slot_is_ever_lost() {
         });
     }
     clients.join_all().await;
-    until("all is given back", || in_flight(&cluster) == 0 && cluster.status().queued == 0).await;
+    until("all is given back", || in_flight(&cluster) == 0 && cluster.status().queue.waiting == 0).await;
     until("what is open is idle", || member.open() == idle(&cluster)).await;
     assert!(member.requests() > 50);
 }
@@ -260,7 +261,7 @@ async fn auto_opens_a_connection_in_the_place_of_an_idle_one() {
 }
 
 /// Polls once and lets others run.
-async fn futures_ready<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+pub(super) async fn futures_ready<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
     let polled =
         std::future::poll_fn(|cx| std::task::Poll::Ready(std::pin::Pin::new(&mut *future).poll(cx))).await;
     tokio::task::yield_now().await;
