@@ -47,7 +47,10 @@ pub(crate) fn turn(
         Finding::new("second ÷ alone, first with 10 requests/s", trickled.rate / alone),
         Finding::new("second ÷ alone, first loaded too", loaded.rate / alone),
         Finding::new("both ÷ alone, first loaded too", (loaded.rate + our_load.rate) / alone),
-        Finding::new("second's part of all, first loaded too", loaded.rate / (loaded.rate + our_load.rate)),
+        Finding::new(
+            "second's part of all, first loaded too",
+            loaded.rate / (loaded.rate + our_load.rate).max(1.0),
+        ),
         Finding::new("second's requests without an answer for 1 s", hung),
         Finding::new(
             "first's requests without an answer for 1 s",
