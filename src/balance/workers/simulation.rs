@@ -16,6 +16,10 @@ const fn ms(ms: u64) -> Duration {
 /// How long a script takes.
 type Script = fn(&mut SmallRng) -> Duration;
 
+fn hello(_: &mut SmallRng) -> Duration {
+    Duration::from_micros(400)
+}
+
 fn quick(_: &mut SmallRng) -> Duration {
     ms(2)
 }
@@ -296,8 +300,9 @@ fn slow_scripts_use_every_worker() {
 
 #[test]
 fn another_front_end_has_its_part_in_proportion() {
-    for script in [quick, mixed, varied] {
-        for (ours, others) in [(12, 12), (24, 12), (12, 24)] {
+    // What a connection costs shows beside a script that takes no longer than ten of them.
+    for (script, least) in [(hello as Script, 0.9), (quick, 0.97), (mixed, 0.97), (varied, 0.97)] {
+        for (ours, others) in [(4, 4), (12, 12), (24, 12), (12, 24)] {
             let mut world = World::new(4, script);
             world.clients(ours, 0);
             world.run(ms(2000));
@@ -308,7 +313,7 @@ fn another_front_end_has_its_part_in_proportion() {
             let fair = f64::from(others) / f64::from(ours + others);
             let part = they / (we + they);
             assert!(part > 0.75 * fair && part < 1.6 * fair, "{ours}:{others}: {part} of {fair}");
-            assert!(goodput > 0.97, "{goodput}");
+            assert!(goodput > least, "{goodput}");
         }
     }
 }

@@ -7,7 +7,7 @@ use super::backlog::{Backlog, Ticket};
 use super::exchange::{Answered, Kept, Taken};
 use super::learnt::Learnt;
 use super::lull::Lull;
-use super::turns::{self, Turns};
+use super::turns::Turns;
 use crate::balance::keepalive::{CloseReason, Keep, Keepalive, Used, may_keep};
 use crate::balance::limit::Limit;
 use crate::balance::report::{ProcessManager, Report};
@@ -179,7 +179,7 @@ impl<C: Kept> Slots<C> {
             requests: connection.requests(),
             idle: self.idle.len().try_into().unwrap_or(u32::MAX),
             oldest_waiting: first_waiting.filter(|_| gives),
-            turn: others_turn.then(|| turns::requests(self.in_use, reply.queued)),
+            turn: others_turn.then(|| self.turns.requests(self.in_use, reply.queued)),
         };
         let refused = match may_keep(used, now, mode) {
             // Whatever the operator wants to be kept, it is not that we wait for ourselves.

@@ -8,20 +8,32 @@ use std::time::Duration;
 
 /// How fast the usual time follows.
 const PACE: f64 = 0.1;
-/// A fresh connection that took no longer than this beyond twice the usual time has not waited for a worker.
-const MARGIN: f64 = 0.000_5;
-/// The part of one fresh connection in the share of those that waited.
-const WEIGHT: f64 = 0.25;
-const MANY: f64 = 0.6;
-const FEW: f64 = 0.3;
+/// A fresh connection that took no longer than half as long again as usual, and this, has not waited for a worker.
+const MARGIN: f64 = 0.000_2;
+/// What one fresh connection that waited, and one that did not, make of a turn. Where one in three waits, turns get shorter:
+/// slow scripts are seldom that many, and behind another front end it is every second one.
+const SHORTER: f64 = 0.4;
+const LONGER: f64 = 1.5;
+/// Longer turns are no turns: age and number of requests end a connection then.
+const LONG: f64 = 8.0;
+const LONGEST: f64 = 64.0;
+/// So often a turn has a second request: the usual time is known from those only.
+const REMINDER: u32 = 8;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Turns {
     /// Seconds to the first byte that three of four requests on kept connections do not reach.
     usual: Option<f64>,
-    /// Which share of the fresh connections waited.
-    waited: f64,
-    others_wait: bool,
+    /// Requests that a connection may serve.
+    length: f64,
+    /// Fresh connections so far.
+    fresh: u32,
+}
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self { usual: None, length: LONGEST, fresh: 0 }
+    }
 }
 
 impl Turns {
@@ -36,19 +48,21 @@ impl Turns {
     /// One that might have gone on a kept connection had its first byte on a fresh one.
     pub(super) fn fresh(&mut self, first_byte: Duration) {
         let Some(usual) = self.usual else { return };
-        let waited = first_byte.as_secs_f64() > 2.0 * usual + MARGIN;
-        self.waited += WEIGHT * (f64::from(u8::from(waited)) - self.waited);
-        self.others_wait = self.waited > if self.others_wait { FEW } else { MANY };
+        let waited = first_byte.as_secs_f64() > 1.5 * usual + MARGIN;
+        self.length = (self.length * if waited { SHORTER } else { LONGER }).clamp(1.0, LONGEST);
+        self.fresh = self.fresh.wrapping_add(1);
     }
 
     pub(super) fn others_wait(&self) -> bool {
-        self.others_wait
+        self.length <= LONG
     }
-}
 
-/// How many requests a connection may serve while others wait: as many as wait with us for each of ours.
-pub(super) fn requests(connections: u32, queued: u32) -> u32 {
-    (connections + queued).div_ceil(connections.max(1)).max(1)
+    /// How many requests a connection may serve while others wait: the more, the more wait with us for each of ours.
+    pub(super) fn requests(&self, connections: u32, queued: u32) -> u32 {
+        let each = f64::from(connections + queued) / f64::from(connections.max(1));
+        let least = if self.fresh.is_multiple_of(REMINDER) { 2 } else { 1 };
+        ((self.length * each).round() as u32).max(least)
+    }
 }
 
 #[cfg(test)]
@@ -69,17 +83,20 @@ mod tests {
             turns.fresh(took(request + 7));
             assert!(!turns.others_wait(), "after {request}");
         }
-        (0..4).for_each(|request| turns.fresh(ms(8) + took(request)));
+        (0..4).for_each(|request| turns.fresh(ms(2) + took(request)));
         assert!(turns.others_wait());
-        (0..6).for_each(|request| turns.fresh(took(request)));
+        (0..8).for_each(|request| turns.fresh(took(request)));
         assert!(!turns.others_wait());
     }
 
     #[test]
     fn a_connections_turn_is_what_waits_for_it() {
-        assert_eq!(requests(4, 0), 1);
-        assert_eq!(requests(4, 1), 2);
-        assert_eq!(requests(4, 20), 6);
-        assert_eq!(requests(0, 0), 1);
+        let turns = Turns { length: 1.0, fresh: 1, ..Turns::default() };
+        assert_eq!(turns.requests(4, 0), 1);
+        assert_eq!(turns.requests(4, 4), 2);
+        assert_eq!(turns.requests(4, 20), 6);
+        assert_eq!(turns.requests(0, 0), 1);
+        let reminded = Turns { fresh: REMINDER, ..turns };
+        assert_eq!(reminded.requests(4, 0), 2, "or the usual time would be forgotten");
     }
 }
