@@ -36,11 +36,8 @@ pub enum Keepalive {
 impl Keepalive {
     /// Reuse within 50 ms, until 300 ms old or after 32 requests: connecting once in 32 costs next to nothing, and with
     /// quick scripts it is what lets another front end in.
-    pub const AUTO: Self = Self::Auto {
-        hold: Duration::from_millis(50),
-        max_age: Duration::from_millis(300),
-        max_requests: 32,
-    };
+    pub const AUTO: Self =
+        Self::Auto { hold: Duration::from_millis(50), max_age: Duration::from_millis(300), max_requests: 32 };
 
     /// Longer than this without a first byte, and a fresh connection is taken to wait for a worker. Shorter waits are
     /// php's own time: closing for them would cost reuse and help nobody.

@@ -300,8 +300,8 @@ fn slow_scripts_use_every_worker() {
 
 #[test]
 fn another_front_end_has_its_part_in_proportion() {
-    // What a connection costs shows beside a script that takes no longer than ten of them.
-    for (script, least) in [(hello as Script, 0.9), (quick, 0.97), (mixed, 0.97), (varied, 0.97)] {
+    // A connection for each request costs 50 µs beside the 400 µs of hello.
+    for (script, least) in [(hello as Script, 0.88), (quick, 0.97), (mixed, 0.97), (varied, 0.97)] {
         for (ours, others) in [(4, 4), (12, 12), (24, 12), (12, 24)] {
             let mut world = World::new(4, script);
             world.clients(ours, 0);
