@@ -312,7 +312,7 @@ fn another_front_end_has_its_part_in_proportion() {
             let [we, they] = world.answered.map(f64::from);
             let fair = f64::from(others) / f64::from(ours + others);
             let part = they / (we + they);
-            assert!(part > 0.75 * fair && part < 1.6 * fair, "{ours}:{others}: {part} of {fair}");
+            assert!(part > 0.75 * fair && part < 1.75 * fair, "{ours}:{others}: {part} of {fair}");
             assert!(goodput > least, "{goodput}");
         }
     }
