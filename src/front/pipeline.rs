@@ -104,9 +104,11 @@ impl Pipeline<'_> {
         };
         let (body, unread) = body;
         let (body, length) = incoming::take(body, terms, unread).await?;
-        let facts = RequestFacts { content_length: length.or(facts.content_length), ..*facts };
         let cluster = self.generation.cluster(plan.fastcgi.pool);
-        let request = script::request(plan, &facts, body, cluster, visit)?;
+        let request = {
+            let facts = RequestFacts { content_length: length.or(facts.content_length), ..*facts };
+            script::request(plan, &facts, body, cluster, visit)?
+        };
         let (head, body) = cluster.send(request).await?;
         let mut response = script::response(head, body, facts.request_id);
         if cluster.pool().queue.header {

@@ -56,9 +56,9 @@ pub(crate) enum Refusal {
 }
 
 /// What a newcomer gets.
-enum Asked<'a> {
+pub(crate) enum Asked<'a> {
     Granted(Grant),
-    Waits(Place<'a>, oneshot::Receiver<Option<Grant>>),
+    Waits(Place<'a>),
 }
 
 impl Admission {
@@ -150,26 +150,6 @@ impl Admission {
         allowed
     }
 
-    /// A slot, at once or when it is the request's turn. Dropping the future gives up the place.
-    pub(crate) async fn admit(self: &Arc<Self>, wish: &Wish, now: Instant) -> Result<Grant, Refusal> {
-        let (place, hears) = match self.ask(wish, now) {
-            Ok(Asked::Granted(grant)) => return Ok(grant),
-            Ok(Asked::Waits(place, hears)) => (place, hears),
-            Err(refusal) => return Err(refusal),
-        };
-        self.wake_housekeeper();
-        match timeout_at(now + self.queue_timeout, hears).await {
-            Ok(Ok(Some(grant))) => Ok(grant),
-            Ok(_) => Err(Refusal::Nobody),
-            Err(_) => {
-                drop(place);
-                self.look_for_a_standstill(wish.share, now);
-                let retry_after = self.desk.lock().queue.retry_after(wish.share, Instant::now());
-                Err(Refusal::QueueTimeout { retry_after })
-            }
-        }
-    }
-
     /// Somebody has waited since `asked` in vain. If nothing has moved in all that time, the same requests hold every worker,
     /// and perhaps they wait for requests that wait here.
     fn look_for_a_standstill(&self, share: Option<usize>, asked: Instant) {
@@ -196,7 +176,9 @@ impl Admission {
         (desk.troubles.retries(), desk.troubles.standstills())
     }
 
-    fn ask<'a>(self: &'a Arc<Self>, wish: &Wish, now: Instant) -> Result<Asked<'a>, Refusal> {
+    /// A slot, or a place in the queue. Not one future for both: most requests get their slot at once, and would carry the
+    /// waiting's timer and channel with them.
+    pub(crate) fn ask<'a>(self: &'a Arc<Self>, wish: &Wish, now: Instant) -> Result<Asked<'a>, Refusal> {
         let mut desk = self.desk.lock();
         if wish.tried.is_empty() {
             desk.troubles.requested(now);
@@ -214,8 +196,8 @@ impl Admission {
                 None => {
                     let (turn, hears) = oneshot::channel();
                     let ticket = desk.queue.join(wish.clone(), turn, now);
-                    let share = wish.share;
-                    Ok(Asked::Waits(Place { admission: self, share, ticket }, hears))
+                    self.wake_housekeeper();
+                    Ok(Asked::Waits(Place { admission: self, share: wish.share, ticket, since: now, hears }))
                 }
             },
         };
@@ -339,10 +321,30 @@ impl Admission {
 }
 
 /// A place in the queue: dropped with the request that waits, and its script never runs.
-struct Place<'a> {
+pub(crate) struct Place<'a> {
     admission: &'a Arc<Admission>,
     share: Option<usize>,
     ticket: u64,
+    since: Instant,
+    hears: oneshot::Receiver<Option<Grant>>,
+}
+
+impl Place<'_> {
+    /// The slot when it is the request's turn. Dropping the future gives up the place.
+    pub(crate) async fn turn(mut self) -> Result<Grant, Refusal> {
+        let (admission, share) = (self.admission, self.share);
+        match timeout_at(self.since + admission.queue_timeout, &mut self.hears).await {
+            Ok(Ok(Some(grant))) => Ok(grant),
+            Ok(_) => Err(Refusal::Nobody),
+            Err(_) => {
+                let since = self.since;
+                drop(self);
+                admission.look_for_a_standstill(share, since);
+                let retry_after = admission.desk.lock().queue.retry_after(share, Instant::now());
+                Err(Refusal::QueueTimeout { retry_after })
+            }
+        }
+    }
 }
 
 impl Drop for Place<'_> {

@@ -3,12 +3,12 @@
 //! The order of things is here; each thing is elsewhere: slots and waiting in `admission`, one attempt's bytes in `talk`,
 //! the table of retries in `balance`, the reply's body in `reply`.
 
-use super::admission::{Admission, Refusal};
+use super::admission::{Admission, Asked, Refusal};
 use super::by_hand::{self, Order, UnknownMember};
 use super::checks;
 use super::complaints::Complaints;
 use super::connection::Connection;
-use super::lease::Permit;
+use super::lease::{Grant, Permit};
 use super::member::Member;
 use super::outcome::{Fault, Ledger, SendError};
 use super::queue::Wish;
@@ -117,30 +117,36 @@ impl Cluster {
     ///
     /// # Errors
     /// When there will be no reply: the queue refused it, or every attempt that was safe to make failed.
-    pub async fn send(&self, request: UpstreamRequest) -> Result<(Box<ReplyHead>, ReplyBody), SendError> {
+    pub fn send(
+        &self,
+        request: UpstreamRequest,
+    ) -> impl Future<Output = Result<(Box<ReplyHead>, ReplyBody), SendError>> + Send {
+        // Taken over by the future, not made in it: it would keep room for the request beside that for the journey.
         let mut journey = Journey::new(self, request);
-        let mut slot = self.find_slot(&mut journey, None).await?;
-        loop {
-            let failed = match self.attempt(slot, &mut journey).await {
-                Ok((head, gathered, talk)) => {
-                    let reading = journey.reading(&head);
-                    let body = ReplyBody::begin(talk, gathered, journey.ledger, reading, &self.temp_dir);
-                    return Ok((head, body));
-                }
-                Err(failed) => failed,
-            };
-            slot = match journey.again(&failed) {
-                Again::No => return Err(journey.ledger.fails(failed.fault, None)),
-                Again::SameMemberFresh => (failed.permit, None),
-                Again::NextMember => {
-                    journey.wish.tried.push(Arc::clone(failed.permit.member()));
-                    if failed.seen.is_work_again() && !self.admission.may_retry(&journey.wish) {
-                        return Err(journey.ledger.fails(failed.fault, None));
+        async move {
+            let mut slot = self.find_slot(&mut journey, None).await?;
+            loop {
+                let failed = match self.attempt(slot, &mut journey).await {
+                    Ok((head, gathered, talk)) => {
+                        let reading = journey.reading(&head);
+                        let body = ReplyBody::begin(talk, gathered, journey.ledger, reading, &self.temp_dir);
+                        return Ok((head, body));
                     }
-                    drop(failed.permit);
-                    self.find_slot(&mut journey, Some(failed.fault)).await?
-                }
-            };
+                    Err(failed) => failed,
+                };
+                slot = match journey.again(&failed) {
+                    Again::No => return Err(journey.ledger.fails(failed.fault, None)),
+                    Again::SameMemberFresh => (failed.permit, None),
+                    Again::NextMember => {
+                        journey.wish.tried.push(Arc::clone(failed.permit.member()));
+                        if failed.seen.is_work_again() && !self.admission.may_retry(&journey.wish) {
+                            return Err(journey.ledger.fails(failed.fault, None));
+                        }
+                        drop(failed.permit);
+                        self.find_slot(&mut journey, Some(failed.fault)).await?
+                    }
+                };
+            }
         }
     }
 
@@ -180,32 +186,18 @@ impl Cluster {
         failed: Option<Fault>,
     ) -> Result<(Permit, Option<Box<Connection>>), SendError> {
         let asked = if failed.is_some() { Instant::now() } else { journey.ledger.began() };
-        match within(journey.last_moment, self.admission.admit(&journey.wish, asked)).await {
-            Ok(Ok(grant)) => {
-                journey.ledger.waited(grant.at().duration_since(asked));
-                let slot = grant.settle(journey.id);
-                journey.ledger.attempt(slot.0.member().name());
-                Ok(slot)
-            }
-            Err(Elapsed { .. }) => {
-                journey.ledger.waited(asked.elapsed());
-                Err(journey.ledger.fails(Fault::TotalTimeout, None))
-            }
-            Ok(Err(refusal)) => {
-                journey.ledger.waited(asked.elapsed());
-                let (fault, retry_after) = match refusal {
-                    Refusal::QueueFull { retry_after } => (Fault::QueueFull, Some(retry_after)),
-                    Refusal::Overload { retry_after } => (Fault::Overload, Some(retry_after)),
-                    Refusal::QueueTimeout { retry_after } => (Fault::QueueTimeout, Some(retry_after)),
-                    Refusal::Nobody => (Fault::Nobody, None),
-                };
-                // Why the attempt failed says more than that nobody is left for another.
-                Err(match failed {
-                    Some(fault) => journey.ledger.fails(fault, None),
-                    None => journey.ledger.fails(fault, retry_after),
-                })
-            }
-        }
+        let refusal = match self.admission.ask(&journey.wish, asked) {
+            Ok(Asked::Granted(grant)) => return Ok(journey.is_admitted(grant, asked)),
+            // In a box: who need not wait need not carry the room for it.
+            Ok(Asked::Waits(place)) => match Box::pin(within(journey.last_moment, place.turn())).await {
+                Ok(Ok(grant)) => return Ok(journey.is_admitted(grant, asked)),
+                Ok(Err(refusal)) => Some(refusal),
+                Err(Elapsed { .. }) => None,
+            },
+            Err(refusal) => Some(refusal),
+        };
+        journey.ledger.waited(asked.elapsed());
+        Err(journey.gets_no_slot(refusal, failed))
     }
 
     /// One attempt, up to the head of the reply and what came with it.
@@ -283,7 +275,7 @@ struct Journey {
     retry_until: Option<Instant>,
     last_moment: Option<Instant>,
     stale_replaced: bool,
-    ledger: Ledger,
+    ledger: Box<Ledger>,
 }
 
 /// What `timeouts.total` leaves no time for is given up.
@@ -324,7 +316,30 @@ impl Journey {
             retry_until: pool.retry.timeout.map(|timeout| now + timeout),
             last_moment: timeouts.total.map(|total| now + total),
             stale_replaced: false,
-            ledger: Ledger::new(request.observer, now),
+            ledger: Box::new(Ledger::new(request.observer, now)),
+        }
+    }
+
+    fn is_admitted(&mut self, grant: Grant, asked: Instant) -> (Permit, Option<Box<Connection>>) {
+        self.ledger.waited(grant.at().duration_since(asked));
+        let slot = grant.settle(self.id);
+        self.ledger.attempt(slot.0.member().name());
+        slot
+    }
+
+    /// `None`: its whole time is over.
+    fn gets_no_slot(&mut self, refusal: Option<Refusal>, failed: Option<Fault>) -> SendError {
+        let (fault, retry_after) = match refusal {
+            None => return self.ledger.fails(Fault::TotalTimeout, None),
+            Some(Refusal::QueueFull { retry_after }) => (Fault::QueueFull, Some(retry_after)),
+            Some(Refusal::Overload { retry_after }) => (Fault::Overload, Some(retry_after)),
+            Some(Refusal::QueueTimeout { retry_after }) => (Fault::QueueTimeout, Some(retry_after)),
+            Some(Refusal::Nobody) => (Fault::Nobody, None),
+        };
+        // Why the attempt failed says more than that nobody is left for another.
+        match failed {
+            Some(fault) => self.ledger.fails(fault, None),
+            None => self.ledger.fails(fault, retry_after),
         }
     }
 
