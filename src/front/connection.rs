@@ -95,7 +95,7 @@ impl Front {
         async move {
             let generation = self.generation.load();
             let pipeline = Pipeline { generation: &generation, temp_dir: &self.temp_dir };
-            pipeline.answer(parts, body, visit, client).await
+            pipeline.answer(&parts, body, visit, client).await
         }
     }
 }

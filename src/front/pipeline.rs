@@ -39,17 +39,17 @@ impl Pipeline<'_> {
     /// [`Hangup`] where the route asks for it.
     pub(super) async fn answer(
         &self,
-        parts: Parts,
+        parts: &Parts,
         body: Incoming,
         mut visit: Visit,
         client: &Client,
     ) -> Result<Response<Visited>, Hangup> {
         let request_id = visit.label();
         let unread = Unread::of(&body);
-        let head = match Head::read(&parts) {
+        let head = match Head::read(parts) {
             Ok(head) => head,
             Err(refusal) => {
-                return Ok(unread.before(refused_unread(&refusal, &parts, request_id, visit, client)));
+                return Ok(unread.before(refused_unread(&refusal, parts, request_id, visit, client)));
             }
         };
         let site = self.generation.sites().find(client.listener, head.host());

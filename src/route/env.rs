@@ -226,6 +226,7 @@ mod tests {
         );
         let expected = [
             ("SCRIPT_FILENAME", "/www/index.php"),
+            ("REQUEST_URI", "//index.php/a%20b//c?x=%26"),
             ("SCRIPT_NAME", "/index.php"),
             ("PATH_INFO", "/a b/c"),
             ("DOCUMENT_URI", "/index.php/a b/c"),
@@ -234,7 +235,6 @@ mod tests {
             ("REQUEST_METHOD", "POST"),
             ("CONTENT_TYPE", "text/plain"),
             ("CONTENT_LENGTH", "5"),
-            ("REQUEST_URI", "//index.php/a%20b//c?x=%26"),
             ("SERVER_PROTOCOL", "HTTP/1.1"),
             ("REQUEST_SCHEME", "http"),
             ("GATEWAY_INTERFACE", "CGI/1.1"),
