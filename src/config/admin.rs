@@ -174,10 +174,7 @@ mod tests {
                 "3:9: token: either `env` or `file` [token = { env = \"CORNAC_ADMIN_TOKEN\" } or { file = \
                  \"admin.token\" }]",
             ),
-            (
-                "listen = \"127.0.0.1:9180\"\ntokem = 1",
-                "3:1: unknown key 'tokem' [did you mean 'token'?]",
-            ),
+            ("listen = \"127.0.0.1:9180\"\ntokem = 1", "3:1: unknown key 'tokem' [did you mean 'token'?]"),
         ] {
             assert_eq!(mistakes(lines), [expected], "{lines}");
         }

@@ -38,6 +38,7 @@ pub use detect::{Detected, detect};
 pub use diagnostic::{Diagnostic, Mistakes};
 pub use model::Model;
 pub use presets::{Preset, UnknownPreset};
+pub use report::nearest;
 pub use secret::Secret;
 
 use reader::Table;
