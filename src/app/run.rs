@@ -44,6 +44,9 @@ fn announce(server: &Server, model: &Model) {
     for address in server.addresses() {
         tracing::info!("listening on {}", written(&address));
     }
+    if let Some(address) = server.admin_address() {
+        tracing::info!("the admin API is at {}", written(address));
+    }
     for pool in &model.pools {
         tracing::info!(pool = pool.name, servers = pool.servers.len(), "pool");
     }

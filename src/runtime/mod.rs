@@ -2,6 +2,7 @@
 
 mod listen;
 mod open_files;
+mod operator;
 mod php;
 mod server;
 mod signals;

@@ -9,14 +9,16 @@ use tracing::{error, info, warn};
 
 use super::listen::{BindError, Listener, written};
 use super::open_files;
+use super::operator::Operator;
 use super::signals::{Signals, Wish};
 use super::workers::{Arrival, Workers};
+use crate::admin::{self, NotReloaded};
 use crate::config::model::{Listen, Model};
 use crate::front::{AccessLog, Client, Drain, Front, Notes};
 use crate::site::{Generation, ListenerId};
 
 /// After an accept failed for want of descriptors, so that the loop does not spin until one is given back.
-const BREATH: Duration = Duration::from_millis(50);
+pub(super) const BREATH: Duration = Duration::from_millis(50);
 
 /// Why the server could not begin.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +48,7 @@ pub struct Server {
     listeners: Vec<Listener>,
     workers: Arc<Workers>,
     signals: Signals,
+    operator: Option<Operator>,
     shutdown_timeout: Duration,
 }
 
@@ -64,10 +67,11 @@ impl Server {
             generation.sites().listeners().iter().map(Listener::bind).collect::<Result<_, _>>()?;
         let access_log = AccessLog::open(&model.server.access_log).map_err(StartError::AccessLog)?;
         let generation = Arc::new(ArcSwap::from_pointee(generation));
+        let operator = model.admin.as_ref().map(|admin| Operator::start(admin, &generation)).transpose()?;
         let front = Arc::new(Front::new(Arc::clone(&generation), access_log, temp_dir.clone()));
         let workers = Workers::start(model.server.threads, &front).map_err(StartError::Threads)?;
         let (workers, shutdown_timeout) = (Arc::new(workers), model.server.shutdown_timeout);
-        Ok(Self { front, generation, listeners, workers, signals, shutdown_timeout })
+        Ok(Self { front, generation, listeners, workers, signals, operator, shutdown_timeout })
     }
 
     /// The addresses as they were bound, with real ports where 0 was asked for.
@@ -78,6 +82,11 @@ impl Server {
             .zip(&self.listeners)
             .map(|(asked, bound)| bound.local_addr().map_or_else(|| asked.clone(), Listen::Tcp))
             .collect()
+    }
+
+    /// Where the operator is listened to, if anywhere.
+    pub fn admin_address(&self) -> Option<&Listen> {
+        self.operator.as_ref().map(Operator::listen)
     }
 
     /// Serves until a signal ends it.
@@ -93,6 +102,9 @@ impl Server {
             ));
         }
         let finishes = self.until_the_end().await;
+        if let Some(operator) = &self.operator {
+            operator.readiness().stops();
+        }
         self.remove_socket_files();
         accepting.shutdown().await;
         match finishes {
@@ -107,7 +119,15 @@ impl Server {
     /// Heeds signals until one of them ends the server; whether it may finish what is in flight.
     async fn until_the_end(&mut self) -> bool {
         loop {
-            match self.signals.next().await {
+            let signal = tokio::select! {
+                signal = self.signals.next() => signal,
+                admin::Wish::Reload(answer) = Operator::next_wish(self.operator.as_mut()) => {
+                    // The operator may have left meanwhile.
+                    drop(answer.send(Err(NotReloaded::Unsupported)));
+                    continue;
+                }
+            };
+            match signal {
                 Wish::StopNow => return false,
                 Wish::Finish => return true,
                 Wish::ReopenLogs => match self.front.reopen_log() {
@@ -165,7 +185,7 @@ async fn accept(listener: Listener, id: ListenerId, workers: Arc<Workers>, drain
 }
 
 /// The client was gone before it was accepted.
-fn is_the_clients_own(error: &std::io::Error) -> bool {
+pub(super) fn is_the_clients_own(error: &std::io::Error) -> bool {
     use std::io::ErrorKind::{ConnectionAborted, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionReset)
 }

@@ -128,7 +128,7 @@ impl Member {
             health: Mutex::default(),
             back_since: Mutex::default(),
             troubled: AtomicBool::new(false),
-            vitals: Vitals::default(),
+            vitals: Vitals::new(Instant::now()),
             in_flight: AtomicU32::new(0),
             latency: Mutex::default(),
             unseated: AtomicBool::new(false),
@@ -319,6 +319,7 @@ impl Member {
         if before == after {
             return;
         }
+        self.vitals.changed(before, after, now);
         match (before.is_out_by_failure(), after.is_out_by_failure()) {
             (false, true) => self.vitals.ejected(),
             (true, false) if after == Health::Ready => self.vitals.returned(),
