@@ -18,6 +18,7 @@ pub(super) fn read(root: &Table<'_>, base: &Path) -> Server {
     let mut server = Server {
         threads: None,
         shutdown_timeout: SHUTDOWN,
+        reload_on_change: false,
         access_log: OFF,
         log: "info".to_owned(),
         temp_dir: std::env::temp_dir(),
@@ -27,6 +28,7 @@ pub(super) fn read(root: &Table<'_>, base: &Path) -> Server {
     server.threads =
         table.get("threads").and_then(|threads| threads.number(1..=1024)).map(|threads| threads as usize);
     server.shutdown_timeout = table.duration_or("shutdown_timeout", SHUTDOWN);
+    server.reload_on_change = table.boolean_or("reload_on_change", false);
     server.access_log = table.get("access_log").and_then(|log| read_access_log(log, base)).unwrap_or(OFF);
     if let Some(filter) = table.get("log").and_then(Node::text).and_then(|text| read_filter(&text)) {
         server.log = filter;
