@@ -105,10 +105,12 @@ async fn counts_and_the_new_limits_of_the_queue_hold_for_everybody() {
 #[tokio::test(start_paused = true)]
 async fn what_lay_idle_before_a_reload_is_still_closed_in_time() {
     let member = echo().await;
-    let old = cluster(&pool(vec![member.spec()]));
+    let mut pool = pool(vec![member.spec()]);
+    pool.keepalive = Keepalive::AUTO;
+    let old = cluster(&pool);
     ask(&old, "/").await;
     assert_eq!(idle(&old), 1);
-    let new = reloaded(&pool(vec![member.spec()]), &old);
+    let new = reloaded(&pool, &old);
     drop(old);
     assert_eq!(idle(&new), 1);
     tokio::time::sleep(Duration::from_secs(1)).await;
