@@ -133,11 +133,12 @@ mod tests {
     fn paths_are_relative_to_the_folder_of_the_file() {
         let project = project();
         let text = format!(
-            "[server]\nthreads = 2\nshutdown_timeout = \"1m\"\nlog = \"info,cornac=debug\"\ntemp_dir = \"public/../public\"\n\
+            "[server]\nthreads = 2\nshutdown_timeout = \"1m\"\nlog = \"info,cornac=debug\"\nreload_on_change = true\ntemp_dir = \"public/../public\"\n\
              pid_file = \"public/c.pid\"\n{SITE}"
         );
         let server = model_in(project.path(), &text).server;
         assert_eq!((server.threads, server.shutdown_timeout), (Some(2), Duration::from_secs(60)));
+        assert!(server.reload_on_change);
         assert_eq!(server.temp_dir, project.path().canonicalize().unwrap().join("public"));
         assert_eq!(server.pid_file, Some(project.path().join("public/c.pid")));
     }
