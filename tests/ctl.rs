@@ -99,13 +99,37 @@ fn what_cannot_be_done_is_said_and_changes_nothing() {
         (vec!["weight", "php", &name, "0"], 1, "'0' is no weight: a number from 1 to 65535"),
         (vec!["weight", &name], 2, "2 values required"),
         (vec!["drain"], 2, "required"),
-        (vec!["reload"], 1, "reload is not supported yet"),
     ] {
         let refused = cornac.ctl(&args);
         assert_eq!(refused.status.code(), Some(code), "{args:?}: {}", refused.text);
         assert!(refused.text.contains(says), "{args:?}: {}", refused.text);
     }
     assert_eq!((&cornac.member(&a)["state"], &cornac.member(&a)["weight"]), (&"ready".into(), &1.into()));
+}
+
+#[test]
+fn reload_says_what_has_changed_or_what_is_wrong() {
+    let (a, b) = (Fpm::start("a"), Fpm::start("b"));
+    let cornac = Operated::over([&a, &b]);
+    assert_eq!(cornac.ctl(&["reload"]).text.trim(), "nothing has changed");
+    let file = cornac.config_file();
+    let written = std::fs::read_to_string(&file).expect("the configuration");
+    std::fs::write(&file, written.replace("[admin]", "[amdin]")).expect("written");
+    let refused = cornac.ctl(&["reload"]);
+    assert_eq!(refused.status.code(), Some(1), "{}", refused.text);
+    assert!(
+        refused.text.contains("did you mean 'admin'") && refused.text.contains(".toml:"),
+        "{}",
+        refused.text
+    );
+    std::fs::write(&file, written.replace(&b.server(), "127.0.0.1:9")).expect("written");
+    let done = cornac.ctl(&["reload"]);
+    assert_eq!(done.status.code(), Some(0), "{}", done.text);
+    assert!(
+        done.text.contains("pool php: + 127.0.0.1:9") && done.text.contains(&b.server()),
+        "{}",
+        done.text
+    );
 }
 
 #[test]

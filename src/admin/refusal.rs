@@ -78,7 +78,7 @@ pub(super) enum Refusal {
 
 fn said(not: &NotReloaded) -> String {
     match not {
-        NotReloaded::Unsupported => not.to_string(),
+        NotReloaded::NoFile => not.to_string(),
         NotReloaded::Wrong(_) => "the configuration has mistakes; everything stays as it is".to_owned(),
     }
 }
@@ -96,7 +96,7 @@ impl Refusal {
             Self::BadOrder(_) | Self::Broken => StatusCode::BAD_REQUEST,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
-            Self::NotReloaded(NotReloaded::Unsupported) => StatusCode::NOT_IMPLEMENTED,
+            Self::NotReloaded(NotReloaded::NoFile) => StatusCode::NOT_IMPLEMENTED,
             Self::NotReloaded(NotReloaded::Wrong(_)) => StatusCode::UNPROCESSABLE_ENTITY,
         }
     }

@@ -15,9 +15,9 @@ pub enum Wish {
 /// Why everything stays as it is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotReloaded {
-    /// This cornac cannot.
-    #[error("reload is not supported yet")]
-    Unsupported,
+    /// Started without a file, by `cornac serve`.
+    #[error("there is no configuration file to read again")]
+    NoFile,
     /// The new configuration is wrong; the diagnostics, as `cornac check` prints them.
     #[error("{0}")]
     Wrong(String),

@@ -32,6 +32,8 @@ pub struct Server {
     pub threads: Option<usize>,
     /// How long requests in flight may take to finish on a graceful stop.
     pub shutdown_timeout: Duration,
+    /// Whether the configuration is read again when its file changes.
+    pub reload_on_change: bool,
     /// Where requests are logged.
     pub access_log: AccessLog,
     /// Filter of the event log, in tracing's syntax: `info`, `cornac=debug`.

@@ -9,8 +9,8 @@ use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 use tracing::error;
 
+use super::doors::{BREATH, is_the_clients_own};
 use super::listen::{Accepted, BindError, Listener};
-use super::server::{BREATH, is_the_clients_own};
 use crate::admin::{Admin, Readiness, Wish, Wishes, wishes};
 use crate::config::model::{self, Listen};
 use crate::site::Generation;

@@ -14,6 +14,7 @@ use super::status::QueueStatus;
 use super::troubles::Retries;
 use crate::balance::{Answered, Keepalive};
 use crate::config::model::Pool;
+use arc_swap::ArcSwap;
 use parking_lot::{Mutex, MutexGuard};
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -25,21 +26,27 @@ use tokio::time::{Instant, timeout_at};
 #[derive(Debug)]
 pub(crate) struct Admission {
     pool: Arc<str>,
-    keepalive: Keepalive,
-    /// Whether the policy goes by the members' times.
-    pub(crate) measures: bool,
+    terms: ArcSwap<Terms>,
     pub(crate) afterwork: Afterwork,
     pub(crate) pulse: Pulse,
-    queue_size: usize,
-    queue_timeout: Duration,
     desk: Mutex<Desk>,
     /// Somebody may wait: whoever frees a slot need not go to the desk to find out that nobody does.
     line: AtomicBool,
-    /// Its cluster is gone or empties: nothing is kept any more.
+    /// Its pool is gone or empties: nothing is kept any more.
     retired: AtomicBool,
     /// Whether the housekeeper is looking already.
     housekeeping: AtomicBool,
     pub(crate) something_to_keep: Notify,
+}
+
+/// What the configuration says, besides what the desk knows.
+#[derive(Debug)]
+struct Terms {
+    keepalive: Keepalive,
+    /// Whether the policy goes by the members' times.
+    measures: bool,
+    queue_size: usize,
+    queue_timeout: Duration,
 }
 
 /// Why a request got no slot.
@@ -65,12 +72,9 @@ impl Admission {
     pub(crate) fn new(pool: &Pool) -> Arc<Self> {
         Arc::new(Self {
             pool: pool.name.as_str().into(),
-            keepalive: pool.keepalive,
-            measures: pool.policy.measures(),
+            terms: ArcSwap::from_pointee(Terms::of(pool)),
             afterwork: Afterwork::default(),
             pulse: Pulse::new(Instant::now()),
-            queue_size: pool.queue.size,
-            queue_timeout: pool.queue.timeout,
             desk: Mutex::new(Desk::new(pool)),
             line: AtomicBool::new(false),
             retired: AtomicBool::new(false),
@@ -83,33 +87,36 @@ impl Admission {
         &self.pool
     }
 
-    pub(crate) fn keepalive(&self) -> &Keepalive {
-        &self.keepalive
+    pub(crate) fn keepalive(&self) -> Keepalive {
+        self.terms.load().keepalive
+    }
+
+    pub(crate) fn measures(&self) -> bool {
+        self.terms.load().measures
+    }
+
+    /// What a newer configuration of the same pool says. Who waits goes on waiting, and what was counted stays.
+    pub(crate) fn follow(&self, pool: &Pool) {
+        self.terms.store(Arc::new(Terms::of(pool)));
+        self.desk.lock().follow(pool, Instant::now());
     }
 
     /// Seats these members from now on. Those who left finish what they have.
     pub(crate) fn seat(self: &Arc<Self>, seats: Vec<Seat>, names_pending: bool) {
-        for seat in &seats {
-            seat.seated();
-            seat.member.seated_by(Arc::downgrade(self));
-        }
-        let before = {
+        seats.iter().for_each(Seat::seated);
+        let gone = {
             let mut desk = self.desk.lock();
             desk.names_pending = names_pending;
             desk.count_in_parts(seats.iter().any(|seat| !seat.slow_start.is_zero()));
-            std::mem::replace(&mut desk.seats, seats)
+            desk.seat(seats)
         };
-        self.unseat_the_gone(&before);
+        gone.iter().for_each(|member| member.unseated());
         self.serve();
     }
 
-    fn unseat_the_gone(self: &Arc<Self>, before: &[Seat]) {
-        let after = self.seats();
-        for seat in before {
-            if !after.iter().any(|still| Arc::ptr_eq(&still.member, &seat.member)) {
-                seat.member.unseated_by(&Arc::downgrade(self));
-            }
-        }
+    /// Its members, and those who have gone and are still answering.
+    pub(crate) fn members(&self) -> Vec<Arc<Member>> {
+        self.desk.lock().members()
     }
 
     pub(crate) fn seats(&self) -> Vec<Seat> {
@@ -122,7 +129,7 @@ impl Admission {
         let (lately, first) = desk.queue.waits(now);
         QueueStatus {
             waiting: desk.queue.len(),
-            size: self.queue_size,
+            size: self.terms.load().queue_size,
             refused: desk.troubles.refused(),
             first,
             times: lately.lately(now),
@@ -188,18 +195,26 @@ impl Admission {
         let asked = match self.choose_for_newcomer(&mut desk, wish, now) {
             Choice::Granted(grant) => Ok(Asked::Granted(grant)),
             Choice::Nobody => Err(Refusal::Nobody),
-            Choice::Wait | Choice::WaitForShare => match desk.refuses(wish, self.queue_size, now) {
-                Some(refusal) => {
-                    self.tell_of_a_refusal(desk, now);
-                    return Err(refusal);
+            Choice::Wait | Choice::WaitForShare => {
+                match desk.refuses(wish, self.terms.load().queue_size, now) {
+                    Some(refusal) => {
+                        self.tell_of_a_refusal(desk, now);
+                        return Err(refusal);
+                    }
+                    None => {
+                        let (turn, hears) = oneshot::channel();
+                        let ticket = desk.queue.join(wish.clone(), turn, now);
+                        self.wake_housekeeper();
+                        Ok(Asked::Waits(Place {
+                            admission: self,
+                            ticket,
+                            share: wish.share,
+                            since: now,
+                            hears,
+                        }))
+                    }
                 }
-                None => {
-                    let (turn, hears) = oneshot::channel();
-                    let ticket = desk.queue.join(wish.clone(), turn, now);
-                    self.wake_housekeeper();
-                    Ok(Asked::Waits(Place { admission: self, share: wish.share, ticket, since: now, hears }))
-                }
-            },
+            }
         };
         drop(desk);
         drop(unwanted);
@@ -239,7 +254,7 @@ impl Admission {
             member.loses_connection();
             return Some(connection);
         }
-        let refused = member.keep(connection, reply, &self.keepalive, now);
+        let refused = member.keep(connection, reply, &self.keepalive(), now);
         if refused.is_none() {
             self.wake_housekeeper();
         }
@@ -256,14 +271,7 @@ impl Admission {
     }
 
     /// A slot of a member got free: whoever waits has it.
-    pub(crate) fn freed(self: &Arc<Self>, member: &Member) {
-        self.serve_if_any_wait();
-        for other in member.other_desks(self) {
-            other.serve_if_any_wait();
-        }
-    }
-
-    fn serve_if_any_wait(self: &Arc<Self>) {
+    pub(crate) fn freed(self: &Arc<Self>) {
         // After the slot was freed: see `ask`.
         fence(Ordering::SeqCst);
         if self.line.load(Ordering::Relaxed) {
@@ -287,16 +295,12 @@ impl Admission {
     /// passing of time. Returns whether there will be something to do in the next.
     pub(crate) fn keep_house(self: &Arc<Self>) -> bool {
         let now = Instant::now();
-        let mut idle = 0;
+        let (mut idle, keepalive) = (0, self.keepalive());
         for seat in self.seats() {
-            idle += seat.member.reap(&self.keepalive, seat.learns(), now);
+            idle += seat.member.reap(&keepalive, seat.learns(), now);
         }
-        self.serve_if_any_wait();
+        self.freed();
         idle > 0 || !self.desk.lock().queue.is_empty()
-    }
-
-    pub(crate) fn is_retired(&self) -> bool {
-        self.retired.load(Ordering::Relaxed)
     }
 
     fn wake_housekeeper(&self) {
@@ -309,13 +313,22 @@ impl Admission {
         self.housekeeping.store(false, Ordering::Release);
     }
 
-    /// From now on no connection is kept, and those that are idle are closed, unless a later generation uses them.
-    pub(crate) fn retire(self: &Arc<Self>) {
+    /// From now on no connection is kept, and those that are idle are closed.
+    pub(crate) fn retire(&self) {
         self.retired.store(true, Ordering::Relaxed);
         for seat in self.seats() {
-            if seat.member.other_desks(self).iter().all(|other| other.retired.load(Ordering::Relaxed)) {
-                seat.member.close_idle();
-            }
+            seat.member.close_idle();
+        }
+    }
+}
+
+impl Terms {
+    fn of(pool: &Pool) -> Self {
+        Self {
+            keepalive: pool.keepalive,
+            measures: pool.policy.measures(),
+            queue_size: pool.queue.size,
+            queue_timeout: pool.queue.timeout,
         }
     }
 }
@@ -333,7 +346,7 @@ impl Place<'_> {
     /// The slot when it is the request's turn. Dropping the future gives up the place.
     pub(crate) async fn turn(mut self) -> Result<Grant, Refusal> {
         let (admission, share) = (self.admission, self.share);
-        match timeout_at(self.since + admission.queue_timeout, &mut self.hears).await {
+        match timeout_at(self.since + admission.terms.load().queue_timeout, &mut self.hears).await {
             Ok(Ok(Some(grant))) => Ok(grant),
             Ok(_) => Err(Refusal::Nobody),
             Err(_) => {
@@ -349,6 +362,6 @@ impl Place<'_> {
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.admission.desk.lock().queue.leave(self.share, self.ticket);
+        self.admission.desk.lock().queue.leave(self.ticket);
     }
 }

@@ -26,7 +26,7 @@ use parking_lot::Mutex;
 use std::future::poll_fn;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::task::AbortHandle;
@@ -42,10 +42,13 @@ pub struct Cluster {
     temp_dir: PathBuf,
     ids: Arc<AtomicU32>,
     tasks: Vec<AbortHandle>,
+    /// A newer one has taken over.
+    succeeded: AtomicBool,
 }
 
 impl Cluster {
-    /// A pool as it is configured; members that `old` has already are taken over with their connections and their health.
+    /// A pool as it is configured. What `old` has is taken over: the members that stay, with their connections and health, those who
+    /// wait, and all counts. Requests of `old` that are on their way finish by the new rules.
     /// Replies that a slow reader leaves behind go to unlinked files in `temp_dir`.
     ///
     /// Must be called within a tokio runtime.
@@ -56,9 +59,8 @@ impl Cluster {
     pub(crate) fn with_lookup(pool: &Pool, temp_dir: &Path, old: Option<&Self>, lookup: Lookup) -> Self {
         let before = old.map(|old| old.servers.lock().clone());
         let servers = Servers::new(&pool.servers, before.as_ref());
-        let present: Vec<_> =
-            old.into_iter().flat_map(|old| old.admission.seats()).map(|seat| seat.member).collect();
-        let admission = Admission::new(pool);
+        let admission = old.map_or_else(|| Admission::new(pool), |old| old.hand_over_to(pool));
+        let present = admission.members();
         let seats = servers.seats(&present);
         if !present.is_empty() {
             let is_new = |member: &Arc<Member>| !present.iter().any(|known| Arc::ptr_eq(known, member));
@@ -82,7 +84,16 @@ impl Cluster {
             None => admission.seats().iter().for_each(|seat| seat.member.vitals().forget()),
         }
         let ids = old.map_or_else(Arc::default, |old| Arc::clone(&old.ids));
-        Self { admission, servers, pool: pool.clone(), temp_dir: temp_dir.to_owned(), ids, tasks }
+        let succeeded = AtomicBool::new(false);
+        Self { admission, servers, pool: pool.clone(), temp_dir: temp_dir.to_owned(), ids, tasks, succeeded }
+    }
+
+    /// The desk, for a newer cluster of the same pool, which looks after it from now on.
+    fn hand_over_to(&self, pool: &Pool) -> Arc<Admission> {
+        self.succeeded.store(true, Ordering::Relaxed);
+        self.tasks.iter().for_each(AbortHandle::abort);
+        self.admission.follow(pool);
+        Arc::clone(&self.admission)
     }
 
     /// The id for the next request: never 0, and another one than the latest of any connection (fpm-facts 4).
@@ -150,10 +161,12 @@ impl Cluster {
         }
     }
 
-    /// Closes the idle connections and keeps none from now on; what is in flight finishes (fpm-facts 18). For a cluster
-    /// that a newer one has replaced, or that is to end.
+    /// Closes the idle connections and keeps none from now on; what is in flight finishes (fpm-facts 18). Nothing happens where a
+    /// newer cluster of the pool has taken over.
     pub fn drain(&self) {
-        self.admission.retire();
+        if !self.succeeded.load(Ordering::Relaxed) {
+            self.admission.retire();
+        }
     }
 
     /// Does what the operator says to the member at `address`, as [`MemberStatus::address`](super::MemberStatus) spells it.
@@ -251,7 +264,7 @@ impl Drop for Cluster {
         for task in &self.tasks {
             task.abort();
         }
-        self.admission.retire();
+        self.drain();
     }
 }
 
@@ -394,12 +407,11 @@ impl Journey {
 
 /// Closes what lies idle, for all members of a cluster in one task that sleeps while there is nothing to look after.
 async fn keep_house(admission: Arc<Admission>) {
-    let round =
-        (admission.keepalive().hold() / 10).clamp(Duration::from_millis(5), Duration::from_millis(50));
     loop {
-        admission.something_to_keep.notified().await;
+        // Who kept house before may have been stopped with something left to do, so a look comes first.
         loop {
-            sleep(round).await;
+            let hold = admission.keepalive().hold();
+            sleep((hold / 10).clamp(Duration::from_millis(5), Duration::from_millis(50))).await;
             if admission.keep_house() {
                 continue;
             }
@@ -409,5 +421,6 @@ async fn keep_house(admission: Arc<Admission>) {
                 break;
             }
         }
+        admission.something_to_keep.notified().await;
     }
 }
