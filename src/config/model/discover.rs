@@ -1,0 +1,73 @@
+//! `discover` of a pool: who tells which members there are, and what holds for all that he tells.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{Pool, ServerSpec};
+use crate::balance::{MaxConns, Rules, Tier};
+
+/// One entry of `discover`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Discover {
+    /// Who tells.
+    pub source: Source,
+    /// What holds for its members where it tells nothing else.
+    pub terms: Terms,
+}
+
+/// On which terms a member works: the keys of a server beside its address.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Terms {
+    /// Its share relative to the others; at least 1.
+    pub weight: u32,
+    /// Connections at once, idle ones included.
+    pub max_conns: MaxConns,
+    /// When it is taken out, and for how long.
+    pub rules: Rules,
+    /// How long its share grows after it came back or was found; zero: it has all of it at once.
+    pub slow_start: Duration,
+    /// Whether it comes later.
+    pub tier: Tier,
+    /// Taken out by hand.
+    pub down: bool,
+}
+
+impl ServerSpec {
+    /// All but its address.
+    pub fn terms(&self) -> Terms {
+        let Self { weight, max_conns, rules, slow_start, tier, down, .. } = *self;
+        Terms { weight, max_conns, rules, slow_start, tier, down }
+    }
+}
+
+impl Pool {
+    /// Of every server that is written, and of every source.
+    pub fn all_terms(&self) -> impl Iterator<Item = Terms> + '_ {
+        let told = self.discover.iter().map(|discover| discover.terms);
+        self.servers.iter().map(ServerSpec::terms).chain(told)
+    }
+}
+
+/// Who tells which members there are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A and AAAA records.
+    Dns {
+        /// The name, lower case.
+        host: String,
+        /// The members' port: such records tell none.
+        port: u16,
+        /// Who is asked instead of the system's name servers; empty: those.
+        resolver: Vec<SocketAddr>,
+    },
+    /// SRV records (RFC 2782).
+    Srv {
+        /// Such as `_fpm._tcp.example.com`.
+        name: String,
+        /// Who is asked instead of the system's name servers; empty: those.
+        resolver: Vec<SocketAddr>,
+    },
+    /// A file, as JSON or TOML by its extension.
+    File(PathBuf),
+}
