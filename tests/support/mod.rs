@@ -12,6 +12,7 @@
 mod child;
 pub mod compare;
 mod cornac;
+pub mod dns;
 mod fpm;
 mod hosts;
 pub mod http;

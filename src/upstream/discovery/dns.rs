@@ -22,10 +22,10 @@ use super::names::usable_addresses;
 use super::trouble::Trouble;
 use crate::upstream::Endpoint;
 
-/// How long one name server may take for one answer; there are two attempts.
+/// How long one name server may take for one answer.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// For one round with all that belongs to it: search domains, the targets of an SRV.
-const ROUND: Duration = Duration::from_secs(15);
+/// For one round with all that belongs to it: attempts, other servers, search domains, the targets of an SRV.
+const ROUND: Duration = Duration::from_secs(8);
 /// A TTL of 0 is no reason to ask without a pause.
 const SHORTEST: Duration = Duration::from_secs(1);
 
@@ -42,7 +42,7 @@ pub(super) async fn follow_addresses(
 ) {
     loop {
         let asking = async { addresses(&resolver_of(&resolver)?, &host, port).await };
-        rest_after(in_time(asking).await, every, &outlet).await;
+        rest_after(in_time(asking, &host).await, every, &outlet).await;
     }
 }
 
@@ -55,12 +55,16 @@ pub(super) async fn follow_services(
 ) {
     loop {
         let asking = async { services(&resolver_of(&resolver)?, &name).await };
-        rest_after(in_time(asking).await, every, &outlet).await;
+        rest_after(in_time(asking, &name).await, every, &outlet).await;
     }
 }
 
-async fn in_time(asking: impl Future<Output = Result<Answer, Trouble>>) -> Result<Answer, Trouble> {
-    timeout(ROUND, asking).await.unwrap_or(Err(Trouble::Late(ROUND)))
+async fn in_time(
+    asking: impl Future<Output = Result<Answer, Trouble>>,
+    name: &str,
+) -> Result<Answer, Trouble> {
+    let silent = |_| Err(Trouble::SilentNameServer(name.to_owned()));
+    timeout(ROUND, asking).await.unwrap_or_else(silent)
 }
 
 async fn rest_after(answer: Result<Answer, Trouble>, every: Duration, outlet: &Outlet) {

@@ -2,14 +2,10 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// Why a source cannot tell who its members are.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Trouble {
-    /// Nobody answered.
-    #[error("no answer within {0:?}")]
-    Late(Duration),
     /// The system's resolver.
     #[error("{0} cannot be looked up: {1}")]
     Lookup(String, io::Error),
