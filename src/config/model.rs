@@ -14,7 +14,7 @@ use super::{Preset, Secret};
 use crate::balance::{Keepalive, MaxConns, PolicyKind, Rules, Tier};
 use crate::route::{Location, PoolId, Rule, Settings, Template};
 
-pub use discover::{Discover, Source, Terms};
+pub use discover::{ApiAddress, Consul, Discover, Docker, Etcd, Source, Terms};
 
 /// A whole configuration.
 #[derive(Debug, Clone)]

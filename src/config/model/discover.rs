@@ -1,10 +1,12 @@
 //! `discover` of a pool: who tells which members there are, and what holds for all that he tells.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{Pool, ServerSpec};
+use crate::config::Secret;
 use crate::balance::{MaxConns, Rules, Tier};
 
 /// One entry of `discover`.
@@ -70,4 +72,71 @@ pub enum Source {
     },
     /// A file, as JSON or TOML by its extension.
     File(PathBuf),
+    /// Docker's containers with a label.
+    Docker(Docker),
+    /// The instances of a service of Consul's.
+    Consul(Consul),
+    /// The keys of etcd's below a prefix.
+    Etcd(Etcd),
+}
+
+/// Docker's containers with a label.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Docker {
+    /// Where its API is.
+    pub at: ApiAddress,
+    /// `name=value`, or `name` with any value.
+    pub label: String,
+    /// The members' port; `None`: the only one that the container exposes.
+    pub port: Option<u16>,
+    /// The network in which they are reached; `None`: the first by name.
+    pub network: Option<String>,
+}
+
+/// The instances of a service of Consul's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Consul {
+    /// Where its API is.
+    pub at: ApiAddress,
+    /// The service's name.
+    pub service: String,
+    /// Those that an instance must have, all of them.
+    pub tags: Vec<String>,
+    /// Another than that of the agent.
+    pub datacenter: Option<String>,
+    /// For its ACLs.
+    pub token: Option<Secret>,
+}
+
+/// The keys of etcd's below a prefix.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Etcd {
+    /// Where its API is; never empty.
+    pub endpoints: Vec<ApiAddress>,
+    /// What the keys begin with.
+    pub prefix: String,
+}
+
+/// Where an HTTP interface is: in clear text, so near us.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ApiAddress {
+    /// `unix:/path`.
+    Unix(PathBuf),
+    /// `http://host:port`.
+    Tcp {
+        /// A name or an address, without brackets.
+        host: String,
+        /// Never 0.
+        port: u16,
+    },
+}
+
+impl fmt::Display for ApiAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Tcp { host, port } if host.contains(':') => write!(f, "http://[{host}]:{port}"),
+            Self::Tcp { host, port } => write!(f, "http://{host}:{port}"),
+        }
+    }
 }

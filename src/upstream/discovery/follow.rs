@@ -1,6 +1,7 @@
 //! The task that hears all sources of a pool, gathers what they tell, and seats what came of it.
 
 use std::future::pending;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant as Time};
 
@@ -13,7 +14,7 @@ use super::changes::Changes;
 use super::found::{Origin, Outlet, Report};
 use super::names::Lookup;
 use super::roster::{Placed, Roster};
-use super::{dns, file, names};
+use super::{consul, dns, docker, etcd, file, names};
 use crate::balance::Settle;
 use crate::config::model::Source;
 use crate::upstream::Endpoint;
@@ -28,7 +29,7 @@ pub(crate) async fn follow(
     every: Duration,
 ) {
     let (news, mut heard) = mpsc::channel(16);
-    let _sources = start(roster.lock().sources(), &news, &lookup, every);
+    let _sources = start(roster.lock().sources(), &news, admission.pool(), &lookup, every);
     let mut settle = Settle::default();
     // Who flapped, and when he may be taken.
     let mut held: Vec<(Endpoint, Time)> = Vec::new();
@@ -60,26 +61,40 @@ async fn until(due: Option<Time>) {
 fn start(
     sources: Vec<(usize, Origin)>,
     news: &mpsc::Sender<(usize, Report)>,
+    pool: &str,
     lookup: &Lookup,
     every: Duration,
 ) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     for (place, origin) in sources {
-        let (outlet, lookup) = (Outlet::new(place, news.clone()), Arc::clone(lookup));
-        match origin {
-            Origin::Written(_) => {}
-            Origin::Name(host, port) => drop(tasks.spawn(names::follow((host, port), lookup, every, outlet))),
-            Origin::Told(Source::Dns { host, port, resolver }) => {
-                drop(tasks.spawn(dns::follow_addresses(host, port, resolver, every, outlet)));
-            }
-            Origin::Told(Source::Srv { name, resolver }) => {
-                drop(tasks.spawn(dns::follow_services(name, resolver, every, outlet)));
-            }
-            Origin::Told(Source::File(path)) => drop(tasks.spawn(file::follow(path, lookup, outlet))),
+        let outlet = Outlet::new(place, news.clone());
+        if let Some(following) = following(origin, pool.to_owned(), Arc::clone(lookup), every, outlet) {
+            tasks.spawn(following);
         }
     }
     tasks
 }
+
+/// What a source does all the time; nothing for what is written.
+fn following(origin: Origin, pool: String, lookup: Lookup, every: Duration, outlet: Outlet) -> Option<Following> {
+    let source = match origin {
+        Origin::Written(_) => return None,
+        Origin::Name(host, port) => return Some(Box::pin(names::follow((host, port), lookup, every, outlet))),
+        Origin::Told(source) => source,
+    };
+    Some(match source {
+        Source::Dns { host, port, resolver } => {
+            Box::pin(dns::follow_addresses(host, port, resolver, every, outlet))
+        }
+        Source::Srv { name, resolver } => Box::pin(dns::follow_services(name, resolver, every, outlet)),
+        Source::File(path) => Box::pin(file::follow(path, lookup, outlet)),
+        Source::Docker(docker) => Box::pin(docker::follow(docker, pool, outlet)),
+        Source::Consul(consul) => Box::pin(consul::follow(consul, lookup, every, outlet)),
+        Source::Etcd(etcd) => Box::pin(etcd::follow(etcd, pool, lookup, outlet)),
+    })
+}
+
+type Following = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Seats the members that are known now, and says what changed. Who comes with the first word of his source has been there from the start
 /// as far as anybody knows; who comes later has just come up. Returns who is held now, of whom those in `held` are known.

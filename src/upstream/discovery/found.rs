@@ -97,6 +97,9 @@ impl fmt::Display for Origin {
             Self::Name(host, port) => write!(f, "{host}:{port}"),
             Self::Told(Source::Dns { host, port, .. }) => write!(f, "dns {host}:{port}"),
             Self::Told(Source::Srv { name, .. }) => write!(f, "srv {name}"),
+            Self::Told(Source::Docker(_)) => write!(f, "docker"),
+            Self::Told(Source::Consul(consul)) => write!(f, "consul {}", consul.service),
+            Self::Told(Source::Etcd(etcd)) => write!(f, "etcd {}", etcd.prefix),
             Self::Told(Source::File(path)) => write!(f, "file {}", name(path)),
         }
     }

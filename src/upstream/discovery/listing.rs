@@ -25,6 +25,14 @@ pub(super) fn read(path: &Path, text: &str) -> Result<Vec<Named>, Trouble> {
     listing.map(|listing| listing.0)
 }
 
+/// One member of JSON, as sources tell it that have a text for each.
+pub(super) fn read_one(text: &str) -> Result<Named, String> {
+    match text.trim_start().starts_with('{') {
+        true => serde_json::from_str(text).map_err(|error| error.to_string()),
+        false => Ok(Named { at: spec_of(text.trim())?, weight: None, backup: None }),
+    }
+}
+
 fn malformed(path: &Path, line: usize, column: usize, message: &str) -> Trouble {
     Trouble::Malformed { path: path.to_owned(), line, column, message: message.to_owned() }
 }
@@ -182,5 +190,12 @@ mod tests {
         ] {
             assert_eq!(shown(name, text), told, "{text}");
         }
+    }
+
+    #[test]
+    fn one_member_may_be_an_address_or_a_table() {
+        assert_eq!(read_one("10.0.0.1:9000\n").unwrap().weight, None);
+        assert_eq!(read_one(r#" {"address": "10.0.0.1:9000", "weight": 7}"#).unwrap().weight, Some(7));
+        assert!(read_one("nonsense").unwrap_err().contains("no port"));
     }
 }

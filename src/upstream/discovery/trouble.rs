@@ -2,6 +2,9 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
+
+use http::StatusCode;
 
 /// Why a source cannot tell who its members are.
 #[derive(Debug, thiserror::Error)]
@@ -30,4 +33,22 @@ pub(crate) enum Trouble {
     /// A file with a mistake in it: `path:line:column: …`.
     #[error("{}:{line}:{column}: {message}", path.display())]
     Malformed { path: PathBuf, line: usize, column: usize, message: String },
+    /// Nobody listens at an interface, or nobody lets us in.
+    #[error("cannot connect to {at}: {error}")]
+    Unreachable { at: String, error: io::Error },
+    /// It does not answer.
+    #[error("{at} does not answer within {} s", patience.as_secs())]
+    Silent { at: String, patience: Duration },
+    /// The connection broke.
+    #[error("the connection to {at} broke: {error}")]
+    Broken { at: String, error: String },
+    /// It refuses.
+    #[error("{at} answers {status}: {said}")]
+    Status { at: String, status: StatusCode, said: String },
+    /// It says something else than it should.
+    #[error("what {at} answers is not understood: {why}")]
+    NotUnderstood { at: String, why: String },
+    /// Such as one with a line break in it.
+    #[error("the token cannot stand in a header")]
+    BadToken,
 }
