@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::apis;
 use super::endpoints;
 use super::model::{Discover, EndpointSpec, Server, Source};
 use super::pools::{Zones, read_terms};
@@ -9,7 +10,7 @@ use super::reader::{Node, Table};
 use super::text::Text;
 use super::values;
 
-const KINDS: [&str; 3] = ["dns", "srv", "file"];
+const KINDS: [&str; 6] = ["dns", "srv", "file", "docker", "consul", "etcd"];
 
 /// Reads `discover`, which may be left out.
 pub(super) fn read(pool: &Table<'_>, zones: &mut Zones<'_>, server: &Server, base: &Path) -> Vec<Discover> {
@@ -38,7 +39,7 @@ fn read_entry(element: Node<'_>, zones: &mut Zones<'_>, server: &Server, base: &
     let source = match kinds[..] {
         [kind] => read_source(kind, &table, server, base),
         [] => {
-            let hint = "begin with one of dns, srv, file: { dns = \"fpm:9000\" }";
+            let hint = "begin with one of dns, srv, file, docker, consul, etcd: { dns = \"fpm:9000\" }";
             table.report.absent(table.span.clone(), "discover: which source is meant?", hint);
             None
         }
@@ -61,14 +62,16 @@ fn read_entry(element: Node<'_>, zones: &mut Zones<'_>, server: &Server, base: &
 
 fn read_source(kind: Node<'_>, table: &Table<'_>, server: &Server, base: &Path) -> Option<Source> {
     let resolver = || server.resolver.clone();
-    let text = kind.text()?;
     match kind.key() {
         "dns" => {
-            let (host, port) = read_name(&text, base)?;
+            let (host, port) = read_name(&kind.text()?, base)?;
             Some(Source::Dns { host, port, resolver: resolver() })
         }
-        "srv" => Some(Source::Srv { name: read_service(&text)?, resolver: resolver() }),
-        _ => read_file(&text, base, table),
+        "srv" => Some(Source::Srv { name: read_service(&kind.text()?)?, resolver: resolver() }),
+        "file" => read_file(&kind.text()?, base),
+        "docker" => apis::docker(kind, table, base).map(Source::Docker),
+        "consul" => apis::consul(kind, table, base).map(Source::Consul),
+        _ => apis::etcd(kind, table, base).map(Source::Etcd),
     }
 }
 
@@ -99,7 +102,7 @@ fn read_service(text: &Text<'_>) -> Option<String> {
 }
 
 /// The file need not be there yet; what it will be must be told by its name.
-fn read_file(text: &Text<'_>, base: &Path, _table: &Table<'_>) -> Option<Source> {
+fn read_file(text: &Text<'_>, base: &Path) -> Option<Source> {
     let path = values::path(base, text);
     match path.extension().and_then(|extension| extension.to_str()) {
         Some("json" | "toml") => Some(Source::File(path)),
@@ -139,6 +142,34 @@ mod tests {
         let srv = Source::Srv { name: "_fpm._tcp.example".into(), resolver };
         assert_eq!(sources, [srv, Source::File(project.path().join("m.json"))]);
         assert_eq!(beside.servers.len(), 1);
+    }
+
+    #[test]
+    fn docker_consul_and_etcd_with_all_their_keys() {
+        let project = project();
+        std::fs::write(project.path().join("token"), "open-sesame\n").unwrap();
+        let lines = r#"discover = [
+            { docker = "unix:/var/run/docker.sock", label = "cornac.pool=php", port = 9001, network = "app" },
+            { consul = "http://[::1]:8500/", service = "php-fpm", tags = ["v2"], datacenter = "ams", token = { file = "token" } },
+            { etcd = ["http://127.0.0.1:2379", "http://etcd:2379"], prefix = "/cornac/php/" },
+        ]"#;
+        let sources = pool_in(project.path(), lines).discover.into_iter().map(|discover| discover.source);
+        let [Source::Docker(docker), Source::Consul(consul), Source::Etcd(etcd)] =
+            &sources.collect::<Vec<_>>()[..]
+        else {
+            panic!("three sources")
+        };
+        assert_eq!(
+            (docker.at.to_string(), &*docker.label),
+            ("unix:/var/run/docker.sock".into(), "cornac.pool=php")
+        );
+        assert_eq!((docker.port, docker.network.as_deref()), (Some(9001), Some("app")));
+        assert_eq!((consul.at.to_string(), &*consul.service), ("http://[::1]:8500".into(), "php-fpm"));
+        assert_eq!((&consul.tags[..], consul.datacenter.as_deref()), (&["v2".to_owned()][..], Some("ams")));
+        assert!(consul.token.as_ref().unwrap().is(b"open-sesame"));
+        let endpoints: Vec<_> = etcd.endpoints.iter().map(ToString::to_string).collect();
+        assert_eq!(endpoints, ["http://127.0.0.1:2379", "http://etcd:2379"]);
+        assert_eq!(etcd.prefix, "/cornac/php/");
     }
 
     #[test]

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{Pool, ServerSpec};
-use crate::config::Secret;
 use crate::balance::{MaxConns, Rules, Tier};
+use crate::config::Secret;
 
 /// One entry of `discover`.
 #[derive(Debug, Clone, PartialEq)]

@@ -106,8 +106,11 @@ async fn ask(consul: &Consul, index: u64) -> Result<(Vec<Named>, Option<u64>), T
 
 fn target(consul: &Consul, index: u64) -> String {
     let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-    let mut target =
-        format!("/v1/health/service/{}?passing=true&index={index}&wait={}s", encoded(&consul.service), WAIT.as_secs());
+    let mut target = format!(
+        "/v1/health/service/{}?passing=true&index={index}&wait={}s",
+        encoded(&consul.service),
+        WAIT.as_secs()
+    );
     if let Some(datacenter) = &consul.datacenter {
         target += &format!("&dc={}", encoded(datacenter));
     }
@@ -139,7 +142,13 @@ mod tests {
 
     fn consul() -> Consul {
         let at = ApiAddress::Tcp { host: "127.0.0.1".into(), port: 8500 };
-        Consul { at, service: "php fpm".into(), tags: vec!["v2".into(), "a&b".into()], datacenter: Some("ams".into()), token: None }
+        Consul {
+            at,
+            service: "php fpm".into(),
+            tags: vec!["v2".into(), "a&b".into()],
+            datacenter: Some("ams".into()),
+            token: None,
+        }
     }
 
     #[test]

@@ -74,12 +74,12 @@ pub(super) async fn follow(docker: Docker, pool: String, outlet: Outlet) {
     let mut pauses = Pauses::up_to(LONGEST_PAUSE);
     let mut complained = HashSet::new();
     loop {
-        let trouble = watch(&docker, &outlet, &mut pauses, &mut |wrong: String| {
+        let mut complain = |wrong: String| {
             if complained.insert(wrong.clone()) {
                 tracing::warn!(pool, source = "docker", "{wrong}");
             }
-        });
-        let trouble = trouble.await;
+        };
+        let trouble = watch(&docker, &outlet, &mut pauses, &mut complain).await;
         outlet.tell(Err(trouble)).await;
         sleep(pauses.next(rand::random())).await;
     }
@@ -162,7 +162,10 @@ impl Container {
         match Vec::from_iter(ports)[..] {
             [port] => Ok(port),
             [] => Err("it exposes no port; give it the label cornac.port, or the source a port".to_owned()),
-            _ => Err("it exposes several ports; give it the label cornac.port, or the source a port".to_owned()),
+            _ => {
+                Err("it exposes several ports; give it the label cornac.port, or the source a port"
+                    .to_owned())
+            }
         }
     }
 
@@ -170,12 +173,15 @@ impl Container {
     fn number<N: std::str::FromStr + PartialEq + From<u8>>(&self, label: &str) -> Result<Option<N>, String> {
         let Some(text) = self.labels.get(label) else { return Ok(None) };
         let number = text.trim().parse().ok().filter(|number| *number != N::from(0));
-        number.map(Some).ok_or_else(|| format!("its label {label} is '{text}', and not a number from 1 to 65535"))
+        number
+            .map(Some)
+            .ok_or_else(|| format!("its label {label} is '{text}', and not a number from 1 to 65535"))
     }
 
     fn ip(&self, docker: &Docker) -> Result<IpAddr, String> {
         let networks = &self.network_settings.networks;
-        let mut candidates = networks.iter().filter(|(name, _)| docker.network.as_ref().is_none_or(|only| only == *name));
+        let mut candidates =
+            networks.iter().filter(|(name, _)| docker.network.as_ref().is_none_or(|only| only == *name));
         let ip = candidates.find_map(|(name, network)| network.ip(name));
         ip.ok_or_else(|| match &docker.network {
             Some(network) => format!("it has no address in the network {network}"),
@@ -234,12 +240,15 @@ mod tests {
         let told = Docker { port: Some(9002), ..docker() };
         assert_eq!(member(labels, &told), "172.18.0.3:9001 Some(5)");
         assert_eq!(member(json!({}), &told), "172.18.0.3:9002 None");
-        let two = json!({"Ports": [{"PrivatePort": 9000, "Type": "tcp"}, {"PrivatePort": 9001, "Type": "tcp"}]});
+        let two =
+            json!({"Ports": [{"PrivatePort": 9000, "Type": "tcp"}, {"PrivatePort": 9001, "Type": "tcp"}]});
         assert!(member(two, &docker()).starts_with("it exposes several ports"));
         let published = json!({"Ports": [{"PrivatePort": 9000, "PublicPort": 9000, "IP": "::", "Type": "tcp"}, {"PrivatePort": 9000, "Type": "tcp"}]});
         assert_eq!(member(published, &docker()), "172.18.0.3:9000 None");
         assert!(member(json!({"Ports": []}), &docker()).starts_with("it exposes no port"));
-        assert!(member(json!({"Labels": {"cornac.weight": "0"}}), &docker()).contains("cornac.weight is '0'"));
+        assert!(
+            member(json!({"Labels": {"cornac.weight": "0"}}), &docker()).contains("cornac.weight is '0'")
+        );
     }
 
     #[test]

@@ -76,10 +76,18 @@ fn start(
 }
 
 /// What a source does all the time; nothing for what is written.
-fn following(origin: Origin, pool: String, lookup: Lookup, every: Duration, outlet: Outlet) -> Option<Following> {
+fn following(
+    origin: Origin,
+    pool: String,
+    lookup: Lookup,
+    every: Duration,
+    outlet: Outlet,
+) -> Option<Following> {
     let source = match origin {
         Origin::Written(_) => return None,
-        Origin::Name(host, port) => return Some(Box::pin(names::follow((host, port), lookup, every, outlet))),
+        Origin::Name(host, port) => {
+            return Some(Box::pin(names::follow((host, port), lookup, every, outlet)));
+        }
         Origin::Told(source) => source,
     };
     Some(match source {

@@ -59,21 +59,25 @@ impl<'a> Call<'a> {
     /// Asks, and waits for the head of the answer.
     pub(super) async fn ask(self) -> Result<Answer, Trouble> {
         let unreachable = |error| Trouble::Unreachable { at: self.at.to_string(), error };
-        let late = |_| Err(io::ErrorKind::TimedOut.into());
+        let late = || io::Error::from(io::ErrorKind::TimedOut);
         match self.at {
             ApiAddress::Unix(path) => {
-                let stream = timeout(CONNECT, UnixStream::connect(path)).await.unwrap_or_else(late);
+                let stream =
+                    timeout(CONNECT, UnixStream::connect(path)).await.unwrap_or_else(|_| Err(late()));
                 self.ask_over(stream.map_err(unreachable)?).await
             }
             ApiAddress::Tcp { host, port } => {
                 let connecting = TcpStream::connect((host.as_str(), *port));
-                let stream = timeout(CONNECT, connecting).await.unwrap_or_else(late);
+                let stream = timeout(CONNECT, connecting).await.unwrap_or_else(|_| Err(late()));
                 self.ask_over(stream.map_err(unreachable)?).await
             }
         }
     }
 
-    async fn ask_over(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Result<Answer, Trouble> {
+    async fn ask_over(
+        self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    ) -> Result<Answer, Trouble> {
         let (at, patience) = (self.at.to_string(), self.patience);
         let broken = |error: hyper::Error| Trouble::Broken { at: at.clone(), error: error.to_string() };
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
@@ -97,7 +101,8 @@ impl<'a> Call<'a> {
         };
         let mut request = Request::new(Full::new(Bytes::from(self.body)));
         *request.method_mut() = self.method;
-        *request.uri_mut() = self.target.parse().expect("targets are written by us, and what goes into them is encoded");
+        *request.uri_mut() =
+            self.target.parse().expect("targets are written by us, and what goes into them is encoded");
         *request.headers_mut() = self.headers;
         if let Ok(host) = host.parse() {
             request.headers_mut().insert(http::header::HOST, host);
