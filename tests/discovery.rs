@@ -3,95 +3,25 @@
 
 mod support;
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use support::dns::{Dns, Mood};
-use support::{Answer, Cornac, Fpm, Load, Port, Scratch, Tp, free_port, wait_until};
+use support::{Answer, Fleet, Fpm, Load, Scratch, told_by, wait_until};
 
 const SOON: Duration = Duration::from_secs(20);
-
-/// Php-fpms on one port of several addresses of this machine: as many containers have them.
-struct Fleet {
-    members: Vec<Fpm>,
-    port: Port,
-}
-
-impl Fleet {
-    fn start<const N: usize>(names: [&str; N]) -> Self {
-        let port = free_port();
-        let at = |(name, last): (&str, u8)| {
-            let address = SocketAddr::from((ip(last), port.number()));
-            Fpm::builder(name).global("process_control_timeout", "60s").at(address).start()
-        };
-        let members = names.into_iter().zip(2..).map(at).collect();
-        Self { members, port }
-    }
-
-    fn server(&self, index: usize) -> String {
-        self.members[index].server()
-    }
-
-    fn runs(&self) -> Vec<u64> {
-        self.members.iter().map(|fpm| fpm.count("runs")).collect()
-    }
-}
-
-fn ip(last: u8) -> Ipv4Addr {
-    Ipv4Addr::new(127, 0, 0, last)
-}
-
-fn load(cornac: &Cornac) -> Load {
-    Load::start(cornac.address(), 6, |client, request| match (client + request) % 4 {
-        0 => "POST /json?count=runs".to_owned(),
-        part => format!("/sleep/{part}?count=runs"),
-    })
-}
-
-/// A pool that lives on its sources alone.
-fn told_by(discover: &str) -> Tp {
-    Tp::with_servers(vec![]).pool(&format!("discover = [{discover}]"))
-}
-
-/// Three members, then five, then the two new ones, told by whatever `tell` is; those who are gone are stopped.
-fn scales_without_a_failed_request(fleet: &mut Fleet, cornac: &Cornac, tell: impl Fn(&[usize], &Fleet)) {
-    for index in 0..3 {
-        cornac.wait_for_log(&format!("+ {} (", fleet.server(index)));
-    }
-    let load = load(cornac);
-    load.wait_for(60);
-    assert_eq!(fleet.runs()[3..], [0, 0]);
-
-    let told = Instant::now();
-    tell(&[0, 1, 2, 3, 4], fleet);
-    let served = || fleet.runs()[3..].iter().all(|&runs| runs > 0);
-    assert!(wait_until(SOON, served), "{:?}\n{}", fleet.runs(), cornac.log());
-    eprintln!("new members had their first request after {:.2} s", told.elapsed().as_secs_f64());
-
-    tell(&[3, 4], fleet);
-    for index in 0..3 {
-        cornac.wait_for_log(&format!("− {} (draining", fleet.server(index)));
-    }
-    fleet.members[..3].iter_mut().for_each(Fpm::stop);
-    load.wait_for(100);
-    let answers = load.stop();
-    Answer::all_are_200(&answers);
-    assert_eq!(fleet.runs().iter().sum::<u64>(), answers.len() as u64, "each ran once");
-    eprintln!("{} requests sent, {} answered, 0 failed", answers.len(), answers.len());
-}
 
 #[test]
 fn a_name_in_dns_scales_under_load_whatever_its_ttl_says() {
     let (mut fleet, dns) = (Fleet::start(["a", "b", "c", "d", "e"]), Dns::start());
     let tell = |which: &[usize], _: &Fleet| {
-        let addresses: Vec<_> = which.iter().map(|&index| ip(index as u8 + 2)).collect();
+        let addresses: Vec<_> = which.iter().map(|&index| Fleet::ip(index)).collect();
         dns.a("fpm.test", &addresses);
     };
     tell(&[0, 1, 2], &fleet);
     let source = format!("{{ dns = \"fpm.test:{}\" }}", fleet.port.number());
     let cornac = told_by(&source).server(&dns.key()).pool("resolve = \"100ms\"").start();
-    scales_without_a_failed_request(&mut fleet, &cornac, tell);
+    fleet.scales_without_a_failed_request(&cornac, tell);
 }
 
 #[test]
@@ -103,7 +33,7 @@ fn a_members_file_scales_under_load() {
     };
     tell(&[0, 1, 2], &fleet);
     let cornac = told_by(&format!("{{ file = \"{}\" }}", folder.join("members.json").display())).start();
-    scales_without_a_failed_request(&mut fleet, &cornac, tell);
+    fleet.scales_without_a_failed_request(&cornac, tell);
 }
 
 /// As deployments do it: nobody sees half a file.
@@ -117,8 +47,8 @@ fn replace(path: &Path, text: &str) {
 fn srv_records_tell_ports_weights_and_who_is_a_backup() {
     let (fleet, dns) = (Fleet::start(["heavy", "light", "backup"]), Dns::start());
     let (port, service) = (fleet.port.number(), "_fpm._tcp.test");
-    for (name, last) in [("heavy.test", 2), ("light.test", 3), ("backup.test", 4)] {
-        dns.a(name, &[ip(last)]);
+    for (name, index) in [("heavy.test", 0), ("light.test", 1), ("backup.test", 2)] {
+        dns.a(name, &[Fleet::ip(index)]);
     }
     dns.ttl(1);
     dns.srv(
@@ -147,7 +77,7 @@ fn what_a_name_server_cannot_tell_is_said_once_and_costs_nobody_anything() {
     let cornac = told_by(&discover).server(&dns.key()).pool("resolve = \"50ms\"").start();
     cornac.wait_for_log("fpm.test cannot be looked up: no name server answered in time");
     assert_eq!(cornac.get("/json").status, 502, "nobody is known yet");
-    dns.a("fpm.test", &[ip(2)]);
+    dns.a("fpm.test", &[Fleet::ip(0)]);
     dns.be(Mood::Answers);
     cornac.wait_for_log("the source of members is well again");
     cornac.wait_for_log(&format!("+ {} (dns fpm.test:", fleet.server(0)));
@@ -161,7 +91,7 @@ fn what_a_name_server_cannot_tell_is_said_once_and_costs_nobody_anything() {
         let asked = dns.asked();
         assert!(wait_until(SOON, || dns.asked() > asked + 3));
         assert_eq!(cornac.get("/json").member(), "a");
-        dns.a("fpm.test", &[ip(2)]);
+        dns.a("fpm.test", &[Fleet::ip(0)]);
         dns.be(Mood::Answers);
         let well = || cornac.log().lines().last().is_some_and(|line| line.contains("well again"));
         assert!(wait_until(SOON, well), "{}", cornac.log());

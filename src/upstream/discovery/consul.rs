@@ -11,7 +11,7 @@ use serde::Deserialize;
 use tokio::time::sleep;
 
 use super::found::{Named, Outlet, spec_of};
-use super::http::Call;
+use super::http::{Call, PROMPT};
 use super::names::{Lookup, located};
 use super::pauses::Pauses;
 use super::trouble::Trouble;
@@ -95,7 +95,9 @@ async fn ask(consul: &Consul, index: u64) -> Result<(Vec<Named>, Option<u64>), T
         token.set_sensitive(true);
         headers.insert("x-consul-token", token);
     }
-    let answer = Call { headers, patience: PATIENCE, ..Call::get(&consul.at, &target) }.ask().await?;
+    // Without an index it answers at once.
+    let patience = if index == 0 { PROMPT } else { PATIENCE };
+    let answer = Call { headers, patience, ..Call::get(&consul.at, &target) }.ask().await?;
     let now = answer.headers.get("x-consul-index").and_then(|index| index.to_str().ok()?.parse().ok());
     let not_understood = |why: String| Trouble::NotUnderstood { at: consul.at.to_string(), why };
     let instances: Vec<Instance> =
