@@ -145,7 +145,7 @@ fn read_server(element: Node<'_>, base: &Path, zones: &mut Zones<'_>) -> Option<
     let endpoint = address.and_then(|address| endpoints::server(&address, base));
     let terms = Terms { down: table.boolean_or("down", false), ..read_terms(&table, zones) };
     table.finish(&[]);
-    Some(with_terms(endpoint?, terms))
+    Some(terms.at(endpoint?))
 }
 
 /// The keys that a server and those that are discovered have in common.
@@ -165,12 +165,7 @@ pub(super) fn read_terms(table: &Table<'_>, zones: &mut Zones<'_>) -> Terms {
 fn plain_server(endpoint: EndpointSpec, tier: Tier) -> ServerSpec {
     let (rules, slow_start) = (Rules::DEFAULT, Duration::ZERO);
     let terms = Terms { weight: 1, max_conns: MaxConns::Auto, rules, slow_start, tier, down: false };
-    with_terms(endpoint, terms)
-}
-
-fn with_terms(endpoint: EndpointSpec, terms: Terms) -> ServerSpec {
-    let Terms { weight, max_conns, rules, slow_start, tier, down } = terms;
-    ServerSpec { endpoint, weight, max_conns, rules, slow_start, tier, down }
+    terms.at(endpoint)
 }
 
 /// As nginx does (`balance::slow_start` says why).

@@ -53,7 +53,7 @@ mod responder;
 pub use by_hand::{Order, UnknownMember};
 pub use checks::status_door;
 pub use cluster::Cluster;
-pub use discovery::{SourceStatus, endpoints_of};
+pub use discovery::{SourceStatus, endpoints_of, told_by};
 pub use endpoint::Endpoint;
 pub use inquiry::{Answer, Question, Reaction, ask};
 pub use outcome::{Ending, Fault, Observer, Outcome, ReplyError, SendError};

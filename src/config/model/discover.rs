@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Pool, ServerSpec};
+use super::{EndpointSpec, Pool, ServerSpec};
 use crate::balance::{MaxConns, Rules, Tier};
 use crate::config::Secret;
 
@@ -33,6 +33,14 @@ pub struct Terms {
     pub tier: Tier,
     /// Taken out by hand.
     pub down: bool,
+}
+
+impl Terms {
+    /// A server there, on these terms.
+    pub fn at(self, endpoint: EndpointSpec) -> ServerSpec {
+        let Self { weight, max_conns, rules, slow_start, tier, down } = self;
+        ServerSpec { endpoint, weight, max_conns, rules, slow_start, tier, down }
+    }
 }
 
 impl ServerSpec {
@@ -78,6 +86,20 @@ pub enum Source {
     Consul(Consul),
     /// The keys of etcd's below a prefix.
     Etcd(Etcd),
+}
+
+/// As the log names it, briefly: an operator knows his configuration.
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dns { host, port, .. } => write!(f, "dns {host}:{port}"),
+            Self::Srv { name, .. } => write!(f, "srv {name}"),
+            Self::File(path) => write!(f, "file {}", path.file_name().unwrap_or_default().to_string_lossy()),
+            Self::Docker(_) => write!(f, "docker"),
+            Self::Consul(consul) => write!(f, "consul {}", consul.service),
+            Self::Etcd(etcd) => write!(f, "etcd {}", etcd.prefix),
+        }
+    }
 }
 
 /// Docker's containers with a label.

@@ -49,8 +49,7 @@ struct KeyValue {
 pub(super) async fn follow(etcd: Etcd, pool: String, lookup: Lookup, outlet: Outlet) {
     let mut pauses = Pauses::up_to(LONGEST_PAUSE);
     let mut failed = 0;
-    let mut endpoints = etcd.endpoints.iter().cycle();
-    while let Some(at) = endpoints.next() {
+    for at in etcd.endpoints.iter().cycle() {
         let source = Watched { at, prefix: &etcd.prefix, pool: &pool, lookup: &lookup, outlet: &outlet };
         let (answered, trouble) = source.watch().await;
         if answered {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant as Time};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::changes::Changes;
 use super::found::{Origin, Outlet, Report};
@@ -19,6 +19,9 @@ use crate::balance::Settle;
 use crate::config::model::Source;
 use crate::upstream::Endpoint;
 use crate::upstream::admission::Admission;
+
+/// For a first word that somebody waits for.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Follows every source of the roster; each is asked at least after each `every`. Ends with the task that runs it, and the sources' own
 /// tasks with it.
@@ -47,6 +50,21 @@ pub(crate) async fn follow(
                 settle.acted(now.into_std());
             }
         }
+    }
+}
+
+/// The first that a source of a pool tells: whoever does not go on listening asks so.
+///
+/// # Errors
+/// What the log would say: why it cannot tell.
+pub async fn told_by(source: &Source, pool: &str, every: Duration) -> Result<Vec<Endpoint>, String> {
+    let (news, mut heard) = mpsc::channel(1);
+    let origin = (0, Origin::Told(source.clone()));
+    let _source = start(vec![origin], &news, pool, &names::system(), every);
+    match timeout(PATIENCE, heard.recv()).await {
+        Ok(Some((_, Ok(found)))) => Ok(found.into_iter().map(|found| found.endpoint).collect()),
+        Ok(Some((_, Err(trouble)))) => Err(trouble.to_string()),
+        Ok(None) | Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
     }
 }
 

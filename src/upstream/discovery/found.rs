@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
-use std::path::Path;
 
 use tokio::sync::mpsc;
 
@@ -88,19 +87,12 @@ impl From<&EndpointSpec> for Origin {
     }
 }
 
-/// As the log names it, briefly: an operator knows his configuration.
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         match self {
             Self::Written(_) => write!(f, "servers"),
             Self::Name(host, port) => write!(f, "{host}:{port}"),
-            Self::Told(Source::Dns { host, port, .. }) => write!(f, "dns {host}:{port}"),
-            Self::Told(Source::Srv { name, .. }) => write!(f, "srv {name}"),
-            Self::Told(Source::Docker(_)) => write!(f, "docker"),
-            Self::Told(Source::Consul(consul)) => write!(f, "consul {}", consul.service),
-            Self::Told(Source::Etcd(etcd)) => write!(f, "etcd {}", etcd.prefix),
-            Self::Told(Source::File(path)) => write!(f, "file {}", name(path)),
+            Self::Told(source) => source.fmt(f),
         }
     }
 }

@@ -24,6 +24,7 @@ mod pauses;
 mod roster;
 mod trouble;
 
+pub use follow::told_by;
 pub use names::endpoints_of;
 pub use roster::SourceStatus;
 
