@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use tokio::time::{sleep, timeout};
 
 use super::found::{Found, Outlet};
@@ -32,17 +32,17 @@ const EVENTS: &str = r#"{"type":["container","network"],"event":["start","die","
 #[serde(rename_all = "PascalCase")]
 struct Container {
     id: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_empty")]
     names: Vec<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_empty")]
     labels: BTreeMap<String, String>,
     #[serde(default)]
     state: String,
     #[serde(default)]
     status: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_empty")]
     ports: Vec<Port>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_empty")]
     network_settings: NetworkSettings,
 }
 
@@ -57,7 +57,7 @@ struct Port {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct NetworkSettings {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_empty")]
     networks: BTreeMap<String, Network>,
 }
 
@@ -67,6 +67,11 @@ struct Network {
     ip: String,
     #[serde(default, rename = "GlobalIPv6Address")]
     ip6: String,
+}
+
+/// Podman writes null for what there is none of.
+fn null_is_empty<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(value: D) -> Result<T, D::Error> {
+    Option::deserialize(value).map(Option::unwrap_or_default)
 }
 
 /// Tells of the containers.
@@ -245,7 +250,11 @@ mod tests {
         assert!(member(two, &docker()).starts_with("it exposes several ports"));
         let published = json!({"Ports": [{"PrivatePort": 9000, "PublicPort": 9000, "IP": "::", "Type": "tcp"}, {"PrivatePort": 9000, "Type": "tcp"}]});
         assert_eq!(member(published, &docker()), "172.18.0.3:9000 None");
-        assert!(member(json!({"Ports": []}), &docker()).starts_with("it exposes no port"));
+        assert_eq!(
+            member(json!({"Ports": null, "Labels": {"cornac.port": "9000"}}), &docker()),
+            "172.18.0.3:9000 None"
+        );
+        assert!(member(json!({"Ports": [], "Labels": null}), &docker()).starts_with("it exposes no port"));
         assert!(
             member(json!({"Labels": {"cornac.weight": "0"}}), &docker()).contains("cornac.weight is '0'")
         );

@@ -110,3 +110,47 @@ fn is_a_change(kind: EventKind) -> bool {
         _ => true,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    async fn is_seen(watch: &Watch) -> bool {
+        timeout(Duration::from_secs(20), watch.changed.notified()).await.is_ok()
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_written_replaced_or_reached_by_another_link_is_seen_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir_all(at("v1")).unwrap();
+        fs::create_dir_all(at("v2")).unwrap();
+        fs::write(at("v1/m.json"), "[]").unwrap();
+        symlink("v1", at("data")).unwrap();
+        symlink("data/m.json", at("m.json")).unwrap();
+        let mut watch = Watch::default();
+        watch.look_at(&at("m.json"));
+        assert_eq!(watch.folders.len(), 2);
+        fs::write(at("v1/m.json"), "[ ]").unwrap();
+        assert!(is_seen(&watch).await, "written where it lies");
+        symlink("v2", at("new")).unwrap();
+        assert!(is_seen(&watch).await);
+        fs::rename(at("new"), at("data")).unwrap();
+        assert!(is_seen(&watch).await, "the link is swapped");
+        fs::write(at("v2/m.json"), "[]").unwrap();
+        watch.look_at(&at("m.json"));
+        fs::rename(at("v2/m.json"), at("v2/old")).unwrap();
+        assert!(is_seen(&watch).await, "watched where it lies now");
+    }
+
+    #[test]
+    fn that_a_file_is_read_is_no_change() {
+        use notify::event::ModifyKind;
+        assert!(!is_a_change(EventKind::Access(AccessKind::Open(AccessMode::Any))));
+        assert!(!is_a_change(EventKind::Access(AccessKind::Close(AccessMode::Read))));
+        assert!(is_a_change(EventKind::Access(AccessKind::Close(AccessMode::Write))));
+        assert!(is_a_change(EventKind::Modify(ModifyKind::Any)));
+    }
+}
