@@ -35,6 +35,8 @@ pub enum Event {
         /// When the next check will have ended.
         next: Instant,
     },
+    /// Nobody had opened, and now a connection to it comes about: no request was on it.
+    DoorOpened,
     /// It was started anew: what it failed before was another's failure.
     Restarted,
     /// The operator, or a removal, wants it empty.
@@ -74,6 +76,11 @@ impl Failure {
     /// Whether it speaks against the member.
     pub fn blames_the_member(self) -> bool {
         !matches!(self, Self::BacklogFull | Self::Exhausted)
+    }
+
+    /// Whether no connection came about, so that one which does is news.
+    pub fn is_at_the_door(self) -> bool {
+        matches!(self, Self::Refused | Self::ConnectTimeout | Self::Unreachable)
     }
 }
 
@@ -196,6 +203,8 @@ impl Health {
             Event::CheckFailed { failure, enough, next } => {
                 self.check_failed((failure, enough), next, now, rules, chance)
             }
+            Event::DoorOpened if self.waits_for_its_door(now) => self.may_be_tried(now),
+            Event::DoorOpened => self,
             Event::Restarted => self.restarted(now),
             Event::ProbeSent => self.probe_sent(now),
             Event::ProbeLost => self.probe_lost(now),
@@ -225,6 +234,11 @@ impl Health {
     /// Whether it is out because of failures, not because somebody wanted so: panic mode may use it.
     pub fn is_out_by_failure(&self) -> bool {
         matches!(self, Self::Ejected { .. } | Self::Probing { .. })
+    }
+
+    /// Whether it is out, for some time to come, because no connection came about.
+    pub fn waits_for_its_door(&self, now: Instant) -> bool {
+        matches!(self, Self::Ejected { until, reason, .. } if *until > now && reason.is_at_the_door())
     }
 
     fn succeeded(self, began: Instant, now: Instant, rules: &Rules) -> Self {
@@ -280,10 +294,16 @@ impl Health {
         }
     }
 
-    /// One request may find out at once.
     fn restarted(self, now: Instant) -> Self {
         match self {
             Self::Suspect { .. } => Self::Ready,
+            other => other.may_be_tried(now),
+        }
+    }
+
+    /// One request may find out at once.
+    fn may_be_tried(self, now: Instant) -> Self {
+        match self {
             Self::Ejected { since, until, reason, times } => {
                 Self::Ejected { since, until: until.min(now), reason, times }
             }
@@ -497,5 +517,22 @@ mod tests {
         assert_eq!(member.on(REFUSED).on(Event::Restarted).says(), "ready");
         assert!(!member.on(REFUSED).on(REFUSED).takes());
         assert!(member.wait(1).on(Event::Restarted).takes());
+    }
+
+    #[test]
+    fn a_door_that_opens_ends_an_ejection_only_where_it_was_shut() {
+        for (failure, takes) in [
+            (Failure::Refused, true),
+            (Failure::ConnectTimeout, true),
+            (Failure::Unreachable, true),
+            (Failure::ClosedEarly, false),
+            (Failure::Silent, false),
+        ] {
+            let mut member = Member::new(Rules { max_fails: 1, ..Rules::DEFAULT });
+            member.on(Event::Failed(failure)).wait(1).on(Event::DoorOpened);
+            assert_eq!(member.takes(), takes, "{failure}");
+            member.on(Event::ProbeSent).on(Event::Failed(Failure::ClosedEarly));
+            assert!(!member.on(Event::DoorOpened).takes(), "an open door alone is not an answer");
+        }
     }
 }

@@ -71,6 +71,7 @@ impl fmt::Display for Event {
             Self::ProbeLost => "the request that was to find out ended before",
             Self::CheckPassed { .. } => "it passed its checks",
             Self::CheckFailed { .. } => "it failed its checks",
+            Self::DoorOpened => "it accepts connections again",
             Self::Restarted => "php-fpm was restarted",
             Self::Drain | Self::TakenDown | Self::PutBack => "by hand",
         })

@@ -40,6 +40,8 @@ pub(crate) struct Admission {
     /// Whether the housekeeper is looking already.
     housekeeping: AtomicBool,
     pub(crate) something_to_keep: Notify,
+    /// A member is out because no connection came about.
+    pub(crate) shut_doors: Notify,
 }
 
 /// Why a request got no slot.
@@ -76,6 +78,7 @@ impl Admission {
             retired: AtomicBool::new(false),
             housekeeping: AtomicBool::new(false),
             something_to_keep: Notify::new(),
+            shut_doors: Notify::new(),
         })
     }
 

@@ -8,6 +8,7 @@ use super::by_hand::{self, Order, UnknownMember};
 use super::checks;
 use super::complaints::Complaints;
 use super::connection::Connection;
+use super::knock;
 use super::lease::Permit;
 use super::member::Member;
 use super::outcome::{Fault, Ledger, SendError};
@@ -79,7 +80,11 @@ impl Cluster {
                 let watching = checks::watch(Arc::clone(&admission), Arc::new(health.clone()));
                 tasks.push(tokio::spawn(watching).abort_handle());
             }
-            None => admission.seats().iter().for_each(|seat| seat.member.vitals().forget()),
+            None => {
+                admission.seats().iter().for_each(|seat| seat.member.vitals().forget());
+                let knocking = knock::at_shut_doors(Arc::clone(&admission), pool.timeouts.connect);
+                tasks.push(tokio::spawn(knocking).abort_handle());
+            }
         }
         let ids = old.map_or_else(Arc::default, |old| Arc::clone(&old.ids));
         Self { admission, servers, pool: pool.clone(), temp_dir: temp_dir.to_owned(), ids, tasks }

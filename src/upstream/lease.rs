@@ -139,7 +139,11 @@ impl Permit {
 
     fn report(&mut self, event: Event) {
         self.probe = false;
-        self.member.on(event, Instant::now(), &self.rules, self.admission.pool());
+        let now = Instant::now();
+        self.member.on(event, now, &self.rules, self.admission.pool());
+        if self.member.waits_for_its_door(now) {
+            self.admission.shut_doors.notify_one();
+        }
     }
 }
 

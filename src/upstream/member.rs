@@ -224,6 +224,11 @@ impl Member {
         self.troubled.load(Ordering::Relaxed) && self.health.lock().is_out_by_failure()
     }
 
+    /// Whether it is out, for some time to come, because no connection came about.
+    pub(crate) fn waits_for_its_door(&self, now: Instant) -> bool {
+        self.troubled.load(Ordering::Relaxed) && self.health.lock().waits_for_its_door(now.into_std())
+    }
+
     fn is_out_by_hand(&self) -> bool {
         self.troubled.load(Ordering::Relaxed) && self.health.lock().is_out_by_hand()
     }

@@ -25,6 +25,7 @@ mod connection;
 mod desk;
 mod endpoint;
 mod inquiry;
+mod knock;
 mod lane;
 mod lease;
 mod member;

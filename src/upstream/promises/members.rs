@@ -25,6 +25,29 @@ async fn a_member_that_fails_is_left_out_and_comes_back_by_one_request() {
     assert!(matches!(health, Health::Ejected { times: 2, .. }), "it was tried once: {health:?}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_member_that_listens_again_is_back_within_seconds_however_long_it_was_away() {
+    let gone = nobody_listens().await;
+    let other = echo().await;
+    let cluster = cluster(&pool(vec![gone.clone(), other.spec()]));
+    let away = tokio::time::Instant::now();
+    while away.elapsed() < Duration::from_secs(62) {
+        assert_eq!(ask(&cluster, "/").await, "hello");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    let health = cluster.status().members[0].standing.health;
+    assert!(matches!(health, Health::Ejected { times: 3.., .. }), "{health:?}");
+    let EndpointSpec::Tcp { host, port } = &gone.endpoint else { unreachable!("it is TCP") };
+    let back = Responder::at(format!("{host}:{port}").parse().unwrap(), 4, |_| hello("back")).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(back.requests(), 0, "nobody was asked to find out");
+    for _ in 0..4 {
+        ask(&cluster, "/").await;
+    }
+    assert_eq!(back.requests(), 2);
+    assert_eq!(cluster.status().members[0].standing.to_string(), "ready");
+}
+
 #[tokio::test]
 async fn when_every_member_is_out_all_of_them_are_used() {
     let member = Responder::start(4, |request| match request.number {
