@@ -9,7 +9,7 @@ use super::desk::{Choice, Desk};
 use super::lease::Grant;
 use super::member::{Member, Seat};
 use super::pulse::Pulse;
-use super::queue::Wish;
+use super::queue::{Age, Wish};
 use super::status::QueueStatus;
 use super::troubles::Retries;
 use crate::balance::{Answered, Keepalive};
@@ -161,7 +161,7 @@ impl Admission {
             Err(refusal) => return Err(refusal),
         };
         self.wake_housekeeper();
-        match timeout_at(now + self.queue_timeout, hears).await {
+        match timeout_at(now + self.queue_timeout.saturating_sub(wish.waited), hears).await {
             Ok(Ok(Some(grant))) => Ok(grant),
             Ok(_) => Err(Refusal::Nobody),
             Err(_) => {
@@ -216,9 +216,9 @@ impl Admission {
                 }
                 None => {
                     let (turn, hears) = oneshot::channel();
-                    let ticket = desk.queue.join(wish.clone(), turn, now);
+                    let age = desk.queue.join(wish.clone(), turn, now);
                     let share = wish.share;
-                    Ok(Asked::Waits(Place { admission: self, share, ticket }, hears))
+                    Ok(Asked::Waits(Place { admission: self, share, age }, hears))
                 }
             },
         };
@@ -345,11 +345,11 @@ impl Admission {
 struct Place<'a> {
     admission: &'a Arc<Admission>,
     share: Option<usize>,
-    ticket: u64,
+    age: Age,
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.admission.desk.lock().queue.leave(self.share, self.ticket);
+        self.admission.desk.lock().queue.leave(self.share, self.age);
     }
 }

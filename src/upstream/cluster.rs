@@ -184,7 +184,7 @@ impl Cluster {
         journey: &mut Journey,
         failed: Option<Fault>,
     ) -> Result<(Permit, Option<Box<Connection>>), SendError> {
-        let asked = if failed.is_some() { Instant::now() } else { journey.ledger.began() };
+        let asked = if failed.is_some() { journey.comes_again() } else { journey.ledger.began() };
         match within(journey.last_moment, self.admission.admit(&journey.wish, asked)).await {
             Ok(Ok(grant)) => {
                 journey.ledger.waited(grant.at().duration_since(asked));
@@ -331,6 +331,13 @@ impl Journey {
             stale_replaced: false,
             ledger: Ledger::new(request.observer, now),
         }
+    }
+
+    /// To the queue, as old as it is and with what is left of its patience.
+    fn comes_again(&mut self) -> Instant {
+        self.wish.arrived = Some(self.ledger.began());
+        self.wish.waited = self.ledger.queued();
+        Instant::now()
     }
 
     async fn connect(&mut self, permit: &Permit) -> Result<Box<Connection>, balance::Failure> {

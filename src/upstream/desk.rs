@@ -72,9 +72,8 @@ impl Desk {
         wish: &Wish,
         now: Instant,
     ) -> Choice {
-        // Those who wait were just offered what is free; the first of them, who has tried nothing, would have taken
-        // anything.
-        let takes_any = |first: &Wish| first.tried.is_empty() && !self.has_its_share(first.share, now);
+        // Those who wait were just offered what is free; the first of them who has tried nothing would have taken anything.
+        let takes_any = |first: &Wish| !self.has_its_share(first.share, now);
         if !self.queue.is_empty() && self.queue.heads().any(takes_any) {
             return Choice::Wait;
         }
@@ -86,8 +85,11 @@ impl Desk {
         share.is_some_and(|share| self.shares[share].is_full(share::slots(&self.seats, now)))
     }
 
-    /// Why a request that has to wait may not. One that php-fpm had already does not come anew.
+    /// Why a request that has to wait may not. One that was let in already does not come anew.
     pub(super) fn refuses(&mut self, wish: &Wish, size: usize, now: Instant) -> Option<Refusal> {
+        if !wish.tried.is_empty() {
+            return None;
+        }
         let share = wish.share.map(|share| &self.shares[share]);
         let running = match share {
             Some(share) => share.in_use(),
@@ -95,7 +97,7 @@ impl Desk {
         };
         let has_no_place = share.is_some_and(|share| self.queue.ahead(wish.share) >= share.of(size));
         let full = self.queue.len() >= size || has_no_place;
-        let sheds = !self.queue.admits(wish.share, running as usize, now) && wish.tried.is_empty();
+        let sheds = !self.queue.admits(wish.share, running as usize, now);
         let retry_after = self.queue.retry_after(wish.share, now);
         match (full, sheds) {
             (true, _) => Some(Refusal::QueueFull { retry_after }),

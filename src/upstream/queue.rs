@@ -26,14 +26,21 @@ pub(crate) struct Wish {
     pub(crate) share: Option<usize>,
     /// Members that it was sent to already.
     pub(crate) tried: SmallVec<[Arc<Member>; 2]>,
+    /// When it first came, if it was sent before: it keeps its place by age.
+    pub(crate) arrived: Option<Instant>,
+    /// How much of its patience is spent.
+    pub(crate) waited: Duration,
 }
+
+/// A waiter's place: by the time of its arrival, and among equals by the number of its ticket.
+pub(crate) type Age = (Instant, u64);
 
 /// What a waiter hears: its turn, or that nobody is left to wait for.
 pub(crate) type Turn = oneshot::Sender<Option<Grant>>;
 
 #[derive(Debug)]
 pub(crate) struct Waiter {
-    ticket: u64,
+    age: Age,
     since: Instant,
     pub(crate) wish: Wish,
     pub(crate) turn: Turn,
@@ -88,28 +95,32 @@ impl Queue {
         lane.line.admits(lane.waiters.len(), running, now.into_std())
     }
 
-    pub(crate) fn join(&mut self, wish: Wish, turn: Turn, now: Instant) -> u64 {
+    pub(crate) fn join(&mut self, wish: Wish, turn: Turn, now: Instant) -> Age {
         self.tickets += 1;
         self.waiting += 1;
+        let age = (wish.arrived.unwrap_or(now), self.tickets);
         let lane = &mut self.lanes[lane(wish.share)];
         if lane.waiters.is_empty() {
             lane.line.forms(now.into_std());
         }
-        lane.waiters.push_back(Waiter { ticket: self.tickets, since: now, wish, turn });
-        self.tickets
+        // Nearly always at the end.
+        let younger = lane.waiters.iter().rev().take_while(|waiter| waiter.age > age).count();
+        lane.waiters.insert(lane.waiters.len() - younger, Waiter { age, since: now, wish, turn });
+        age
     }
 
     /// Takes out a waiter who left; one who had its turn is not here any more.
-    pub(crate) fn leave(&mut self, share: Option<usize>, ticket: u64) {
+    pub(crate) fn leave(&mut self, share: Option<usize>, age: Age) {
         let waiters = &self.lanes[lane(share)].waiters;
-        if let Ok(place) = waiters.binary_search_by_key(&ticket, |waiter| waiter.ticket) {
+        if let Ok(place) = waiters.binary_search_by_key(&age, |waiter| waiter.age) {
             self.remove(lane(share), place);
         }
     }
 
-    /// Those who come first, of each share.
+    /// Of each share, who comes first of those that have not been anywhere yet.
     pub(crate) fn heads(&self) -> impl Iterator<Item = &Wish> {
-        self.lanes.iter().filter_map(|lane| lane.waiters.front()).map(|waiter| &waiter.wish)
+        let first = |lane: &Lane| lane.waiters.iter().position(|waiter| waiter.wish.tried.is_empty());
+        self.lanes.iter().filter_map(move |lane| Some(&lane.waiters[first(lane)?].wish))
     }
 
     pub(crate) fn walk(&self) -> Walk {
@@ -120,7 +131,7 @@ impl Queue {
     pub(crate) fn next(&self, walk: &Walk) -> Option<&Wish> {
         let lanes = self.lanes.iter().zip(&walk.places);
         let next = lanes.filter_map(|(lane, &place)| lane.waiters.get(place));
-        next.min_by_key(|waiter| waiter.ticket).map(|waiter| &waiter.wish)
+        next.min_by_key(|waiter| waiter.age).map(|waiter| &waiter.wish)
     }
 
     /// Takes out who is next for that share on this walk: it has got a slot, or there is none to wait for.
@@ -178,14 +189,14 @@ fn lane(share: Option<usize>) -> usize {
 mod tests {
     use super::*;
 
-    fn join(queue: &mut Queue, share: Option<usize>) -> (u64, oneshot::Receiver<Option<Grant>>) {
+    fn join(queue: &mut Queue, share: Option<usize>) -> (Age, oneshot::Receiver<Option<Grant>>) {
         let (turn, hears) = oneshot::channel();
         (queue.join(Wish { share, ..Wish::default() }, turn, Instant::now()), hears)
     }
 
-    fn take(queue: &mut Queue, walk: &Walk) -> Option<u64> {
+    fn take(queue: &mut Queue, walk: &Walk) -> Option<Age> {
         let share = queue.next(walk)?.share;
-        queue.take(walk, share).map(|waiter| waiter.ticket)
+        queue.take(walk, share).map(|waiter| waiter.age)
     }
 
     #[test]
@@ -215,5 +226,17 @@ mod tests {
         assert_eq!(take(&mut queue, &walk), None);
         let walk = queue.walk();
         assert_eq!([take(&mut queue, &walk), take(&mut queue, &walk)], [Some(tickets[1]), Some(tickets[3])]);
+    }
+
+    #[test]
+    fn who_was_at_php_fpm_before_has_its_place_by_its_age() {
+        let mut queue = Queue::new(Duration::from_secs(30), 0);
+        let early = Instant::now();
+        let [(first, _a), (second, _b)] = [(); 2].map(|()| join(&mut queue, None));
+        let (turn, _hears) = oneshot::channel();
+        let wish = Wish { arrived: Some(early), ..Wish::default() };
+        let again = queue.join(wish, turn, Instant::now());
+        let walk = queue.walk();
+        assert_eq!([(); 3].map(|()| take(&mut queue, &walk)), [Some(again), Some(first), Some(second)]);
     }
 }
