@@ -36,6 +36,9 @@ impl fmt::Display for Standing {
         match (self.health, self.busy_for) {
             (Health::Ready, Some(wait)) => write!(f, "{word} (no free worker for {})", Seconds(wait)),
             (Health::Ready | Health::Probing { .. }, _) => f.write_str(word),
+            (Health::Suspect { failures, of, answered, last, .. }, _) if failures >= of => {
+                write!(f, "{word} ({failures} failures beside {answered} answers: {last})")
+            }
             (Health::Suspect { failures, of, last, .. }, _) => {
                 write!(f, "{word} ({failures} of {of} failures: {last})")
             }

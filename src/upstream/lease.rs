@@ -187,6 +187,7 @@ impl Lease {
     /// php-fpm said something: it has a worker at this connection.
     pub(crate) fn heard(&mut self, now: Instant) {
         self.permit.admission.pulse.beats(now);
+        self.permit.member.speaks(now);
         if self.first_byte.is_some() {
             return;
         }

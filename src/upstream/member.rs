@@ -6,6 +6,7 @@
 use super::admission::Admission;
 use super::connection::Connection;
 use super::endpoint::Endpoint;
+use super::pulse::Pulse;
 use super::vitals::Vitals;
 use crate::balance::{
     self, Answered, Event, Health, Keepalive, Latency, Limit, MaxConns, Report, Rules, Slots, Standing,
@@ -74,6 +75,7 @@ pub(crate) struct Member {
     /// Anything but ready: only then is the health looked at on the way of a request.
     troubled: AtomicBool,
     vitals: Vitals,
+    pulse: Pulse,
     slots: Mutex<Slots<Box<Connection>>>,
     /// These mirror `slots`, to be read without its lock.
     in_flight: AtomicU32,
@@ -129,6 +131,7 @@ impl Member {
             back_since: Mutex::default(),
             troubled: AtomicBool::new(false),
             vitals: Vitals::default(),
+            pulse: Pulse::new(Instant::now()),
             in_flight: AtomicU32::new(0),
             latency: Mutex::default(),
             unseated: AtomicBool::new(false),
@@ -200,6 +203,16 @@ impl Member {
             (true, _) | (_, None) => balance::WHOLE,
             (false, Some(since)) => balance::part(now.duration_since(since), slow_start),
         }
+    }
+
+    /// It said something, about any request.
+    pub(crate) fn speaks(&self, now: Instant) {
+        self.pulse.beats(now);
+    }
+
+    /// Whether it has spoken lately, as far as a wait since then tells: in the second half of it.
+    pub(crate) fn spoke_lately(&self, since: Instant, now: Instant) -> bool {
+        !self.pulse.none_since(since + now.duration_since(since) / 2)
     }
 
     /// A first byte came so long after its request was sent.
@@ -321,7 +334,7 @@ impl Member {
             self.troubled.store(*health != Health::Ready, Ordering::Relaxed);
             (before, *health)
         };
-        if before == after {
+        if !after.is_news_after(&before) {
             return;
         }
         match (before.is_out_by_failure(), after.is_out_by_failure()) {

@@ -131,11 +131,17 @@ impl Talk {
     /// Ends after a fault: tells the member's health what it is to blame for, closes the connection and returns the slot
     /// and the body, if that can still be sent from its beginning.
     pub(crate) fn fail(mut self: Box<Self>, fault: Fault) -> (Permit, Option<RequestBody>, Complaints) {
-        let stale = self.lease.origin() == Origin::Reused;
+        let (stale, now) = (self.lease.origin() == Origin::Reused, Instant::now());
         if let (Fault::FirstByteTimeout, Some(sent_at)) = (fault, self.sent_at) {
-            self.lease.silent_for(sent_at.elapsed(), Instant::now());
+            self.lease.silent_for(sent_at.elapsed(), now);
         }
         let failure = match fault {
+            // It is the script that does not answer.
+            Fault::FirstByteTimeout | Fault::UploadStalled
+                if self.lease.member().spoke_lately(self.lease.began(), now) =>
+            {
+                None
+            }
             Fault::ClosedEarly if !stale => Some(Failure::ClosedEarly),
             Fault::FirstByteTimeout | Fault::UploadStalled => Some(Failure::Silent),
             Fault::Garbage(violation) if blames_the_member(violation) => Some(Failure::Garbage),
