@@ -28,6 +28,7 @@ mod inquiry;
 mod knock;
 mod lane;
 mod lease;
+mod lifeline;
 mod member;
 mod outcome;
 mod pulse;

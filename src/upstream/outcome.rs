@@ -35,6 +35,9 @@ pub enum Fault {
     /// `timeouts.first_byte` passed.
     #[error("no answer in time")]
     FirstByteTimeout,
+    /// The member's host acknowledges nothing any more; no byte of a reply came.
+    #[error("its host is gone: nothing that was sent is acknowledged")]
+    HostGone,
     /// `timeouts.between_reads` passed and no more of the request was taken; no byte of a reply came.
     #[error("took no more of the request")]
     UploadStalled,
@@ -71,7 +74,7 @@ impl Fault {
             Self::QueueFull | Self::Overload | Self::QueueTimeout | Self::Nobody => "queue",
             Self::Connect(_) => "connect",
             Self::RequestBody | Self::RequestBodyTimeout | Self::UploadStalled => "request",
-            Self::ClosedEarly | Self::FirstByteTimeout => "first byte",
+            Self::ClosedEarly | Self::HostGone | Self::FirstByteTimeout => "first byte",
             Self::Stalled | Self::TotalTimeout | Self::Truncated => "reply",
             Self::TooShort | Self::Garbage(_) | Self::TempFile => "reply",
         }
@@ -81,7 +84,11 @@ impl Fault {
     pub fn is_timeout(self) -> bool {
         match self {
             Self::Connect(failure) => failure == Failure::ConnectTimeout,
-            Self::FirstByteTimeout | Self::UploadStalled | Self::Stalled | Self::TotalTimeout => true,
+            Self::HostGone
+            | Self::FirstByteTimeout
+            | Self::UploadStalled
+            | Self::Stalled
+            | Self::TotalTimeout => true,
             _ => false,
         }
     }
@@ -296,7 +303,8 @@ mod tests {
 
     #[test]
     fn what_a_gateway_answers_504_to() {
-        assert!(Fault::FirstByteTimeout.is_timeout() && Fault::Connect(Failure::ConnectTimeout).is_timeout());
+        assert!(Fault::FirstByteTimeout.is_timeout() && Fault::HostGone.is_timeout());
+        assert!(Fault::Connect(Failure::ConnectTimeout).is_timeout());
         assert!(!Fault::Connect(Failure::Refused).is_timeout() && !Fault::Truncated.is_timeout());
     }
 }
