@@ -123,6 +123,9 @@ impl Refusal {
     /// One line for the operator, at the level of the table.
     pub(super) fn log(&self, request_id: Label) {
         let Row { status, level, .. } = self.row();
+        // Its number will be said: an outage is not a line a request.
+        let repeated = matches!(self, Self::Upstream(error) if error.repeated);
+        let level = if repeated { Level::DEBUG } else { level };
         let status = status.as_u16();
         match level {
             Level::ERROR => tracing::error!(status, %request_id, "{self}"),
@@ -244,7 +247,12 @@ mod tests {
 
     fn failed(fault: Fault) -> Refusal {
         let retry_after = Some(Duration::from_millis(3_400));
-        Refusal::Upstream(SendError { fault, member: Some("10.0.0.3:9000".into()), retry_after })
+        Refusal::Upstream(SendError {
+            fault,
+            member: Some("10.0.0.3:9000".into()),
+            retry_after,
+            repeated: false,
+        })
     }
 
     #[test]

@@ -10,6 +10,7 @@ use super::lease::Grant;
 use super::member::{Member, Seat};
 use super::pulse::Pulse;
 use super::queue::{Age, Wish};
+use super::repeats::Repeats;
 use super::status::QueueStatus;
 use super::troubles::Retries;
 use crate::balance::{Answered, Keepalive};
@@ -30,6 +31,7 @@ pub(crate) struct Admission {
     pub(crate) measures: bool,
     pub(crate) afterwork: Afterwork,
     pub(crate) pulse: Pulse,
+    pub(crate) repeats: Repeats,
     queue_size: usize,
     queue_timeout: Duration,
     desk: Mutex<Desk>,
@@ -71,6 +73,7 @@ impl Admission {
             measures: pool.policy.measures(),
             afterwork: Afterwork::default(),
             pulse: Pulse::new(Instant::now()),
+            repeats: Repeats::default(),
             queue_size: pool.queue.size,
             queue_timeout: pool.queue.timeout,
             desk: Mutex::new(Desk::new(pool)),

@@ -123,6 +123,19 @@ impl Cluster {
     /// # Errors
     /// When there will be no reply: the queue refused it, or every attempt that was safe to make failed.
     pub async fn send(&self, request: UpstreamRequest) -> Result<(Box<ReplyHead>, ReplyBody), SendError> {
+        let mut sent = self.send_until_answered(request).await;
+        if let Err(error) = &mut sent
+            && error.fault.is_the_pools()
+        {
+            error.repeated = self.admission.repeats.takes(error, self.name());
+        }
+        sent
+    }
+
+    async fn send_until_answered(
+        &self,
+        request: UpstreamRequest,
+    ) -> Result<(Box<ReplyHead>, ReplyBody), SendError> {
         let mut journey = Journey::new(self, request);
         let mut slot = self.find_slot(&mut journey, None).await?;
         loop {

@@ -10,7 +10,7 @@ use super::queue::{Queue, Wish};
 use super::share::{self, Share};
 use super::troubles::Troubles;
 use super::view::View;
-use crate::balance::{Event, Policy};
+use crate::balance::Policy;
 use crate::config::model::Pool;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
@@ -159,7 +159,7 @@ impl Desk {
             if let Some(taken) = seat.member.take(seat.limit(), wish.fresh, admission.keepalive(), now) {
                 let probe = seat.member.is_out_by_failure() && !panic;
                 if probe {
-                    seat.member.on(Event::ProbeSent, now, &seat.rules, admission.pool());
+                    seat.member.is_probed(now, &seat.rules);
                 }
                 let share = wish.share.map(|share| self.shares[share].occupy());
                 return Choice::Granted(Grant::new(admission, seat, taken, (!wish.fresh, probe), share, now));

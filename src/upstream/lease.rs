@@ -87,6 +87,9 @@ impl Grant {
     /// The permit, and a connection that may be used again for `id`, if there is one that still lives.
     pub(crate) fn settle(self, id: RequestId) -> (Permit, Option<Box<Connection>>) {
         let Self { taken, mut permit } = self;
+        if permit.probe {
+            permit.member.tells_of_its_probe(permit.admission.pool());
+        }
         drop(taken.surplus);
         let mut idle = taken.idle;
         while let Some(connection) = idle {

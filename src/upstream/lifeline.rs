@@ -99,7 +99,7 @@ mod tests {
             [(FITS + 1, None), (FITS + 1, None), (FITS, Some(UNACKNOWLEDGED)), (1 << 30, None)]
         {
             lifeline.carries(size, &stream);
-            assert_eq!(patience(), expected.or(Some(Duration::ZERO)), "{size}");
+            assert_eq!(patience(), expected, "{size}");
         }
     }
 }

@@ -34,6 +34,7 @@ mod outcome;
 mod pulse;
 mod pump;
 mod queue;
+mod repeats;
 mod reply;
 mod request;
 mod resolve;

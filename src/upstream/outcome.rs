@@ -80,6 +80,12 @@ impl Fault {
         }
     }
 
+    /// Whether it says something about a member or the pool: not what a client did, nor what the queue tells of itself.
+    pub(crate) fn is_the_pools(self) -> bool {
+        use Fault::{Overload, QueueFull, RequestBody, RequestBodyTimeout, TempFile};
+        !matches!(self, QueueFull | Overload | RequestBody | RequestBodyTimeout | TempFile)
+    }
+
     /// Whether waiting longer might have helped: what a gateway answers with 504 instead of 502.
     pub fn is_timeout(self) -> bool {
         match self {
@@ -103,6 +109,8 @@ pub struct SendError {
     pub member: Option<Arc<str>>,
     /// When it makes sense to come again, where the queue refused.
     pub retry_after: Option<Duration>,
+    /// The log has just heard of one like it, and will hear how many more there were.
+    pub repeated: bool,
 }
 
 /// A reply that broke off after its head had gone out.
@@ -248,7 +256,7 @@ impl Ledger {
 
     pub(crate) fn fails(&mut self, fault: Fault, retry_after: Option<Duration>) -> SendError {
         self.ends(Ending::Failed(fault));
-        SendError { fault, member: self.outcome.member.clone(), retry_after }
+        SendError { fault, member: self.outcome.member.clone(), retry_after, repeated: false }
     }
 
     pub(crate) fn breaks_off(&mut self, fault: Fault) -> ReplyError {
