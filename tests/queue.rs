@@ -199,6 +199,15 @@ fn server_timing_says_how_long_a_request_waited_where_the_pool_is_asked_to() {
 
     let (_fpm, cornac) = one_worker("");
     assert_eq!(cornac.get("/json").header("server-timing"), None);
+
+    let (fpm, cornac) = one_worker("queue = { header = true, size = 0 }");
+    let _held = take_worker(&fpm, &cornac);
+    let refused = cornac.get("/json");
+    assert_come_again_later(&refused);
+    assert!(
+        refused.header("server-timing").is_some_and(|told| told.starts_with("queue;dur=")),
+        "{refused:?}"
+    );
 }
 
 #[test]

@@ -108,9 +108,10 @@ impl Pipeline<'_> {
         let cluster = self.generation.cluster(plan.fastcgi.pool);
         let request = script::request(plan, &facts, body, cluster, visit)?;
         let (head, body) = cluster.send(request).await?;
+        let queued = cluster.pool().queue.header.then(|| body.queued());
         let mut response = script::response(head, body, facts.request_id);
-        if cluster.pool().queue.header {
-            script::tell_queue_time(&mut response);
+        if let Some(queued) = queued {
+            headers::tell_queue_time(&mut response, queued);
         }
         Ok(response)
     }

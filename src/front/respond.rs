@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use tracing::Level;
 
 use super::body::Body;
+use super::headers;
 use crate::balance::Failure;
 use crate::fcgi::PairTooLarge;
 use crate::files;
@@ -105,6 +106,9 @@ impl Refusal {
         let mut response = page(row.status, accept, request_id);
         if let Some((name, value)) = row.header {
             response.headers_mut().insert(name, value);
+        }
+        if let Self::Upstream(SendError { queued: Some(queued), .. }) = self {
+            headers::tell_queue_time(&mut response, *queued);
         }
         // What is left of a refused body would be read as the next request.
         if matches!(
@@ -251,6 +255,7 @@ mod tests {
             fault,
             member: Some("10.0.0.3:9000".into()),
             retry_after,
+            queued: None,
             repeated: false,
         })
     }

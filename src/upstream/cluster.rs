@@ -124,10 +124,9 @@ impl Cluster {
     /// When there will be no reply: the queue refused it, or every attempt that was safe to make failed.
     pub async fn send(&self, request: UpstreamRequest) -> Result<(Box<ReplyHead>, ReplyBody), SendError> {
         let mut sent = self.send_until_answered(request).await;
-        if let Err(error) = &mut sent
-            && error.fault.is_the_pools()
-        {
-            error.repeated = self.admission.repeats.takes(error, self.name());
+        if let Err(error) = &mut sent {
+            error.queued = error.queued.filter(|_| self.pool.queue.header);
+            error.repeated = error.fault.is_the_pools() && self.admission.repeats.takes(error, self.name());
         }
         sent
     }

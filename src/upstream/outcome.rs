@@ -109,6 +109,8 @@ pub struct SendError {
     pub member: Option<Arc<str>>,
     /// When it makes sense to come again, where the queue refused.
     pub retry_after: Option<Duration>,
+    /// How long it waited for a worker, where the client is to know (`queue.header`).
+    pub queued: Option<Duration>,
     /// The log has just heard of one like it, and will hear how many more there were.
     pub repeated: bool,
 }
@@ -256,7 +258,8 @@ impl Ledger {
 
     pub(crate) fn fails(&mut self, fault: Fault, retry_after: Option<Duration>) -> SendError {
         self.ends(Ending::Failed(fault));
-        SendError { fault, member: self.outcome.member.clone(), retry_after, repeated: false }
+        let member = self.outcome.member.clone();
+        SendError { fault, member, retry_after, queued: Some(self.outcome.queued), repeated: false }
     }
 
     pub(crate) fn breaks_off(&mut self, fault: Fault) -> ReplyError {

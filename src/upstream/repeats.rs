@@ -80,7 +80,7 @@ mod tests {
     use crate::fcgi::Violation;
 
     fn error(member: &str, fault: Fault) -> SendError {
-        SendError { fault, member: Some(member.into()), retry_after: None, repeated: false }
+        SendError { fault, member: Some(member.into()), retry_after: None, queued: None, repeated: false }
     }
 
     #[tokio::test(start_paused = true)]
