@@ -1,7 +1,7 @@
 //! Which failures of a pool the log has just heard of, so that an outage is not a line a request.
 //!
-//! The first of a kind, of a member and a fault, is for whoever answers the request to say; the others are counted, and summed up in
-//! one line every ten seconds for as long as they go on. The access log has every request, with its own error.
+//! The first few of a kind, of a member and a fault, are for whoever answers the request to say; the others are counted, and summed
+//! up in one line every ten seconds for as long as they go on. The access log has every request, with its own error.
 
 use super::outcome::{Fault, SendError};
 use parking_lot::Mutex;
@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::sleep;
 
+/// So many of a kind each have a line of their own.
+const FEW: u32 = 5;
 /// How often the log says how many more there were.
 const EVERY: Duration = Duration::from_secs(10);
 
@@ -20,6 +22,8 @@ pub(crate) struct Repeats(Arc<Mutex<Vec<Heard>>>);
 struct Heard {
     member: Option<Arc<str>>,
     fault: Fault,
+    said: u32,
+    /// Since it was said last how many there were.
     more: u64,
 }
 
@@ -41,10 +45,12 @@ impl Repeats {
     pub(crate) fn takes(&self, error: &SendError, pool: &Arc<str>) -> bool {
         let mut heard = self.0.lock();
         if let Some(known) = heard.iter_mut().find(|known| known.is_like(error)) {
-            known.more += 1;
-            return true;
+            let enough = known.said >= FEW;
+            known.said += u32::from(!enough);
+            known.more += u64::from(enough);
+            return enough;
         }
-        heard.push(Heard { member: error.member.clone(), fault: error.fault, more: 0 });
+        heard.push(Heard { member: error.member.clone(), fault: error.fault, said: 1, more: 0 });
         drop(heard);
         tokio::spawn(self.clone().sum_up(error.clone(), Arc::clone(pool)));
         false
@@ -84,12 +90,12 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_first_of_a_kind_is_news_and_the_others_are_counted() {
+    async fn the_first_of_a_kind_are_news_and_the_others_are_counted() {
         let repeats = Repeats::default();
         let pool: Arc<str> = "php".into();
         let refused = error("a", Fault::Connect(Failure::Refused));
         for number in 0..1_000 {
-            assert_eq!(repeats.takes(&refused, &pool), number > 0);
+            assert_eq!(repeats.takes(&refused, &pool), number >= FEW);
         }
         for another in [
             error("b", Fault::Connect(Failure::Refused)),
@@ -102,7 +108,7 @@ mod tests {
             let heard = repeats.0.lock();
             heard.iter().find(|known| known.is_like(error)).map(|known| known.more)
         };
-        assert_eq!(more(&refused), Some(999));
+        assert_eq!(more(&refused), Some(995));
         sleep(EVERY + Duration::from_secs(1)).await;
         assert_eq!((more(&refused), more(&error("a", Fault::ClosedEarly))), (Some(0), None));
         assert!(repeats.takes(&refused, &pool), "the outage goes on");
