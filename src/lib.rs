@@ -6,7 +6,7 @@
 //! | floor | rooms | what happens there |
 //! |---|---|---|
 //! | 7 | [`runtime`] | threads, listening sockets, signals, a php-fpm of our own |
-//! | 6 | [`front`] | HTTP in, HTTP out |
+//! | 6 | [`front`], [`admin`] | HTTP in, HTTP out · the operator's API |
 //! | 5 | [`site`] | one immutable generation of everything that serves |
 //! | 4 | [`upstream`], [`files`] | members, connections, permits, queue · document roots, sending files |
 //! | 3 | [`config`] | TOML → one resolved model, or every mistake in it |
@@ -14,6 +14,7 @@
 //!
 //! [`app`] holds one function per command and wires the floors together.
 
+pub mod admin;
 pub mod app;
 pub mod balance;
 pub mod config;

@@ -79,7 +79,6 @@ fn what_is_specified_but_not_built_is_refused_and_not_ignored() {
     assert_refused(&fine().replace("[pools.php]", discover), "5:1:", &["not supported yet"]);
     let tls = fine() + "tls = { cert = \"a.pem\", key = \"b.pem\" }\n";
     assert_refused(&tls, "11:1:", &["not supported yet"]);
-    assert_refused(&(fine() + "[admin]\nlisten = \"127.0.0.1:9180\"\n"), "11:", &["not supported yet"]);
 }
 
 #[test]

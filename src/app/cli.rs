@@ -14,8 +14,9 @@ use clap::{Args, Parser, Subcommand};
         cornac run -c cornac.toml           a site in front of php-fpm pools\n  \
         cornac check -c cornac.toml         every mistake in a configuration, with its place and its remedy\n  \
         cornac explain -c cornac.toml /a/b  which file or script answers /a/b, and why\n  \
-        cornac doctor -c cornac.toml        how each php-fpm is, what that means and what to change\n\n\
-        Exit codes: 0 fine, 1 the configuration or the request is wrong, or the doctor found problems, 2 bad usage, 3 could not start."
+        cornac doctor -c cornac.toml        how each php-fpm is, what that means and what to change\n  \
+        cornac ctl status                   what the pools of a running cornac are doing\n\n\
+        Exit codes: 0 fine, 1 the configuration or the request is wrong, or the doctor found problems, 2 bad usage, 3 could not start, or nobody to talk to."
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -34,6 +35,8 @@ pub(super) enum Command {
     Explain(Explain),
     /// Ask each php-fpm how it is: reachable, busy, sees the site's files, has workers enough
     Doctor(Doctor),
+    /// Show and change the pools of a running cornac, over its admin API
+    Ctl(Ctl),
     /// Print a script that completes cornac's words in a shell
     #[command(after_help = "Example:  cornac completions bash > /etc/bash_completion.d/cornac")]
     Completions {
@@ -115,6 +118,66 @@ pub(super) struct Doctor {
     /// Answer in JSON, for programs
     #[arg(long)]
     pub(super) json: bool,
+}
+
+/// `cornac ctl`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Where one of them is enough to tell, POOL or SERVER may be left out. If [admin] has a token, it is taken from\n\
+    --token-file or from the environment variable CORNAC_ADMIN_TOKEN.\n\n\
+    Examples:\n  \
+    cornac ctl status\n  \
+    cornac ctl drain php fpm2:9000 --wait && ssh fpm2 apt-get upgrade && cornac ctl ready php fpm2:9000\n  \
+    cornac ctl weight php fpm1:9000 3\n\n\
+    Exit codes: 0 done, 1 refused (no such server, wrong token, mistakes in the configuration), 2 bad usage, 3 nobody listens there."
+)]
+pub(super) struct Ctl {
+    #[command(subcommand)]
+    pub(super) order: CtlOrder,
+    /// Where cornac's [admin] listens: host:port or unix:/path
+    #[arg(long, global = true, value_name = "ADDR", default_value = "127.0.0.1:9180")]
+    pub(super) admin: String,
+    /// A file that holds the token
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(super) token_file: Option<PathBuf>,
+    /// Answer in JSON, for programs
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum CtlOrder {
+    /// Show the pools, their queues and their servers
+    Status {
+        /// Only these
+        #[arg(value_name = "POOL")]
+        pools: Vec<String>,
+    },
+    /// Send a server no new requests; what is in flight finishes, idle connections close
+    Drain {
+        #[arg(value_name = "POOL SERVER", required = true)]
+        servers: Vec<String>,
+        /// Return when the last request is answered
+        #[arg(long)]
+        wait: bool,
+    },
+    /// Put a server back, whatever took it out
+    Ready {
+        #[arg(value_name = "POOL SERVER", required = true)]
+        servers: Vec<String>,
+    },
+    /// Take a server out: like drain, and it reads as down
+    Down {
+        #[arg(value_name = "POOL SERVER", required = true)]
+        servers: Vec<String>,
+    },
+    /// Set a server's share of the requests: 1 to 65535, or `configured`
+    Weight {
+        #[arg(value_name = "POOL SERVER WEIGHT", required = true, num_args = 2..)]
+        words: Vec<String>,
+    },
+    /// Read the configuration again; a wrong one changes nothing
+    Reload,
 }
 
 #[cfg(test)]

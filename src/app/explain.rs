@@ -17,7 +17,7 @@ use crate::site::{ListenerId, Site, Sites};
 
 pub(super) fn explain(args: &Explain) -> Result<(), Failure> {
     let model = super::load(&args.config)?;
-    let sites = Sites::build(&model);
+    let sites = Sites::build(&model, None);
     let request = Request::read(args, &sites)?;
     if args.routes {
         return super::out(routes(&model.sites[sites.place(request.listener, &request.host)]).as_bytes());
@@ -52,8 +52,8 @@ impl Request {
             let value = HeaderValue::try_from(authority.as_str());
             headers.insert(HOST, value.map_err(|_| wrong(format!("`{authority}` is no host")))?);
         }
-        let listener = listener(sites, &url);
-        let local = match &sites.listeners()[listener.0] {
+        let (listener, listen) = listener(sites, &url);
+        let local = match listen {
             Listen::Tcp(address) if !address.ip().is_unspecified() => *address,
             Listen::Tcp(address) => ([127, 0, 0, 1], address.port()).into(),
             Listen::Unix(_) => ([127, 0, 0, 1], 0).into(),
@@ -215,10 +215,11 @@ fn host(url: &Uri, headers: &HeaderMap) -> String {
 }
 
 /// The listener with the URL's port; the first one where no port is named or fits.
-fn listener(sites: &Sites, url: &Uri) -> ListenerId {
+fn listener<'a>(sites: &'a Sites, url: &Uri) -> (ListenerId, &'a Listen) {
     let fits =
         |listen: &Listen| matches!(listen, Listen::Tcp(address) if Some(address.port()) == url.port_u16());
-    ListenerId(sites.listeners().iter().position(fits).unwrap_or(0))
+    let fitting = sites.listeners().find(|(_, listen)| fits(listen));
+    fitting.or_else(|| sites.listeners().next()).expect("a site has a listener, and a model has a site")
 }
 
 fn name(site: &Site) -> String {

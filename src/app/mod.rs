@@ -6,9 +6,11 @@
 //! | `run` | `cornac run`: a configuration, served |
 //! | `serve` | `cornac serve`: a folder, served without a configuration |
 //! | `explain` | `cornac explain`: how a request would be served |
+//! | `ctl` | `cornac ctl`: an operator's word to a running cornac |
 //! | `doctor` | `cornac doctor`: how the members of the pools are |
 
 mod cli;
+mod ctl;
 mod doctor;
 mod explain;
 mod run;
@@ -34,6 +36,9 @@ pub enum Failure {
     /// What was asked for, such as a URL that is none.
     #[error("{0}")]
     Request(String),
+    /// No running cornac where one was asked.
+    #[error("{0}")]
+    Unreachable(String),
     /// The doctor found problems, and has said them.
     #[error("the doctor found problems")]
     Unwell,
@@ -52,11 +57,11 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// 1: the configuration or the request was wrong; 3: could not start. (2, bad usage, is clap's.)
+    /// 1: the configuration or the request was wrong; 3: could not start, or could not reach who was asked. (2, bad usage, is clap's.)
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Config(_) | Self::Request(_) | Self::Unwell => 1,
-            Self::Start(_) | Self::Php(_) | Self::PidFile(..) | Self::Io(_) => 3,
+            Self::Start(_) | Self::Unreachable(_) | Self::Php(_) | Self::PidFile(..) | Self::Io(_) => 3,
         }
     }
 }
@@ -72,6 +77,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Check(args) => check(&args.config),
         Command::Explain(args) => explain::explain(&args),
         Command::Doctor(args) => doctor::doctor(&args),
+        Command::Ctl(args) => ctl::ctl(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "cornac", &mut script);

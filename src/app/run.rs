@@ -13,7 +13,7 @@ pub(super) fn run(config: &Path) -> Result<(), Failure> {
     let model = super::load(config)?;
     start_log(&model.server.log)?;
     runtime()?.block_on(async {
-        let server = Server::start(&model)?;
+        let server = Server::start(model.clone(), Some(config))?;
         // Not before the sockets stand: a second cornac, which finds them taken, must not touch the first one's file.
         let _pid_file = model.server.pid_file.as_deref().map(PidFile::write).transpose()?;
         announce(&server, &model);
@@ -43,6 +43,9 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 fn announce(server: &Server, model: &Model) {
     for address in server.addresses() {
         tracing::info!("listening on {}", written(&address));
+    }
+    if let Some(address) = server.admin_address() {
+        tracing::info!("the admin API is at {}", written(address));
     }
     for pool in &model.pools {
         tracing::info!(pool = pool.name, servers = pool.servers.len(), "pool");

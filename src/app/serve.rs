@@ -47,7 +47,7 @@ async fn serve_with(args: &Serve, root: &Path, preset: Preset, php: Option<&Php>
     };
     let text = configuration(args, root, preset, &servers);
     let model = config::parse(&text, "cornac serve", root).map_err(Failure::Config)?;
-    let server = Server::start(&model)?;
+    let server = Server::start(model, None)?;
     let urls: Vec<_> =
         server.addresses().iter().map(|address| format!("http://{}/", written(address))).collect();
     super::out(

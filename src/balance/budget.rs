@@ -33,6 +33,11 @@ impl Budget {
         Self { percent, began: None, seconds: [Second::default(); WINDOW] }
     }
 
+    /// Another share from now on, of the same requests.
+    pub fn set_percent(&mut self, percent: u32) {
+        self.percent = percent;
+    }
+
     /// A request has come.
     pub fn requested(&mut self, now: Instant) {
         self.second(now).requests += 1;

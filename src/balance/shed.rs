@@ -85,6 +85,11 @@ impl Line {
         Self { patience, moved: None, pace, earlier, watch: Watch::default() }
     }
 
+    /// A queue of another timeout from now on; how fast it moves stays known.
+    pub fn set_patience(&mut self, patience: Patience) {
+        self.patience = patience;
+    }
+
     /// The first has come to wait.
     pub fn forms(&mut self, now: Instant) {
         if self.moved.is_none_or(|moved| now.duration_since(moved) > MEMORY) {

@@ -30,23 +30,35 @@ impl Standing {
     }
 }
 
-impl fmt::Display for Standing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let word = self.word();
+impl Standing {
+    /// What stands in parentheses behind the word.
+    pub fn reason(&self) -> Option<String> {
         match (self.health, self.busy_for) {
-            (Health::Ready, Some(wait)) => write!(f, "{word} (no free worker for {})", Seconds(wait)),
-            (Health::Ready | Health::Probing { .. }, _) => f.write_str(word),
+            (Health::Ready, Some(wait)) => Some(format!("no free worker for {}", Seconds(wait))),
+            (Health::Ready, None) => None,
             (Health::Suspect { failures, of, answered, last, .. }, _) if failures >= of => {
-                write!(f, "{word} ({failures} failures beside {answered} answers: {last})")
+                Some(format!("{failures} failures beside {answered} answers: {last}"))
             }
             (Health::Suspect { failures, of, last, .. }, _) => {
-                write!(f, "{word} ({failures} of {of} failures: {last})")
+                Some(format!("{failures} of {of} failures: {last}"))
             }
-            (Health::Ejected { since, until, reason, .. }, _) => {
-                write!(f, "{word} for {} ({reason})", Seconds(until.saturating_duration_since(since)))
-            }
-            (Health::Draining, _) => write!(f, "{word} ({} in flight)", self.in_flight),
-            (Health::Down, _) => write!(f, "{word} (by hand)"),
+            (Health::Ejected { reason, .. } | Health::Probing { reason, .. }, _) => Some(reason.to_string()),
+            (Health::Draining, _) => Some(format!("{} in flight", self.in_flight)),
+            (Health::Down, _) => Some("by hand".to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())?;
+        if let Health::Ejected { since, until, .. } = self.health {
+            write!(f, " for {}", Seconds(until.saturating_duration_since(since)))?;
+        }
+        match (self.health, self.reason()) {
+            // It was told when it was ejected.
+            (Health::Probing { .. }, _) | (_, None) => Ok(()),
+            (_, Some(reason)) => write!(f, " ({reason})"),
         }
     }
 }

@@ -1,9 +1,10 @@
 //! Floor 3: TOML → one resolved model, or every mistake in it with its place and its remedy.
 //!
 //! `syntax` reads the text, `reader` walks its tables, `report` collects what is wrong, and one file a table says what the keys mean: `server`,
-//! `pools`, `sites` (with `names` and `settings`), `routes` (with `rewrites` and `handlers`). What they share lies in `values`,
+//! `admin`, `pools`, `sites` (with `names` and `settings`), `routes` (with `rewrites` and `handlers`). What they share lies in `values`,
 //! `endpoints`, `regexes` and `units`; `presets` are routes of the same form. The result is [`model`].
 
+mod admin;
 mod detect;
 mod diagnostic;
 mod endpoints;
@@ -20,6 +21,7 @@ mod regexes;
 mod report;
 mod rewrites;
 mod routes;
+mod secret;
 mod server;
 mod settings;
 mod sites;
@@ -36,6 +38,8 @@ pub use detect::{Detected, detect};
 pub use diagnostic::{Diagnostic, Mistakes};
 pub use model::Model;
 pub use presets::{Preset, UnknownPreset};
+pub use report::nearest;
+pub use secret::Secret;
 
 use reader::Table;
 use report::Report;
@@ -76,8 +80,9 @@ fn read_root(root: Table<'_>, base: &Path) -> Model {
     let mut pools = pools::read(&root, base);
     let mut sites = sites::read(&root, &pools, base);
     handlers::place_shares(&mut pools, &mut sites);
-    root.finish(&["admin"]);
-    Model { server, pools, sites }
+    let admin = admin::read(&root, &sites, base);
+    root.finish(&[]);
+    Model { server, admin, pools, sites }
 }
 
 fn not_utf8(name: &str, error: &std::string::FromUtf8Error) -> Mistakes {

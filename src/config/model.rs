@@ -8,7 +8,7 @@ use std::time::Duration;
 use http::HeaderName;
 use regex::Regex;
 
-use super::Preset;
+use super::{Preset, Secret};
 use crate::balance::{Keepalive, MaxConns, PolicyKind, Rules, Tier};
 use crate::route::{Location, PoolId, Rule, Settings, Template};
 
@@ -17,6 +17,8 @@ use crate::route::{Location, PoolId, Rule, Settings, Template};
 pub struct Model {
     /// `[server]`.
     pub server: Server,
+    /// `[admin]`; `None`: off.
+    pub admin: Option<Admin>,
     /// `[pools.NAME]`, in the order of the file; [`PoolId`] is the place here.
     pub pools: Vec<Pool>,
     /// `[[sites]]`, in the order of the file.
@@ -30,6 +32,8 @@ pub struct Server {
     pub threads: Option<usize>,
     /// How long requests in flight may take to finish on a graceful stop.
     pub shutdown_timeout: Duration,
+    /// Whether the configuration is read again when its file changes.
+    pub reload_on_change: bool,
     /// Where requests are logged.
     pub access_log: AccessLog,
     /// Filter of the event log, in tracing's syntax: `info`, `cornac=debug`.
@@ -38,6 +42,15 @@ pub struct Server {
     pub temp_dir: PathBuf,
     /// Written at start, removed at stop.
     pub pid_file: Option<PathBuf>,
+}
+
+/// `[admin]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admin {
+    /// Where the operator is listened to.
+    pub listen: Listen,
+    /// What he has to know; always there where others than this machine's users reach the listener.
+    pub token: Option<Secret>,
 }
 
 /// `access_log`.

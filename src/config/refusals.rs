@@ -661,9 +661,9 @@ root = "public"
 listen = [":80"]
 root = "public"
 [admin]
-listen = "127.0.0.1:9180"
+listen = ":9180"
 "#, &[
-            r#"4:2: not supported yet: admin [remove it, or wait for a later version]"#,
+            r#"5:10: listen: whoever reaches this address could take servers out: it needs a token [add token = { env = "CORNAC_ADMIN_TOKEN" } or { file = "admin.token" }, or listen on 127.0.0.1 only]"#,
         ]),
         (WHOLE, r#"[[sites]]
 listen = [":80"]

@@ -72,7 +72,7 @@ impl From<Option<String>> for Hint {
 }
 
 /// `did you mean X?`, or the whole list when nothing is near.
-pub(super) fn nearest(word: &str, known: &[&str], what: &str) -> Option<String> {
+pub fn nearest(word: &str, known: &[&str], what: &str) -> Option<String> {
     let distance = |candidate: &&&str| strsim::damerau_levenshtein(&word.to_lowercase(), candidate);
     let near =
         known.iter().filter(|candidate| distance(candidate) <= 1 + candidate.len() / 4).min_by_key(distance);

@@ -13,6 +13,8 @@ use super::violation::HeadError;
 const MOST_LINES: usize = 256;
 /// Few replies have more; room for 256 takes longer to clear than a usual head to read.
 const USUAL_LINES: usize = 32;
+/// What is likely to be added on the way to the client: room for it now saves growing the map then.
+const ADDED_LINES: usize = 2;
 
 /// A reply's head as the client may see it.
 #[derive(Clone, Debug)]
@@ -71,7 +73,7 @@ impl Draft {
         if used != lines.len() {
             return Err(HeadError::LineEnd);
         }
-        self.headers.reserve(parsed.len());
+        self.headers.reserve(parsed.len() + ADDED_LINES);
         for line in parsed {
             self.line(line.name, head.slice_ref(line.value))?;
         }

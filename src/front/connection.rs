@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
-use http::{Request, Response};
+use arc_swap::{ArcSwap, Guard};
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -34,18 +35,32 @@ const BUFFER: usize = 64 * 1024;
 #[derive(Debug)]
 pub struct Front {
     generation: Arc<ArcSwap<Generation>>,
-    access_log: Option<Arc<AccessLog>>,
-    temp_dir: PathBuf,
+    means: ArcSwap<Means>,
+}
+
+/// What answering needs besides the generation.
+#[derive(Debug, Clone)]
+pub struct Means {
+    /// `None`: no log is kept.
+    pub access_log: Option<Arc<AccessLog>>,
+    /// Where bodies go that are too large for memory.
+    pub temp_dir: PathBuf,
 }
 
 impl Front {
     /// A front end that serves whatever generation is the current one.
-    pub fn new(
-        generation: Arc<ArcSwap<Generation>>,
-        access_log: Option<AccessLog>,
-        temp_dir: PathBuf,
-    ) -> Self {
-        Self { generation, access_log: access_log.map(Arc::new), temp_dir }
+    pub fn new(generation: Arc<ArcSwap<Generation>>, means: Means) -> Self {
+        Self { generation, means: ArcSwap::from_pointee(means) }
+    }
+
+    /// What it has now.
+    pub fn means(&self) -> Arc<Means> {
+        self.means.load_full()
+    }
+
+    /// For the requests that come from now on.
+    pub fn set_means(&self, means: Means) {
+        self.means.store(Arc::new(means));
     }
 
     /// Opens the access log's file again, after it was moved away.
@@ -53,16 +68,16 @@ impl Front {
     /// # Errors
     /// It cannot be opened; the old file is written on.
     pub fn reopen_log(&self) -> std::io::Result<()> {
-        self.access_log.as_ref().map_or(Ok(()), |log| log.reopen())
+        self.means.load().access_log.as_ref().map_or(Ok(()), |log| log.reopen())
     }
 
-    /// Serves a client until it leaves, or until `drain` asks and its request in flight is answered.
+    /// Serves a client until it leaves, or until `drain` asks and what it has begun is answered.
     pub async fn serve<S: Stream>(self: Arc<Self>, stream: S, client: Client, drain: Watcher) {
         let notes = &client.notes;
         let mut stream = TimeoutStream::new(Lingering::new(stream, notes.clone()));
         stream.set_write_timeout(Some(WRITE_PATIENCE));
-        let (front, client) = (&*self, &client);
-        let service = service_fn(move |request| front.answer(request, client));
+        let (front, client, watcher) = (&*self, &client, &drain);
+        let service = service_fn(move |request| front.answer(request, client, watcher));
         let mut connection = pin!(builder().serve_connection(TokioIo::new(Box::pin(stream)), service));
         let (bell, tick) = (pin!(drain.bell()), pin!(patience::timer()));
         let mut patience = Patience::new(notes, &drain, bell, tick);
@@ -87,15 +102,24 @@ impl Front {
         &'a self,
         request: Request<Incoming>,
         client: &'a Client,
+        watcher: &'a Watcher,
     ) -> impl Future<Output = Result<Response<Visited>, Hangup>> + 'a {
         client.notes.request_came();
         let (parts, body) = request.into_parts();
         // Before the future is polled: its client may be gone by then, and is in the log all the same.
-        let visit = Visit::begin(self.access_log.as_ref(), &parts, client);
+        let means = self.means.load();
+        let visit = Visit::begin(means.access_log.as_ref(), &parts, client);
         async move {
-            let generation = self.generation.load();
-            let pipeline = Pipeline { generation: &generation, temp_dir: &self.temp_dir };
-            pipeline.answer(parts, body, visit, client).await
+            let last = watcher.last().map(|last| Guard::from_inner(Arc::clone(last)));
+            let generation = last.unwrap_or_else(|| self.generation.load());
+            let pipeline = Pipeline { generation: &generation, temp_dir: &means.temp_dir };
+            let mut answer = pipeline.answer(&parts, body, visit, client).await;
+            if watcher.is_asked()
+                && let Ok(response) = &mut answer
+            {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            answer
         }
     }
 }
@@ -142,7 +166,8 @@ mod tests {
         );
         let model = crate::config::parse(&text, "test", root).expect("valid");
         let generation = Arc::new(ArcSwap::from_pointee(Generation::build(&model, None)));
-        let front = Arc::new(Front::new(generation, None, std::env::temp_dir()));
+        let means = Means { access_log: None, temp_dir: std::env::temp_dir() };
+        let front = Arc::new(Front::new(generation, means));
         let client = Client { listener: ListenerId(0), peer: None, local: None, notes: Notes::default() };
         let (near, far) = duplex(4096);
         tokio::spawn(async move {

@@ -1,14 +1,19 @@
 //! The end of serving: asks every connection to end after the request in flight, and waits until none is left.
 //!
+//! What a connection is asked holds for its replies from then on, which say `Connection: close`. One that is idle when it is asked has a
+//! moment for a request that its client may have sent just then (`patience`): closing at once would lose that request.
+//!
 //! A connection looks at one flag whenever it has something to do, which costs a request nothing; the bell wakes those that
 //! have nothing to do.
 
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::futures::OwnedNotified;
 use tokio::sync::{Notify, mpsc};
+
+use crate::site::Generation;
 
 /// Whoever may end the serving.
 #[derive(Debug)]
@@ -21,6 +26,8 @@ pub struct Drain {
 #[derive(Debug, Default)]
 struct Shared {
     asked: AtomicBool,
+    /// Where the listener is gone from the configuration: who answers its last requests.
+    last: OnceLock<Arc<Generation>>,
     bell: Arc<Notify>,
 }
 
@@ -44,9 +51,14 @@ impl Drain {
         Watcher { shared: Arc::clone(&self.shared), _alive: self.alive.clone() }
     }
 
-    /// Asks all, and returns when the last watcher is gone.
-    pub async fn shutdown(self) {
+    /// Asks all, and returns when the last watcher is gone. Until then they are answered by `last`, if the current generation knows
+    /// nothing of them.
+    pub async fn shutdown(self, last: Option<Arc<Generation>>) {
         let Self { shared, alive, mut left } = self;
+        if let Some(last) = last {
+            // It is set here only, and this consumes the drain.
+            drop(shared.last.set(last));
+        }
         shared.asked.store(true, Ordering::Release);
         shared.bell.notify_waiters();
         drop(alive);
@@ -58,6 +70,11 @@ impl Watcher {
     /// Whether the connection is to end.
     pub(super) fn is_asked(&self) -> bool {
         self.shared.asked.load(Ordering::Acquire)
+    }
+
+    /// Who answers instead of the current generation.
+    pub(super) fn last(&self) -> Option<&Arc<Generation>> {
+        self.shared.last.get()
     }
 
     /// Rings when it becomes so. Asked for before [`Watcher::is_asked`] is, none is missed.
@@ -83,7 +100,7 @@ mod tests {
                 watcher.is_asked()
             })
         });
-        drain.shutdown().await;
+        drain.shutdown(None).await;
         for asked in left {
             assert!(asked.await.expect("no panic"));
         }

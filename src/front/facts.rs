@@ -91,19 +91,21 @@ fn lower(host: &str) -> Cow<'_, str> {
 
 /// RFC 9112 §6.1: both lengths at once is an attempt to smuggle. hyper has checked each by itself.
 fn framing(head: &Parts) -> Result<Option<u64>, Refusal> {
+    let length = head.headers.get(CONTENT_LENGTH);
+    let coded = head.headers.get(TRANSFER_ENCODING);
+    if length.is_none() && coded.is_none() {
+        return Ok(None);
+    }
     let lengths = head.headers.get_all(CONTENT_LENGTH).iter().count();
-    let mut codings = head.headers.get_all(TRANSFER_ENCODING).iter();
-    let coded = codings.next();
+    let codings = head.headers.get_all(TRANSFER_ENCODING).iter().count();
     // hyper decodes `chunked` and passes over whatever stands before it: php would get a body that is still coded.
-    if coded.is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
-        || codings.next().is_some()
-    {
+    if coded.is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked")) || codings > 1 {
         return Err(Refusal::BadRequest("a transfer coding other than chunked"));
     }
     if lengths > 1 || coded.is_some() && (lengths > 0 || head.version == Version::HTTP_10) {
         return Err(Refusal::BadRequest("the length of the body is ambiguous"));
     }
-    let Some(length) = head.headers.get(CONTENT_LENGTH) else { return Ok(None) };
+    let Some(length) = length else { return Ok(None) };
     let text = length.to_str().map_err(|_| Refusal::BadRequest("Content-Length is no number"))?;
     text.parse().map(Some).map_err(|_| Refusal::BadRequest("Content-Length is no number"))
 }
@@ -133,8 +135,8 @@ fn rootless(host: &str) -> &str {
 
 /// `None` for what cannot be a host, such as one with a slash in it.
 fn without_port(host: &str) -> Option<&str> {
-    let (name, port) = match host.rfind(':') {
-        Some(at) if !host[at..].contains(']') => (&host[..at], &host[at + 1..]),
+    let (name, port) = match memchr::memrchr(b':', host.as_bytes()) {
+        Some(at) if !host.as_bytes()[at..].contains(&b']') => (&host[..at], &host[at + 1..]),
         _ => (host, ""),
     };
     let allowed = |c: u8| c.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=[]:%".contains(&c);

@@ -88,14 +88,9 @@ async fn linger<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) -> io::Result<
     Ok(())
 }
 
-/// Head and body of a small reply in one piece: copying it costs less than what the kernel does for a gathering write.
-fn gathered(slices: &[IoSlice<'_>]) -> Option<SmallVec<[u8; SMALL]>> {
-    let size: usize = slices.iter().map(|slice| slice.len()).sum();
-    (size <= SMALL).then(|| {
-        let mut small = SmallVec::new();
-        slices.iter().for_each(|slice| small.extend_from_slice(slice));
-        small
-    })
+/// Whether head and body of a reply go in one piece: copying them costs less than what the kernel does for a gathering write.
+fn is_small(slices: &[IoSlice<'_>]) -> bool {
+    slices.iter().map(|slice| slice.len()).sum::<usize>() <= SMALL
 }
 
 impl<S: Stream> AsyncRead for Lingering<S> {
@@ -125,9 +120,14 @@ impl<S: Stream> AsyncWrite for Lingering<S> {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let stream = self.as_mut().stream();
-        let written = ready!(match gathered(slices) {
-            Some(small) => stream.poll_write(cx, &small),
-            None => stream.poll_write_vectored(cx, slices),
+        // Filled where it lies: handed out of a function it would be copied once more.
+        let mut gathered = SmallVec::<[u8; SMALL]>::new();
+        let written = ready!(match is_small(slices) {
+            true => {
+                slices.iter().for_each(|slice| gathered.extend_from_slice(slice));
+                stream.poll_write(cx, &gathered)
+            }
+            false => stream.poll_write_vectored(cx, slices),
         });
         self.client_is_done |= written.is_err();
         Poll::Ready(written)

@@ -27,7 +27,7 @@ mod script;
 mod visit;
 
 pub use access_log::AccessLog;
-pub use connection::Front;
+pub use connection::{Front, Means};
 pub use drain::{Drain, Watcher};
 pub use facts::Client;
 pub use linger::Stream;

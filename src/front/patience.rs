@@ -16,6 +16,8 @@ use super::notes::Notes;
 /// How long a client may take for a request's head, and lie idle between two requests; longer by one [`TICK`] at most.
 /// nginx: `client_header_timeout` and `keepalive_timeout`, 60 and 75 s.
 pub(super) const HEAD_PATIENCE: Duration = Duration::from_secs(60);
+/// Asked to end, an idle connection waits so long for a request that may be on its way. nginx: `keepalive_min_timeout`.
+const LAST_WORD: Duration = Duration::from_secs(2);
 /// How often a connection is looked at.
 const TICK: Duration = Duration::from_secs(10);
 
@@ -24,7 +26,7 @@ const TICK: Duration = Duration::from_secs(10);
 pub(super) enum End {
     /// The client has let us wait too long: now.
     Patience,
-    /// The server stops: after the request in flight. Said once.
+    /// The server stops, and the client has nothing more to say. Said once.
     Drain,
 }
 
@@ -36,9 +38,17 @@ pub(super) struct Patience<'a> {
     tick: Pin<&'a mut Sleep>,
     /// Bell and timer know the task's waker, which stays the same while the task lives.
     registered: bool,
-    drained: bool,
+    leaving: Leaving,
     wait: Option<u32>,
     since: Instant,
+}
+
+/// How far it is with the end that it was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Leaving {
+    NotAsked,
+    LastWord,
+    Said,
 }
 
 /// What [`Patience`] looks at; whoever holds the connection pins it.
@@ -54,7 +64,7 @@ impl<'a> Patience<'a> {
         tick: Pin<&'a mut Sleep>,
     ) -> Self {
         let (wait, since) = (notes.waits(), Instant::now());
-        Self { notes, watcher, bell, tick, registered: false, drained: false, wait, since }
+        Self { notes, watcher, bell, tick, registered: false, leaving: Leaving::NotAsked, wait, since }
     }
 
     /// Whether the connection should end.
@@ -64,9 +74,8 @@ impl<'a> Patience<'a> {
             let _ = self.bell.as_mut().poll(cx);
             let _ = self.tick.as_mut().poll(cx);
         }
-        if !self.drained && self.watcher.is_asked() {
-            self.drained = true;
-            return Poll::Ready(End::Drain);
+        if self.leaving != Leaving::Said && self.watcher.is_asked() {
+            return self.poll_leave(cx);
         }
         while self.tick.is_elapsed() {
             let now = Instant::now();
@@ -77,6 +86,22 @@ impl<'a> Patience<'a> {
             let _ = self.tick.as_mut().poll(cx);
         }
         Poll::Pending
+    }
+
+    fn poll_leave(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        let wait = self.notes.waits();
+        if self.leaving == Leaving::NotAsked || wait != self.wait {
+            let now = Instant::now();
+            (self.leaving, self.wait, self.since) = (Leaving::LastWord, wait, now);
+            self.tick.as_mut().reset(now + LAST_WORD);
+        }
+        match (self.tick.as_mut().poll(cx), wait) {
+            (Poll::Ready(()), Some(_)) => {
+                self.leaving = Leaving::Said;
+                Poll::Ready(End::Drain)
+            }
+            _ => Poll::Pending,
+        }
     }
 
     fn is_over(&mut self, now: Instant) -> bool {

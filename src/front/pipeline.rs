@@ -39,17 +39,17 @@ impl Pipeline<'_> {
     /// [`Hangup`] where the route asks for it.
     pub(super) async fn answer(
         &self,
-        parts: Parts,
+        parts: &Parts,
         body: Incoming,
         mut visit: Visit,
         client: &Client,
     ) -> Result<Response<Visited>, Hangup> {
         let request_id = visit.label();
         let unread = Unread::of(&body);
-        let head = match Head::read(&parts) {
+        let head = match Head::read(parts) {
             Ok(head) => head,
             Err(refusal) => {
-                return Ok(unread.before(refused_unread(&refusal, &parts, request_id, visit, client)));
+                return Ok(unread.before(refused_unread(&refusal, parts, request_id, visit, client)));
             }
         };
         let site = self.generation.sites().find(client.listener, head.host());
@@ -104,9 +104,11 @@ impl Pipeline<'_> {
         };
         let (body, unread) = body;
         let (body, length) = incoming::take(body, terms, unread).await?;
-        let facts = RequestFacts { content_length: length.or(facts.content_length), ..*facts };
         let cluster = self.generation.cluster(plan.fastcgi.pool);
-        let request = script::request(plan, &facts, body, cluster, visit)?;
+        let request = {
+            let facts = RequestFacts { content_length: length.or(facts.content_length), ..*facts };
+            script::request(plan, &facts, body, cluster, visit)?
+        };
         let (head, body) = cluster.send(request).await?;
         let queued = cluster.pool().queue.header.then(|| body.queued());
         let mut response = script::response(head, body, facts.request_id);

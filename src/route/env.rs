@@ -42,7 +42,7 @@ impl<E, F: FnMut(&[u8], &[&[u8]]) -> Result<(), E>> Sink<E> for F {
 /// The sink's.
 pub fn params<E>(plan: &ScriptPlan<'_>, facts: &RequestFacts<'_>, sink: &mut impl Sink<E>) -> Result<(), E> {
     let mut given = Given { own: &plan.params, sink };
-    of_script(plan, &mut given)?;
+    of_script(plan, facts, &mut given)?;
     of_request(plan, facts, &mut given)?;
     of_connection(facts, &mut given)?;
     of_headers(facts, &mut given)?;
@@ -77,9 +77,15 @@ impl<S> Given<'_, S> {
     }
 }
 
-fn of_script<E>(plan: &ScriptPlan<'_>, given: &mut Given<'_, impl Sink<E>>) -> Result<(), E> {
+fn of_script<E>(
+    plan: &ScriptPlan<'_>,
+    facts: &RequestFacts<'_>,
+    given: &mut Given<'_, impl Sink<E>>,
+) -> Result<(), E> {
     let settings = &plan.settings;
+    // These two first: they are looked up again in what was encoded.
     given.give(b"SCRIPT_FILENAME", &plan.script_filename)?;
+    given.give(b"REQUEST_URI", facts.target.raw)?;
     given.give(b"SCRIPT_NAME", &plan.script_name)?;
     // Empty when there is none, as nginx sends it.
     given.give(b"PATH_INFO", &plan.path_info)?;
@@ -101,7 +107,6 @@ fn of_request<E>(
     given.give(b"REQUEST_METHOD", facts.method.as_str().as_bytes())?;
     given.give(b"CONTENT_TYPE", content_type)?;
     given.give(b"CONTENT_LENGTH", length.as_bytes())?;
-    given.give(b"REQUEST_URI", facts.target.raw)?;
     given.give(b"SERVER_PROTOCOL", facts.protocol().as_bytes())?;
     given.give(b"REQUEST_SCHEME", facts.scheme.as_str().as_bytes())?;
     if facts.scheme == Scheme::Https {
@@ -221,6 +226,7 @@ mod tests {
         );
         let expected = [
             ("SCRIPT_FILENAME", "/www/index.php"),
+            ("REQUEST_URI", "//index.php/a%20b//c?x=%26"),
             ("SCRIPT_NAME", "/index.php"),
             ("PATH_INFO", "/a b/c"),
             ("DOCUMENT_URI", "/index.php/a b/c"),
@@ -229,7 +235,6 @@ mod tests {
             ("REQUEST_METHOD", "POST"),
             ("CONTENT_TYPE", "text/plain"),
             ("CONTENT_LENGTH", "5"),
-            ("REQUEST_URI", "//index.php/a%20b//c?x=%26"),
             ("SERVER_PROTOCOL", "HTTP/1.1"),
             ("REQUEST_SCHEME", "http"),
             ("GATEWAY_INTERFACE", "CGI/1.1"),

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -86,9 +87,40 @@ impl Listener {
             }
         }
     }
+
+    /// Closes it, after everybody is accepted who has connected before.
+    pub(super) fn rest(self) -> impl Iterator<Item = (Accepted, Option<SocketAddr>)> {
+        let sockets = match self {
+            Self::Tcp(listener) => (listener.into_std().ok(), None),
+            Self::Unix(listener) => (None, listener.into_std().ok()),
+        };
+        std::iter::from_fn(move || match &sockets {
+            (Some(tcp), _) => tcp.accept().ok().map(|(stream, peer)| (Accepted::Tcp(stream), Some(peer))),
+            (_, Some(unix)) => unix.accept().ok().map(|(stream, _)| (Accepted::Unix(stream), None)),
+            _ => None,
+        })
+        // As tokio has made those that it accepted itself.
+        .filter(|(accepted, _)| accepted.set_nonblocking().is_ok())
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(listener) => listener.as_fd(),
+            Self::Unix(listener) => listener.as_fd(),
+        }
+    }
 }
 
 impl Accepted {
+    fn set_nonblocking(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.set_nonblocking(true),
+            Self::Unix(stream) => stream.set_nonblocking(true),
+        }
+    }
+
     /// Makes it fit for replies; returns its own end's address, which a unix client has not.
     pub(super) fn prepare(&self) -> Option<SocketAddr> {
         let Self::Tcp(stream) = self else { return None };

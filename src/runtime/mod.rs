@@ -1,12 +1,17 @@
 //! Floor 7: threads, listening sockets, signals, and a php-fpm of our own.
 
+mod changes;
+mod doors;
 mod listen;
 mod open_files;
+mod operator;
 mod php;
+mod reload;
 mod server;
 mod signals;
 mod workers;
 
 pub use listen::{BindError, written};
 pub use php::{Php, PhpError};
+pub use reload::ReloadError;
 pub use server::{Server, StartError};

@@ -1,22 +1,27 @@
 //! The server's life: sockets bound before anything is promised, clients accepted, and the end in order.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, info, warn};
 
-use super::listen::{BindError, Listener, written};
+use super::doors::{Bound, Doors};
+use super::listen::BindError;
 use super::open_files;
+use super::operator::Operator;
+use super::reload::{ReloadError, Stamp};
 use super::signals::{Signals, Wish};
-use super::workers::{Arrival, Workers};
+use super::workers::Workers;
+use crate::admin::{self, NotReloaded};
 use crate::config::model::{Listen, Model};
-use crate::front::{AccessLog, Client, Drain, Front, Notes};
-use crate::site::{Generation, ListenerId};
+use crate::front::{AccessLog, Front, Means};
+use crate::site::Generation;
 
-/// After an accept failed for want of descriptors, so that the loop does not spin until one is given back.
-const BREATH: Duration = Duration::from_millis(50);
+/// How often the configuration file is looked at, where `reload_on_change` asks for it.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Why the server could not begin.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +34,7 @@ pub enum StartError {
     AccessLog(std::io::Error),
     /// The folder for large bodies.
     #[error("temp_dir {0} cannot be written: {1}; create it or choose another")]
-    TempDir(std::path::PathBuf, std::io::Error),
+    TempDir(PathBuf, std::io::Error),
     /// Threads and their pollers.
     #[error("cannot start the worker threads: {0}")]
     Threads(std::io::Error),
@@ -41,64 +46,64 @@ pub enum StartError {
 /// A server whose sockets stand.
 #[derive(Debug)]
 pub struct Server {
-    front: Arc<Front>,
-    generation: Arc<ArcSwap<Generation>>,
-    listeners: Vec<Listener>,
-    workers: Arc<Workers>,
+    pub(super) front: Arc<Front>,
+    pub(super) generation: Arc<ArcSwap<Generation>>,
+    pub(super) doors: Doors,
+    pub(super) model: Model,
+    /// Where the configuration is read again from.
+    pub(super) source: Option<PathBuf>,
+    /// How that file was when it was read last.
+    pub(super) seen: Stamp,
     signals: Signals,
-    shutdown_timeout: Duration,
+    operator: Option<Operator>,
 }
 
 impl Server {
-    /// Binds everything, or nothing.
+    /// Binds everything, or nothing. `source` is the file that a reload reads.
     ///
     /// # Errors
     /// What the operator has to mend first.
-    pub fn start(model: &Model) -> Result<Self, StartError> {
+    pub fn start(model: Model, source: Option<&Path>) -> Result<Self, StartError> {
         open_files::allow_all();
         let signals = Signals::listen().map_err(StartError::Signals)?;
-        let temp_dir = &model.server.temp_dir;
-        tempfile::tempfile_in(temp_dir).map_err(|error| StartError::TempDir(temp_dir.clone(), error))?;
-        let generation = Generation::build(model, None);
-        let listeners =
-            generation.sites().listeners().iter().map(Listener::bind).collect::<Result<_, _>>()?;
+        try_temp_dir(&model.server.temp_dir)?;
+        let generation = Generation::build(&model, None);
+        let bind = |(id, listen): (_, &Listen)| Ok((id, listen.clone(), Bound::new(listen)?));
+        let bound = generation.sites().listeners().map(bind).collect::<Result<Vec<_>, BindError>>()?;
         let access_log = AccessLog::open(&model.server.access_log).map_err(StartError::AccessLog)?;
+        let means = Means { access_log: access_log.map(Arc::new), temp_dir: model.server.temp_dir.clone() };
         let generation = Arc::new(ArcSwap::from_pointee(generation));
-        let front = Arc::new(Front::new(Arc::clone(&generation), access_log, temp_dir.clone()));
+        let operator = model.admin.as_ref().map(|admin| Operator::start(admin, &generation)).transpose()?;
+        let front = Arc::new(Front::new(Arc::clone(&generation), means));
         let workers = Workers::start(model.server.threads, &front).map_err(StartError::Threads)?;
-        let (workers, shutdown_timeout) = (Arc::new(workers), model.server.shutdown_timeout);
-        Ok(Self { front, generation, listeners, workers, signals, shutdown_timeout })
+        let mut doors = Doors::new(Arc::new(workers));
+        bound.into_iter().for_each(|(id, listen, bound)| doors.open(id, listen, bound));
+        let (seen, source) = (Stamp::of(source.unwrap_or(Path::new(""))), source.map(Path::to_owned));
+        Ok(Self { front, generation, doors, model, source, seen, signals, operator })
     }
 
     /// The addresses as they were bound, with real ports where 0 was asked for.
     pub fn addresses(&self) -> Vec<Listen> {
-        let generation = self.generation.load();
-        let asked = generation.sites().listeners().iter();
-        asked
-            .zip(&self.listeners)
-            .map(|(asked, bound)| bound.local_addr().map_or_else(|| asked.clone(), Listen::Tcp))
-            .collect()
+        self.doors.addresses()
+    }
+
+    /// Where the operator is listened to, if anywhere.
+    pub fn admin_address(&self) -> Option<&Listen> {
+        self.operator.as_ref().map(Operator::listen)
     }
 
     /// Serves until a signal ends it.
     pub async fn run(mut self) {
-        let drain = Arc::new(Drain::new());
-        let mut accepting = JoinSet::new();
-        for (listener, index) in std::mem::take(&mut self.listeners).into_iter().zip(0..) {
-            accepting.spawn(accept(
-                listener,
-                ListenerId(index),
-                Arc::clone(&self.workers),
-                Arc::clone(&drain),
-            ));
-        }
         let finishes = self.until_the_end().await;
-        self.remove_socket_files();
-        accepting.shutdown().await;
+        if let Some(operator) = &self.operator {
+            operator.readiness().stops();
+        }
+        self.doors.remove_socket_files();
         match finishes {
-            true => self.finish(drain).await,
+            true => self.finish().await,
             false => info!("stopping"),
         }
+        self.doors.shut().await;
         for cluster in self.generation.load().clusters() {
             cluster.drain();
         }
@@ -106,66 +111,79 @@ impl Server {
 
     /// Heeds signals until one of them ends the server; whether it may finish what is in flight.
     async fn until_the_end(&mut self) -> bool {
+        let mut looks = interval(LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut changed = None;
         loop {
-            match self.signals.next().await {
+            let wish = tokio::select! {
+                wish = self.signals.next() => wish,
+                admin::Wish::Reload(answer) = Operator::next_wish(self.operator.as_mut()) => {
+                    // The operator may have left meanwhile.
+                    drop(answer.send(self.reload().await.map_err(not_reloaded)));
+                    continue;
+                }
+                _ = looks.tick(), if self.model.server.reload_on_change => match self.has_settled(&mut changed) {
+                    true => Wish::Reload,
+                    false => continue,
+                },
+            };
+            match wish {
                 Wish::StopNow => return false,
                 Wish::Finish => return true,
-                Wish::ReopenLogs => match self.front.reopen_log() {
-                    Ok(()) => info!("logs reopened"),
-                    Err(error) => {
-                        error!(%error, "the access log cannot be reopened; lines go to the old file")
-                    }
-                },
-                Wish::Reload => warn!("reload (SIGHUP) is not supported yet; everything stays as it is"),
+                Wish::ReopenLogs => self.reopen_logs(),
+                // What it came to is in the log.
+                Wish::Reload => drop(self.reload().await),
                 Wish::Upgrade => warn!("upgrade (SIGUSR2) is not supported yet; everything stays as it is"),
             }
         }
     }
 
-    async fn finish(&mut self, drain: Arc<Drain>) {
-        info!(timeout = ?self.shutdown_timeout, "finishing what is in flight");
-        // The accept loops are gone, and the connections hold watchers only, so this is the last owner.
-        let Ok(drain) = Arc::try_unwrap(drain) else {
-            return error!("connections are still being accepted; they are cut");
-        };
+    /// Whether the file has changed and is written to its end: it was the same at two looks. Each state of it is read once.
+    fn has_settled(&self, changed: &mut Option<Stamp>) -> bool {
+        let Some(path) = &self.source else { return false };
+        let now = Stamp::of(path);
+        let settled = now != self.seen && changed.as_ref() == Some(&now);
+        *changed = (now != self.seen).then_some(now);
+        settled
+    }
+
+    fn reopen_logs(&self) {
+        match self.front.reopen_log() {
+            Ok(()) => info!("logs reopened"),
+            Err(error) => error!(%error, "the access log cannot be reopened; lines go to the old file"),
+        }
+    }
+
+    async fn finish(&mut self) {
+        let timeout = self.model.server.shutdown_timeout;
+        info!(?timeout, "finishing what is in flight");
+        let Self { doors, signals, .. } = self;
         tokio::select! {
-            () = drain.shutdown() => info!("all requests are answered"),
-            () = tokio::time::sleep(self.shutdown_timeout) => warn!("shutdown_timeout has passed; what is left is cut"),
-            _ = self.until_the_end() => warn!("asked again; what is left is cut"),
-        }
-    }
-
-    fn remove_socket_files(&self) {
-        for listen in self.generation.load().sites().listeners() {
-            let Listen::Unix(path) = listen else { continue };
-            if let Err(error) = std::fs::remove_file(path) {
-                warn!(%error, socket = written(listen), "a socket file is left");
-            }
+            () = doors.finish() => info!("all requests are answered"),
+            () = tokio::time::sleep(timeout) => warn!("shutdown_timeout has passed; what is left is cut"),
+            () = second_word(signals) => warn!("asked again; what is left is cut"),
         }
     }
 }
 
-async fn accept(listener: Listener, id: ListenerId, workers: Arc<Workers>, drain: Arc<Drain>) {
-    let bound = listener.local_addr();
+/// For whoever asked for it.
+fn not_reloaded(error: ReloadError) -> NotReloaded {
+    match error {
+        ReloadError::NoFile => NotReloaded::NoFile,
+        error => NotReloaded::Wrong(error.to_string()),
+    }
+}
+
+/// While it stops already, only a word to stop is heard.
+async fn second_word(signals: &mut Signals) {
     loop {
-        match listener.accept().await {
-            Ok((accepted, peer)) => {
-                let local = accepted.prepare().or(bound);
-                let (peer, local) = (peer.map(Into::into), local.map(Into::into));
-                let client = Client { listener: id, peer, local, notes: Notes::default() };
-                workers.take(Arrival { accepted, client, watcher: drain.watcher() });
-            }
-            Err(error) if is_the_clients_own(&error) => {}
-            Err(error) => {
-                error!(%error, "cannot accept clients; is the limit of open files reached?");
-                tokio::time::sleep(BREATH).await;
-            }
+        match signals.next().await {
+            Wish::StopNow | Wish::Finish => return,
+            other => info!(?other, "stopping already; nothing is done about it"),
         }
     }
 }
 
-/// The client was gone before it was accepted.
-fn is_the_clients_own(error: &std::io::Error) -> bool {
-    use std::io::ErrorKind::{ConnectionAborted, ConnectionReset};
-    matches!(error.kind(), ConnectionAborted | ConnectionReset)
+pub(super) fn try_temp_dir(folder: &Path) -> Result<(), StartError> {
+    tempfile::tempfile_in(folder).map(drop).map_err(|error| StartError::TempDir(folder.to_owned(), error))
 }

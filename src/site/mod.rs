@@ -11,9 +11,17 @@ use crate::route::{NoTrace, Plan, PoolId, RequestFacts, Router};
 use crate::upstream::Cluster;
 use names::Names;
 
-/// A listener by its place in [`Sites::listeners`].
+/// A listener by its number, which it keeps from one generation to the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ListenerId(pub usize);
+
+/// Where clients are awaited, and who answers them.
+#[derive(Debug)]
+struct Door {
+    id: ListenerId,
+    listen: Listen,
+    names: Names,
+}
 
 /// Everything that serves, as it was at one moment of the configuration.
 #[derive(Debug)]
@@ -25,8 +33,7 @@ pub struct Generation {
 /// The sites, and who of them answers where. Touches no socket, so that `explain` can build it too.
 #[derive(Debug)]
 pub struct Sites {
-    listeners: Vec<Listen>,
-    names: Vec<Names>,
+    doors: Vec<Door>,
     sites: Vec<Site>,
 }
 
@@ -45,7 +52,10 @@ impl Generation {
     pub fn build(model: &Model, old: Option<&Self>) -> Self {
         let before = |name: &str| old?.clusters.iter().find(|cluster| &**cluster.name() == name);
         let cluster = |pool: &model::Pool| Cluster::new(pool, &model.server.temp_dir, before(&pool.name));
-        Self { sites: Sites::build(model), clusters: model.pools.iter().map(cluster).collect() }
+        Self {
+            sites: Sites::build(model, old.map(Self::sites)),
+            clusters: model.pools.iter().map(cluster).collect(),
+        }
     }
 
     /// The sites.
@@ -65,26 +75,31 @@ impl Generation {
 }
 
 impl Sites {
-    /// Builds what the model says.
-    pub fn build(model: &Model) -> Self {
+    /// Builds what the model says. Listeners that `old` has already keep their numbers.
+    pub fn build(model: &Model, old: Option<&Self>) -> Self {
+        let before = |listen: &Listen| old?.listeners().find(|(_, known)| *known == listen).map(|(id, _)| id);
+        let mut fresh = old.map_or(0, |old| old.doors.iter().map(|door| door.id.0 + 1).max().unwrap_or(0));
         let mut places: HashMap<&Listen, usize> = HashMap::new();
-        let (mut listeners, mut names): (Vec<Listen>, Vec<Names>) = (Vec::new(), Vec::new());
+        let mut doors: Vec<Door> = Vec::new();
         for (index, site) in model.sites.iter().enumerate() {
             for listen in &site.listen {
                 let place = *places.entry(listen).or_insert_with(|| {
-                    listeners.push(listen.clone());
-                    names.push(Names::default());
-                    listeners.len() - 1
+                    let id = before(listen).unwrap_or_else(|| {
+                        fresh += 1;
+                        ListenerId(fresh - 1)
+                    });
+                    doors.push(Door { id, listen: listen.clone(), names: Names::default() });
+                    doors.len() - 1
                 });
-                names[place].add(&site.names, index);
+                doors[place].names.add(&site.names, index);
             }
         }
-        Self { listeners, names, sites: model.sites.iter().map(Site::build).collect() }
+        Self { doors, sites: model.sites.iter().map(Site::build).collect() }
     }
 
-    /// Where clients are awaited, each address once; [`ListenerId`] is the place here.
-    pub fn listeners(&self) -> &[Listen] {
-        &self.listeners
+    /// Where clients are awaited, each address once.
+    pub fn listeners(&self) -> impl Iterator<Item = (ListenerId, &Listen)> {
+        self.doors.iter().map(|door| (door.id, &door.listen))
     }
 
     /// The site that a listener has for a host.
@@ -94,7 +109,8 @@ impl Sites {
 
     /// The same as a place in the model's list of sites.
     pub fn place(&self, listener: ListenerId, host: &str) -> usize {
-        self.names.get(listener.0).and_then(|names| names.find(host)).unwrap_or(0)
+        let door = self.doors.iter().find(|door| door.id == listener);
+        door.and_then(|door| door.names.find(host)).unwrap_or(0)
     }
 }
 
@@ -117,5 +133,33 @@ impl Site {
     /// nginx's `$server_name`: the first of its names, or empty.
     pub fn server_name(&self) -> &str {
         &self.server_name
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn sites(ports: &[u16], old: Option<&Sites>) -> Sites {
+        let site = |port| {
+            format!(
+                "[[sites]]\nlisten = [\":{port}\"]\nnames = [\"of{port}\"]\nroutes = [{{ match = \"/\", return = {{ status = 204 }} }}]\n"
+            )
+        };
+        let text: String = ports.iter().map(site).collect();
+        Sites::build(&crate::config::parse(&text, "test", Path::new("/")).expect("valid"), old)
+    }
+
+    #[test]
+    fn a_listener_keeps_its_number_and_leads_to_its_site_of_each_generation() {
+        let first = sites(&[81, 82], None);
+        let second = sites(&[83, 82], Some(&first));
+        let ids = |sites: &Sites| sites.listeners().map(|(id, _)| id.0).collect::<Vec<_>>();
+        assert_eq!((ids(&first), ids(&second)), (vec![0, 1], vec![2, 1]));
+        assert_eq!(first.find(ListenerId(1), "any").server_name(), "of82");
+        assert_eq!(second.find(ListenerId(1), "any").server_name(), "of82");
+        assert_eq!(second.find(ListenerId(2), "any").server_name(), "of83");
     }
 }

@@ -9,12 +9,13 @@ use super::desk::{Choice, Desk};
 use super::lease::Grant;
 use super::member::{Member, Seat};
 use super::pulse::Pulse;
-use super::queue::{Age, Wish};
+use super::queue::{Age, Coming, Wish};
 use super::repeats::Repeats;
 use super::status::QueueStatus;
 use super::troubles::Retries;
 use crate::balance::{Answered, Keepalive};
 use crate::config::model::Pool;
+use arc_swap::ArcSwap;
 use parking_lot::{Mutex, MutexGuard};
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -26,24 +27,30 @@ use tokio::time::{Instant, timeout_at};
 #[derive(Debug)]
 pub(crate) struct Admission {
     pool: Arc<str>,
-    keepalive: Keepalive,
-    /// Whether the policy goes by the members' times.
-    pub(crate) measures: bool,
+    terms: ArcSwap<Terms>,
     pub(crate) afterwork: Afterwork,
     pub(crate) pulse: Pulse,
     pub(crate) repeats: Repeats,
-    queue_size: usize,
-    queue_timeout: Duration,
     desk: Mutex<Desk>,
     /// Somebody may wait: whoever frees a slot need not go to the desk to find out that nobody does.
     line: AtomicBool,
-    /// Its cluster is gone or empties: nothing is kept any more.
+    /// Its pool is gone or empties: nothing is kept any more.
     retired: AtomicBool,
     /// Whether the housekeeper is looking already.
     housekeeping: AtomicBool,
     pub(crate) something_to_keep: Notify,
     /// A member is out because no connection came about.
     pub(crate) shut_doors: Notify,
+}
+
+/// What the configuration says, besides what the desk knows.
+#[derive(Debug)]
+struct Terms {
+    keepalive: Keepalive,
+    /// Whether the policy goes by the members' times.
+    measures: bool,
+    queue_size: usize,
+    queue_timeout: Duration,
 }
 
 /// Why a request got no slot.
@@ -60,22 +67,19 @@ pub(crate) enum Refusal {
 }
 
 /// What a newcomer gets.
-enum Asked<'a> {
+pub(crate) enum Asked<'a> {
     Granted(Grant),
-    Waits(Place<'a>, oneshot::Receiver<Option<Grant>>),
+    Waits(Place<'a>),
 }
 
 impl Admission {
     pub(crate) fn new(pool: &Pool) -> Arc<Self> {
         Arc::new(Self {
             pool: pool.name.as_str().into(),
-            keepalive: pool.keepalive,
-            measures: pool.policy.measures(),
+            terms: ArcSwap::from_pointee(Terms::of(pool)),
             afterwork: Afterwork::default(),
             pulse: Pulse::new(Instant::now()),
             repeats: Repeats::default(),
-            queue_size: pool.queue.size,
-            queue_timeout: pool.queue.timeout,
             desk: Mutex::new(Desk::new(pool)),
             line: AtomicBool::new(false),
             retired: AtomicBool::new(false),
@@ -89,33 +93,36 @@ impl Admission {
         &self.pool
     }
 
-    pub(crate) fn keepalive(&self) -> &Keepalive {
-        &self.keepalive
+    pub(crate) fn keepalive(&self) -> Keepalive {
+        self.terms.load().keepalive
+    }
+
+    pub(crate) fn measures(&self) -> bool {
+        self.terms.load().measures
+    }
+
+    /// What a newer configuration of the same pool says. Who waits goes on waiting, and what was counted stays.
+    pub(crate) fn follow(&self, pool: &Pool) {
+        self.terms.store(Arc::new(Terms::of(pool)));
+        self.desk.lock().follow(pool, Instant::now());
     }
 
     /// Seats these members from now on. Those who left finish what they have.
     pub(crate) fn seat(self: &Arc<Self>, seats: Vec<Seat>, names_pending: bool) {
-        for seat in &seats {
-            seat.seated();
-            seat.member.seated_by(Arc::downgrade(self));
-        }
-        let before = {
+        seats.iter().for_each(Seat::seated);
+        let gone = {
             let mut desk = self.desk.lock();
             desk.names_pending = names_pending;
             desk.count_in_parts(seats.iter().any(|seat| !seat.slow_start.is_zero()));
-            std::mem::replace(&mut desk.seats, seats)
+            desk.seat(seats)
         };
-        self.unseat_the_gone(&before);
+        gone.iter().for_each(|member| member.unseated());
         self.serve();
     }
 
-    fn unseat_the_gone(self: &Arc<Self>, before: &[Seat]) {
-        let after = self.seats();
-        for seat in before {
-            if !after.iter().any(|still| Arc::ptr_eq(&still.member, &seat.member)) {
-                seat.member.unseated_by(&Arc::downgrade(self));
-            }
-        }
+    /// Its members, and those who have gone and are still answering.
+    pub(crate) fn members(&self) -> Vec<Arc<Member>> {
+        self.desk.lock().members()
     }
 
     pub(crate) fn seats(&self) -> Vec<Seat> {
@@ -128,7 +135,7 @@ impl Admission {
         let (lately, first) = desk.queue.waits(now);
         QueueStatus {
             waiting: desk.queue.len(),
-            size: self.queue_size,
+            size: self.terms.load().queue_size,
             refused: desk.troubles.refused(),
             first,
             times: lately.lately(now),
@@ -154,26 +161,6 @@ impl Admission {
             news.tell(&self.pool);
         }
         allowed
-    }
-
-    /// A slot, at once or when it is the request's turn. Dropping the future gives up the place.
-    pub(crate) async fn admit(self: &Arc<Self>, wish: &Wish, now: Instant) -> Result<Grant, Refusal> {
-        let (place, hears) = match self.ask(wish, now) {
-            Ok(Asked::Granted(grant)) => return Ok(grant),
-            Ok(Asked::Waits(place, hears)) => (place, hears),
-            Err(refusal) => return Err(refusal),
-        };
-        self.wake_housekeeper();
-        match timeout_at(now + self.queue_timeout.saturating_sub(wish.waited), hears).await {
-            Ok(Ok(Some(grant))) => Ok(grant),
-            Ok(_) => Err(Refusal::Nobody),
-            Err(_) => {
-                drop(place);
-                self.look_for_a_standstill(wish.share, now);
-                let retry_after = self.desk.lock().queue.retry_after(wish.share, Instant::now());
-                Err(Refusal::QueueTimeout { retry_after })
-            }
-        }
     }
 
     /// Somebody has waited since `asked` in vain. If nothing has moved in all that time, the same requests hold every worker,
@@ -202,7 +189,10 @@ impl Admission {
         (desk.troubles.retries(), desk.troubles.standstills())
     }
 
-    fn ask<'a>(self: &'a Arc<Self>, wish: &Wish, now: Instant) -> Result<Asked<'a>, Refusal> {
+    /// A slot, or a place in the queue. Not one future for both: most requests get their slot at once, and would carry the
+    /// waiting's timer and channel with them.
+    pub(crate) fn ask<'a>(self: &'a Arc<Self>, wish: &Wish, coming: Coming) -> Result<Asked<'a>, Refusal> {
+        let now = coming.now;
         let mut desk = self.desk.lock();
         if wish.tried.is_empty() {
             desk.troubles.requested(now);
@@ -212,18 +202,20 @@ impl Admission {
         let asked = match self.choose_for_newcomer(&mut desk, wish, now) {
             Choice::Granted(grant) => Ok(Asked::Granted(grant)),
             Choice::Nobody => Err(Refusal::Nobody),
-            Choice::Wait | Choice::WaitForShare => match desk.refuses(wish, self.queue_size, now) {
-                Some(refusal) => {
-                    self.tell_of_a_refusal(desk, now);
-                    return Err(refusal);
+            Choice::Wait | Choice::WaitForShare => {
+                match desk.refuses(wish, self.terms.load().queue_size, now) {
+                    Some(refusal) => {
+                        self.tell_of_a_refusal(desk, now);
+                        return Err(refusal);
+                    }
+                    None => {
+                        let (turn, hears) = oneshot::channel();
+                        let age = desk.queue.join(wish.clone(), turn, coming);
+                        self.wake_housekeeper();
+                        Ok(Asked::Waits(Place { admission: self, share: wish.share, age, coming, hears }))
+                    }
                 }
-                None => {
-                    let (turn, hears) = oneshot::channel();
-                    let age = desk.queue.join(wish.clone(), turn, now);
-                    let share = wish.share;
-                    Ok(Asked::Waits(Place { admission: self, share, age }, hears))
-                }
-            },
+            }
         };
         drop(desk);
         drop(unwanted);
@@ -263,7 +255,7 @@ impl Admission {
             member.loses_connection();
             return Some(connection);
         }
-        let refused = member.keep(connection, reply, &self.keepalive, now);
+        let refused = member.keep(connection, reply, &self.keepalive(), now);
         if refused.is_none() {
             self.wake_housekeeper();
         }
@@ -280,14 +272,7 @@ impl Admission {
     }
 
     /// A slot of a member got free: whoever waits has it.
-    pub(crate) fn freed(self: &Arc<Self>, member: &Member) {
-        self.serve_if_any_wait();
-        for other in member.other_desks(self) {
-            other.serve_if_any_wait();
-        }
-    }
-
-    fn serve_if_any_wait(self: &Arc<Self>) {
+    pub(crate) fn freed(self: &Arc<Self>) {
         // After the slot was freed: see `ask`.
         fence(Ordering::SeqCst);
         if self.line.load(Ordering::Relaxed) {
@@ -311,16 +296,12 @@ impl Admission {
     /// passing of time. Returns whether there will be something to do in the next.
     pub(crate) fn keep_house(self: &Arc<Self>) -> bool {
         let now = Instant::now();
-        let mut idle = 0;
+        let (mut idle, keepalive) = (0, self.keepalive());
         for seat in self.seats() {
-            idle += seat.member.reap(&self.keepalive, seat.learns(), now);
+            idle += seat.member.reap(&keepalive, seat.learns(), now);
         }
-        self.serve_if_any_wait();
+        self.freed();
         idle > 0 || !self.desk.lock().queue.is_empty()
-    }
-
-    pub(crate) fn is_retired(&self) -> bool {
-        self.retired.load(Ordering::Relaxed)
     }
 
     fn wake_housekeeper(&self) {
@@ -333,26 +314,56 @@ impl Admission {
         self.housekeeping.store(false, Ordering::Release);
     }
 
-    /// From now on no connection is kept, and those that are idle are closed, unless a later generation uses them.
-    pub(crate) fn retire(self: &Arc<Self>) {
+    /// From now on no connection is kept, and those that are idle are closed.
+    pub(crate) fn retire(&self) {
         self.retired.store(true, Ordering::Relaxed);
         for seat in self.seats() {
-            if seat.member.other_desks(self).iter().all(|other| other.retired.load(Ordering::Relaxed)) {
-                seat.member.close_idle();
-            }
+            seat.member.close_idle();
+        }
+    }
+}
+
+impl Terms {
+    fn of(pool: &Pool) -> Self {
+        Self {
+            keepalive: pool.keepalive,
+            measures: pool.policy.measures(),
+            queue_size: pool.queue.size,
+            queue_timeout: pool.queue.timeout,
         }
     }
 }
 
 /// A place in the queue: dropped with the request that waits, and its script never runs.
-struct Place<'a> {
+pub(crate) struct Place<'a> {
     admission: &'a Arc<Admission>,
     share: Option<usize>,
     age: Age,
+    coming: Coming,
+    hears: oneshot::Receiver<Option<Grant>>,
+}
+
+impl Place<'_> {
+    /// The slot when it is the request's turn. Dropping the future gives up the place.
+    pub(crate) async fn turn(mut self) -> Result<Grant, Refusal> {
+        let (admission, share) = (self.admission, self.share);
+        let patience = admission.terms.load().queue_timeout.saturating_sub(self.coming.waited);
+        match timeout_at(self.coming.now + patience, &mut self.hears).await {
+            Ok(Ok(Some(grant))) => Ok(grant),
+            Ok(_) => Err(Refusal::Nobody),
+            Err(_) => {
+                let since = self.coming.now;
+                drop(self);
+                admission.look_for_a_standstill(share, since);
+                let retry_after = admission.desk.lock().queue.retry_after(share, Instant::now());
+                Err(Refusal::QueueTimeout { retry_after })
+            }
+        }
+    }
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.admission.desk.lock().queue.leave(self.share, self.age);
+        self.admission.desk.lock().queue.leave(self.age);
     }
 }

@@ -24,12 +24,12 @@ const PATIENCE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::fr
 /// How late in its round a member is asked at most.
 const LATEST: Duration = Duration::from_secs(1);
 
-/// Asks until a newer generation does, or it is aborted.
+/// Asks until it is aborted: when its cluster is gone, or a newer one asks. What is asked then is not waited for.
 pub(crate) async fn watch(admission: Arc<Admission>, checks: Arc<HealthChecks>) {
     let mut rounds = interval(checks.interval);
     rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut asking = JoinSet::new();
-    while !admission.is_retired() {
+    loop {
         rounds.tick().await;
         while asking.try_join_next().is_some() {}
         for seat in admission.seats().into_iter().filter(|seat| !seat.down) {
@@ -62,10 +62,6 @@ impl Check {
     async fn run(self) {
         let began = Instant::now();
         let reaction = self.ask().await;
-        // A newer generation asks now, or none: then nobody would take back what is noted here.
-        if self.admission.is_retired() {
-            return;
-        }
         match reaction {
             Reaction::Answered(answer) => {
                 let report = self.checks.status_path.as_deref().and_then(|path| self.read(path, &answer));
@@ -141,7 +137,7 @@ impl Check {
     fn tell(&self, event: Event) {
         self.member().on(event, Instant::now(), &self.rules, self.pool());
         // Somebody may wait for just this member.
-        self.admission.freed(self.member());
+        self.admission.freed();
     }
 
     fn member(&self) -> &Arc<Member> {

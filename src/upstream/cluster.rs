@@ -3,16 +3,16 @@
 //! The order of things is here; each thing is elsewhere: slots and waiting in `admission`, one attempt's bytes in `talk`,
 //! the table of retries in `balance`, the reply's body in `reply`.
 
-use super::admission::{Admission, Refusal};
+use super::admission::{Admission, Asked, Refusal};
 use super::by_hand::{self, Order, UnknownMember};
 use super::checks;
 use super::complaints::Complaints;
 use super::connection::Connection;
 use super::knock;
-use super::lease::Permit;
+use super::lease::{Grant, Permit};
 use super::member::Member;
 use super::outcome::{Fault, Ledger, SendError};
-use super::queue::Wish;
+use super::queue::{Coming, Wish};
 use super::reply::{Gathered, Reading, ReplyBody};
 use super::request::{RequestBody, Upload, UpstreamRequest};
 use super::resolve::{self, Lookup, Servers};
@@ -27,7 +27,7 @@ use parking_lot::Mutex;
 use std::future::poll_fn;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::task::AbortHandle;
@@ -43,10 +43,13 @@ pub struct Cluster {
     temp_dir: PathBuf,
     ids: Arc<AtomicU32>,
     tasks: Vec<AbortHandle>,
+    /// A newer one has taken over.
+    succeeded: AtomicBool,
 }
 
 impl Cluster {
-    /// A pool as it is configured; members that `old` has already are taken over with their connections and their health.
+    /// A pool as it is configured. What `old` has is taken over: the members that stay, with their connections and health, those who
+    /// wait, and all counts. Requests of `old` that are on their way finish by the new rules.
     /// Replies that a slow reader leaves behind go to unlinked files in `temp_dir`.
     ///
     /// Must be called within a tokio runtime.
@@ -57,9 +60,8 @@ impl Cluster {
     pub(crate) fn with_lookup(pool: &Pool, temp_dir: &Path, old: Option<&Self>, lookup: Lookup) -> Self {
         let before = old.map(|old| old.servers.lock().clone());
         let servers = Servers::new(&pool.servers, before.as_ref());
-        let present: Vec<_> =
-            old.into_iter().flat_map(|old| old.admission.seats()).map(|seat| seat.member).collect();
-        let admission = Admission::new(pool);
+        let admission = old.map_or_else(|| Admission::new(pool), |old| old.hand_over_to(pool));
+        let present = admission.members();
         let seats = servers.seats(&present);
         if !present.is_empty() {
             let is_new = |member: &Arc<Member>| !present.iter().any(|known| Arc::ptr_eq(known, member));
@@ -87,7 +89,16 @@ impl Cluster {
             }
         }
         let ids = old.map_or_else(Arc::default, |old| Arc::clone(&old.ids));
-        Self { admission, servers, pool: pool.clone(), temp_dir: temp_dir.to_owned(), ids, tasks }
+        let succeeded = AtomicBool::new(false);
+        Self { admission, servers, pool: pool.clone(), temp_dir: temp_dir.to_owned(), ids, tasks, succeeded }
+    }
+
+    /// The desk, for a newer cluster of the same pool, which looks after it from now on.
+    fn hand_over_to(&self, pool: &Pool) -> Arc<Admission> {
+        self.succeeded.store(true, Ordering::Relaxed);
+        self.tasks.iter().for_each(AbortHandle::abort);
+        self.admission.follow(pool);
+        Arc::clone(&self.admission)
     }
 
     /// The id for the next request: never 0, and another one than the latest of any connection (fpm-facts 4).
@@ -122,49 +133,45 @@ impl Cluster {
     ///
     /// # Errors
     /// When there will be no reply: the queue refused it, or every attempt that was safe to make failed.
-    pub async fn send(&self, request: UpstreamRequest) -> Result<(Box<ReplyHead>, ReplyBody), SendError> {
-        let mut sent = self.send_until_answered(request).await;
-        if let Err(error) = &mut sent {
-            error.queued = error.queued.filter(|_| self.pool.queue.header);
-            error.repeated = error.fault.is_the_pools() && self.admission.repeats.takes(error, self.name());
-        }
-        sent
-    }
-
-    async fn send_until_answered(
+    pub fn send(
         &self,
         request: UpstreamRequest,
-    ) -> Result<(Box<ReplyHead>, ReplyBody), SendError> {
+    ) -> impl Future<Output = Result<(Box<ReplyHead>, ReplyBody), SendError>> + Send {
+        // Taken over by the future, not made in it: it would keep room for the request beside that for the journey.
         let mut journey = Journey::new(self, request);
-        let mut slot = self.find_slot(&mut journey, None).await?;
-        loop {
-            let failed = match self.attempt(slot, &mut journey).await {
-                Ok((head, gathered, talk)) => {
-                    let reading = journey.reading(&head);
-                    let body = ReplyBody::begin(talk, gathered, journey.ledger, reading, &self.temp_dir);
-                    return Ok((head, body));
-                }
-                Err(failed) => failed,
-            };
-            slot = match journey.again(&failed) {
-                Again::No => return Err(journey.ledger.fails(failed.fault, None)),
-                Again::SameMemberFresh => (failed.permit, None),
-                Again::NextMember => {
-                    journey.wish.tried.push(Arc::clone(failed.permit.member()));
-                    if failed.seen.is_work_again() && !self.admission.may_retry(&journey.wish) {
-                        return Err(journey.ledger.fails(failed.fault, None));
+        async move {
+            let mut slot = self.find_slot(&mut journey, None).await?;
+            loop {
+                let failed = match self.attempt(slot, &mut journey).await {
+                    Ok((head, gathered, talk)) => {
+                        let reading = journey.reading(&head);
+                        let body = ReplyBody::begin(talk, gathered, journey.ledger, reading, &self.temp_dir);
+                        return Ok((head, body));
                     }
-                    drop(failed.permit);
-                    self.find_slot(&mut journey, Some(failed.fault)).await?
-                }
-            };
+                    Err(failed) => failed,
+                };
+                slot = match journey.again(&failed) {
+                    Again::No => return Err(self.tells_of(journey.ledger.fails(failed.fault, None))),
+                    Again::SameMemberFresh => (failed.permit, None),
+                    Again::NextMember => {
+                        journey.wish.tried.push(Arc::clone(failed.permit.member()));
+                        if failed.seen.is_work_again() && !self.admission.may_retry(&journey.wish) {
+                            return Err(self.tells_of(journey.ledger.fails(failed.fault, None)));
+                        }
+                        drop(failed.permit);
+                        self.find_slot(&mut journey, Some(failed.fault)).await?
+                    }
+                };
+            }
         }
     }
 
-    /// Closes the idle connections and keeps none from now on; what is in flight finishes (fpm-facts 18). For a cluster
-    /// that a newer one has replaced, or that is to end.
+    /// Closes the idle connections and keeps none from now on; what is in flight finishes (fpm-facts 18). Nothing happens where a
+    /// newer cluster of the pool has taken over.
     pub fn drain(&self) {
-        self.admission.retire();
+        if !self.succeeded.load(Ordering::Relaxed) {
+            self.admission.retire();
+        }
     }
 
     /// Does what the operator says to the member at `address`, as [`MemberStatus::address`](super::MemberStatus) spells it.
@@ -190,39 +197,33 @@ impl Cluster {
         self.admission.in_share(share)
     }
 
+    /// What of a failure the client, and the log, are to hear.
+    fn tells_of(&self, mut error: SendError) -> SendError {
+        error.queued = error.queued.filter(|_| self.pool.queue.header);
+        error.repeated = error.fault.is_the_pools() && self.admission.repeats.takes(&error, self.name());
+        error
+    }
+
     /// A slot, and a connection that may be used again if there is one. `failed` is what ended the attempt before.
     async fn find_slot(
         &self,
         journey: &mut Journey,
         failed: Option<Fault>,
     ) -> Result<(Permit, Option<Box<Connection>>), SendError> {
-        let asked = if failed.is_some() { journey.comes_again() } else { journey.ledger.began() };
-        match within(journey.last_moment, self.admission.admit(&journey.wish, asked)).await {
-            Ok(Ok(grant)) => {
-                journey.ledger.waited(grant.at().duration_since(asked));
-                let slot = grant.settle(journey.id);
-                journey.ledger.attempt(slot.0.member().name());
-                Ok(slot)
-            }
-            Err(Elapsed { .. }) => {
-                journey.ledger.waited(asked.elapsed());
-                Err(journey.ledger.fails(Fault::TotalTimeout, None))
-            }
-            Ok(Err(refusal)) => {
-                journey.ledger.waited(asked.elapsed());
-                let (fault, retry_after) = match refusal {
-                    Refusal::QueueFull { retry_after } => (Fault::QueueFull, Some(retry_after)),
-                    Refusal::Overload { retry_after } => (Fault::Overload, Some(retry_after)),
-                    Refusal::QueueTimeout { retry_after } => (Fault::QueueTimeout, Some(retry_after)),
-                    Refusal::Nobody => (Fault::Nobody, None),
-                };
-                // Why the attempt failed says more than that nobody is left for another.
-                Err(match failed {
-                    Some(fault) => journey.ledger.fails(fault, None),
-                    None => journey.ledger.fails(fault, retry_after),
-                })
-            }
-        }
+        let coming = journey.coming(failed.is_some());
+        let asked = coming.now;
+        let refusal = match self.admission.ask(&journey.wish, coming) {
+            Ok(Asked::Granted(grant)) => return Ok(journey.is_admitted(grant, asked)),
+            // In a box: who need not wait need not carry the room for it.
+            Ok(Asked::Waits(place)) => match Box::pin(within(journey.last_moment, place.turn())).await {
+                Ok(Ok(grant)) => return Ok(journey.is_admitted(grant, asked)),
+                Ok(Err(refusal)) => Some(refusal),
+                Err(Elapsed { .. }) => None,
+            },
+            Err(refusal) => Some(refusal),
+        };
+        journey.ledger.waited(asked.elapsed());
+        Err(self.tells_of(journey.gets_no_slot(refusal, failed)))
     }
 
     /// One attempt, up to the head of the reply and what came with it.
@@ -276,7 +277,7 @@ impl Drop for Cluster {
         for task in &self.tasks {
             task.abort();
         }
-        self.admission.retire();
+        self.drain();
     }
 }
 
@@ -300,7 +301,7 @@ struct Journey {
     retry_until: Option<Instant>,
     last_moment: Option<Instant>,
     stale_replaced: bool,
-    ledger: Ledger,
+    ledger: Box<Ledger>,
 }
 
 /// What `timeouts.total` leaves no time for is given up.
@@ -341,15 +342,40 @@ impl Journey {
             retry_until: pool.retry.timeout.map(|timeout| now + timeout),
             last_moment: timeouts.total.map(|total| now + total),
             stale_replaced: false,
-            ledger: Ledger::new(request.observer, now),
+            ledger: Box::new(Ledger::new(request.observer, now)),
         }
     }
 
-    /// To the queue, as old as it is and with what is left of its patience.
-    fn comes_again(&mut self) -> Instant {
-        self.wish.arrived = Some(self.ledger.began());
-        self.wish.waited = self.ledger.queued();
-        Instant::now()
+    fn is_admitted(&mut self, grant: Grant, asked: Instant) -> (Permit, Option<Box<Connection>>) {
+        self.ledger.waited(grant.at().duration_since(asked));
+        let slot = grant.settle(self.id);
+        self.ledger.attempt(slot.0.member().name());
+        slot
+    }
+
+    /// `None`: its whole time is over.
+    fn gets_no_slot(&mut self, refusal: Option<Refusal>, failed: Option<Fault>) -> SendError {
+        let (fault, retry_after) = match refusal {
+            None => return self.ledger.fails(Fault::TotalTimeout, None),
+            Some(Refusal::QueueFull { retry_after }) => (Fault::QueueFull, Some(retry_after)),
+            Some(Refusal::Overload { retry_after }) => (Fault::Overload, Some(retry_after)),
+            Some(Refusal::QueueTimeout { retry_after }) => (Fault::QueueTimeout, Some(retry_after)),
+            Some(Refusal::Nobody) => (Fault::Nobody, None),
+        };
+        // Why the attempt failed says more than that nobody is left for another.
+        match failed {
+            Some(fault) => self.ledger.fails(fault, None),
+            None => self.ledger.fails(fault, retry_after),
+        }
+    }
+
+    /// To the queue: as old as it is, and with what is left of its patience.
+    fn coming(&self, again: bool) -> Coming {
+        let first = self.ledger.began();
+        match again {
+            true => Coming { now: Instant::now(), first, waited: self.ledger.queued() },
+            false => Coming::first(first),
+        }
     }
 
     async fn connect(&mut self, permit: &Permit) -> Result<Box<Connection>, balance::Failure> {
@@ -403,12 +429,11 @@ impl Journey {
 
 /// Closes what lies idle, for all members of a cluster in one task that sleeps while there is nothing to look after.
 async fn keep_house(admission: Arc<Admission>) {
-    let round =
-        (admission.keepalive().hold() / 10).clamp(Duration::from_millis(5), Duration::from_millis(50));
     loop {
-        admission.something_to_keep.notified().await;
+        // Who kept house before may have been stopped with something left to do, so a look comes first.
         loop {
-            sleep(round).await;
+            let hold = admission.keepalive().hold();
+            sleep((hold / 10).clamp(Duration::from_millis(5), Duration::from_millis(50))).await;
             if admission.keep_house() {
                 continue;
             }
@@ -418,5 +443,6 @@ async fn keep_house(admission: Arc<Admission>) {
                 break;
             }
         }
+        admission.something_to_keep.notified().await;
     }
 }

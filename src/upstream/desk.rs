@@ -5,7 +5,7 @@
 
 use super::admission::{Admission, Refusal};
 use super::lease::Grant;
-use super::member::Seat;
+use super::member::{Member, Seat};
 use super::queue::{Queue, Wish};
 use super::share::{self, Share};
 use super::troubles::Troubles;
@@ -15,7 +15,7 @@ use crate::config::model::Pool;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use smallvec::SmallVec;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use tokio::time::Instant;
 
 #[derive(Debug)]
@@ -32,6 +32,8 @@ pub(super) struct Desk {
     pub(super) troubles: Troubles,
     /// Some server's name has not been resolved for the first time yet: whoever finds no member waits for it.
     pub(super) names_pending: bool,
+    /// Members that were unseated, as long as they have something in flight.
+    gone: Vec<Weak<Member>>,
 }
 
 /// What the desk says about a wish.
@@ -55,7 +57,42 @@ impl Desk {
             queue: Queue::new(pool.queue.timeout, pool.shares.len()),
             troubles: Troubles::new(pool.retry.budget),
             names_pending: false,
+            gone: Vec::new(),
         }
+    }
+
+    /// What a newer configuration says. Turns, counts and those who wait stay.
+    pub(super) fn follow(&mut self, pool: &Pool, now: Instant) {
+        if self.policy.kind() != pool.policy {
+            self.policy = Policy::new(pool.policy);
+        }
+        let before = std::mem::take(&mut self.shares);
+        let same =
+            |place: usize, percent| before.get(place).filter(|share| share.percent() == percent).cloned();
+        let shares = pool.shares.iter().enumerate();
+        self.shares = shares
+            .map(|(place, &percent)| same(place, percent).unwrap_or_else(|| Share::new(percent)))
+            .collect();
+        self.queue.follow(pool.queue.timeout, pool.shares.len(), now);
+        self.troubles.set_budget(pool.retry.budget);
+    }
+
+    /// Seats others. Returns those who have to go.
+    pub(super) fn seat(&mut self, seats: Vec<Seat>) -> Vec<Arc<Member>> {
+        let before = std::mem::replace(&mut self.seats, seats);
+        let is_seated =
+            |member: &Arc<Member>| self.seats.iter().any(|seat| Arc::ptr_eq(&seat.member, member));
+        let gone: Vec<_> =
+            before.into_iter().map(|seat| seat.member).filter(|member| !is_seated(member)).collect();
+        self.gone.retain(|known| known.upgrade().is_some_and(|member| !is_seated(&member)));
+        self.gone.extend(gone.iter().map(Arc::downgrade));
+        gone
+    }
+
+    /// Its members, and those who have gone and are still answering: who comes back is the same, with what it has in use.
+    pub(super) fn members(&self) -> Vec<Arc<Member>> {
+        let seated = self.seats.iter().map(|seat| Arc::clone(&seat.member));
+        seated.chain(self.gone.iter().filter_map(Weak::upgrade)).collect()
     }
 
     pub(super) fn count_in_parts(&mut self, in_parts: bool) {
@@ -80,9 +117,14 @@ impl Desk {
         self.choose(admission, wish, now)
     }
 
+    /// `None` also for one that a reload has taken away.
+    fn share(&self, place: Option<usize>) -> Option<&Arc<Share>> {
+        self.shares.get(place?)
+    }
+
     /// Whether the requests of a route have all the slots that they may have.
     pub(super) fn has_its_share(&self, share: Option<usize>, now: Instant) -> bool {
-        share.is_some_and(|share| self.shares[share].is_full(share::slots(&self.seats, now)))
+        self.share(share).is_some_and(|share| share.is_full(share::slots(&self.seats, now)))
     }
 
     /// Why a request that has to wait may not. One that was let in already does not come anew.
@@ -90,7 +132,7 @@ impl Desk {
         if !wish.tried.is_empty() {
             return None;
         }
-        let share = wish.share.map(|share| &self.shares[share]);
+        let share = self.share(wish.share);
         let running = match share {
             Some(share) => share.in_use(),
             None => self.seats.iter().map(|seat| seat.member.in_flight()).sum(),
@@ -156,12 +198,12 @@ impl Desk {
             };
             let seat = &self.seats[index];
             // Another generation shares the member and may have been faster: then the view shows it now.
-            if let Some(taken) = seat.member.take(seat.limit(), wish.fresh, admission.keepalive(), now) {
+            if let Some(taken) = seat.member.take(seat.limit(), wish.fresh, &admission.keepalive(), now) {
                 let probe = seat.member.is_out_by_failure() && !panic;
                 if probe {
                     seat.member.is_probed(now, &seat.rules);
                 }
-                let share = wish.share.map(|share| self.shares[share].occupy());
+                let share = self.share(wish.share).map(Share::occupy);
                 return Choice::Granted(Grant::new(admission, seat, taken, (!wish.fresh, probe), share, now));
             }
         }

@@ -45,7 +45,7 @@ async fn round(admission: &Arc<Admission>, patience: Duration) {
         if let Ok(Some(Seat { member, rules, .. })) = knocked {
             member.on(Event::DoorOpened, Instant::now(), &rules, admission.pool());
             // Somebody may wait for just this member.
-            admission.freed(&member);
+            admission.freed();
         }
     }
 }

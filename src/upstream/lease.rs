@@ -174,7 +174,7 @@ impl Lease {
 
     /// The first byte did not come for so long: a member's time for `least_time`, if the policy is that.
     pub(crate) fn silent_for(&self, time: Duration, now: Instant) {
-        if self.permit.admission.measures {
+        if self.permit.admission.measures() {
             self.permit.member.answered(time, now);
         }
     }
@@ -198,7 +198,7 @@ impl Lease {
         let permit = &self.permit;
         let room = self.waiting.take().is_some_and(|waiting| waiting.ends(permit.any, now));
         if room && permit.learns {
-            permit.admission.freed(&permit.member);
+            permit.admission.freed();
         }
     }
 
@@ -250,6 +250,6 @@ impl Drop for Permit {
         }
         // Before those who wait are looked at.
         self.share = None;
-        self.admission.freed(&self.member);
+        self.admission.freed();
     }
 }

@@ -6,7 +6,6 @@
 
 mod condition;
 
-use super::admission::Admission;
 use super::connection::Connection;
 use super::endpoint::Endpoint;
 use super::pulse::Pulse;
@@ -15,10 +14,9 @@ use crate::balance::{
     self, Answered, Event, Health, Keepalive, Latency, Limit, MaxConns, Rules, Slots, Taken, Tier,
 };
 use parking_lot::Mutex;
-use smallvec::SmallVec;
 use std::num::NonZeroU16;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -55,8 +53,9 @@ impl Seat {
         }
     }
 
-    /// A configuration that does not say `down` (any more) leaves nothing to overrule.
+    /// It takes its seat, for the first time or again. A configuration that does not say `down` (any more) leaves nothing to overrule.
     pub(crate) fn seated(&self) {
+        self.member.unseated.store(false, Ordering::Relaxed);
         if !self.down {
             self.member.by_hand.up.store(false, Ordering::Relaxed);
         }
@@ -85,10 +84,6 @@ pub(crate) struct Member {
     /// Not seated any more: what it still has in use is not kept.
     unseated: AtomicBool,
     by_hand: ByHand,
-    /// Whoever may wait for a slot here: one, or two while a reload drains the older.
-    desks: Mutex<SmallVec<[Weak<Admission>; 2]>>,
-    /// Whether there are two, to be known without the lock.
-    shared: AtomicBool,
 }
 
 /// What the operator said at run time. It holds over a reload, until it is taken back or the member is gone.
@@ -129,14 +124,12 @@ impl Member {
             health: Mutex::default(),
             back_since: Mutex::default(),
             troubled: AtomicBool::new(false),
-            vitals: Vitals::default(),
+            vitals: Vitals::new(Instant::now()),
             pulse: Pulse::new(Instant::now()),
             in_flight: AtomicU32::new(0),
             latency: Mutex::default(),
             unseated: AtomicBool::new(false),
             by_hand: ByHand::default(),
-            desks: Mutex::default(),
-            shared: AtomicBool::new(false),
         })
     }
 
@@ -301,34 +294,9 @@ impl Member {
         &self.vitals
     }
 
-    /// A pool's generation seats it, and may wait for its slots.
-    pub(crate) fn seated_by(&self, desk: Weak<Admission>) {
-        let mut desks = self.desks.lock();
-        desks.retain(|known| known.strong_count() > 0 && !known.ptr_eq(&desk));
-        desks.push(desk);
-        self.shared.store(desks.len() > 1, Ordering::Release);
-        self.unseated.store(false, Ordering::Relaxed);
-    }
-
-    /// It does not any more. When none is left, nothing is kept.
-    pub(crate) fn unseated_by(&self, desk: &Weak<Admission>) {
-        let mut desks = self.desks.lock();
-        desks.retain(|known| known.strong_count() > 0 && !known.ptr_eq(desk));
-        self.shared.store(desks.len() > 1, Ordering::Release);
-        let alone = desks.is_empty();
-        self.unseated.store(alone, Ordering::Relaxed);
-        drop(desks);
-        if alone {
-            self.close_idle();
-        }
-    }
-
-    /// The other pools' generations that may wait for a slot here.
-    pub(crate) fn other_desks(&self, own: &Arc<Admission>) -> SmallVec<[Arc<Admission>; 1]> {
-        if !self.shared.load(Ordering::Acquire) {
-            return SmallVec::new();
-        }
-        let desks = self.desks.lock();
-        desks.iter().filter_map(Weak::upgrade).filter(|desk| !Arc::ptr_eq(desk, own)).collect()
+    /// Its pool does not have it any more: what it still has in use is not kept.
+    pub(crate) fn unseated(&self) {
+        self.unseated.store(true, Ordering::Relaxed);
+        self.close_idle();
     }
 }

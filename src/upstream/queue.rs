@@ -26,10 +26,23 @@ pub(crate) struct Wish {
     pub(crate) share: Option<usize>,
     /// Members that it was sent to already.
     pub(crate) tried: SmallVec<[Arc<Member>; 2]>,
-    /// When it first came, if it was sent before: it keeps its place by age.
-    pub(crate) arrived: Option<Instant>,
+}
+
+/// A request comes to the queue.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Coming {
+    pub(crate) now: Instant,
+    /// When it first came: one that was sent before keeps its place by age.
+    pub(crate) first: Instant,
     /// How much of its patience is spent.
     pub(crate) waited: Duration,
+}
+
+impl Coming {
+    /// For the first time.
+    pub(crate) fn first(now: Instant) -> Self {
+        Self { now, first: now, waited: Duration::ZERO }
+    }
 }
 
 /// A waiter's place: by the time of its arrival, and among equals by the number of its ticket.
@@ -71,9 +84,24 @@ pub(crate) struct Walk {
 impl Queue {
     /// With lanes for so many shares.
     pub(crate) fn new(timeout: Duration, shares: usize) -> Self {
-        let lane = || Lane { waiters: VecDeque::new(), line: Line::new(Patience::new(timeout)) };
-        let lanes = std::iter::repeat_with(lane).take(shares + 1).collect();
+        let lanes = std::iter::repeat_with(|| Lane::new(timeout)).take(shares + 1).collect();
         Self { lanes, waiting: 0, tickets: 0, waits: Waits::default() }
+    }
+
+    /// Another timeout and other shares from now on. Those who wait stay, each for as long as it was promised; whose share
+    /// is gone waits among those without.
+    pub(crate) fn follow(&mut self, timeout: Duration, shares: usize, now: Instant) {
+        self.lanes.resize_with(self.lanes.len().max(shares + 1), || Lane::new(timeout));
+        let mut gone = self.lanes.split_off(shares + 1);
+        gone.iter_mut().flat_map(|lane| &mut lane.waiters).for_each(|waiter| waiter.wish.share = None);
+        let without = &mut self.lanes[0];
+        let had_any = !without.waiters.is_empty();
+        without.waiters.extend(gone.into_iter().flat_map(|lane| lane.waiters));
+        without.waiters.make_contiguous().sort_by_key(|waiter| waiter.age);
+        if !had_any && !without.waiters.is_empty() {
+            without.line.forms(now.into_std());
+        }
+        self.lanes.iter_mut().for_each(|lane| lane.line.set_patience(Patience::new(timeout)));
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -86,34 +114,37 @@ impl Queue {
 
     /// How many wait for the same share, or for none.
     pub(crate) fn ahead(&self, share: Option<usize>) -> usize {
-        self.lanes[lane(share)].waiters.len()
+        self.lanes[self.lane(share)].waiters.len()
     }
 
     /// Whether it makes sense to wait behind them for workers that are `running`.
     pub(crate) fn admits(&mut self, share: Option<usize>, running: usize, now: Instant) -> bool {
-        let lane = &mut self.lanes[lane(share)];
+        let lane = self.lane(share);
+        let lane = &mut self.lanes[lane];
         lane.line.admits(lane.waiters.len(), running, now.into_std())
     }
 
-    pub(crate) fn join(&mut self, wish: Wish, turn: Turn, now: Instant) -> Age {
+    pub(crate) fn join(&mut self, wish: Wish, turn: Turn, coming: Coming) -> Age {
         self.tickets += 1;
         self.waiting += 1;
-        let age = (wish.arrived.unwrap_or(now), self.tickets);
-        let lane = &mut self.lanes[lane(wish.share)];
+        let age = (coming.first, self.tickets);
+        let lane = self.lane(wish.share);
+        let lane = &mut self.lanes[lane];
         if lane.waiters.is_empty() {
-            lane.line.forms(now.into_std());
+            lane.line.forms(coming.now.into_std());
         }
         // Nearly always at the end.
         let younger = lane.waiters.iter().rev().take_while(|waiter| waiter.age > age).count();
-        lane.waiters.insert(lane.waiters.len() - younger, Waiter { age, since: now, wish, turn });
+        lane.waiters.insert(lane.waiters.len() - younger, Waiter { age, since: coming.now, wish, turn });
         age
     }
 
     /// Takes out a waiter who left; one who had its turn is not here any more.
-    pub(crate) fn leave(&mut self, share: Option<usize>, age: Age) {
-        let waiters = &self.lanes[lane(share)].waiters;
-        if let Ok(place) = waiters.binary_search_by_key(&age, |waiter| waiter.age) {
-            self.remove(lane(share), place);
+    pub(crate) fn leave(&mut self, age: Age) {
+        let place = |lane: &Lane| lane.waiters.binary_search_by_key(&age, |waiter| waiter.age).ok();
+        let found = self.lanes.iter().map(place).zip(0..).find_map(|(place, lane)| Some((lane, place?)));
+        if let Some((lane, place)) = found {
+            self.remove(lane, place);
         }
     }
 
@@ -136,13 +167,19 @@ impl Queue {
 
     /// Takes out who is next for that share on this walk: it has got a slot, or there is none to wait for.
     pub(crate) fn take(&mut self, walk: &Walk, share: Option<usize>) -> Option<Waiter> {
-        self.remove(lane(share), walk.places[lane(share)])
+        let lane = self.lane(share);
+        self.remove(lane, walk.places[lane])
     }
 
     /// Somebody who waited has got a slot.
     pub(crate) fn served(&mut self, waiter: &Waiter, now: Instant) {
-        self.lanes[lane(waiter.wish.share)].line.served(now.into_std());
+        let lane = self.lane(waiter.wish.share);
+        self.lanes[lane].line.served(now.into_std());
         self.waits.ended(now.duration_since(waiter.since), now);
+    }
+
+    fn lane(&self, share: Option<usize>) -> usize {
+        lane(share, self.lanes.len())
     }
 
     fn remove(&mut self, lane: usize, place: usize) -> Option<Waiter> {
@@ -157,7 +194,7 @@ impl Queue {
 
     /// When it makes sense to come again, by the pace at which the line moves.
     pub(crate) fn retry_after(&self, share: Option<usize>, now: Instant) -> Duration {
-        let lane = &self.lanes[lane(share)];
+        let lane = &self.lanes[self.lane(share)];
         lane.line.retry_after(lane.waiters.len(), now.into_std())
     }
 
@@ -169,20 +206,29 @@ impl Queue {
     }
 }
 
+impl Lane {
+    fn new(timeout: Duration) -> Self {
+        Self { waiters: VecDeque::new(), line: Line::new(Patience::new(timeout)) }
+    }
+}
+
 impl Walk {
     /// Passes by the next of that share, who stays.
     pub(crate) fn passes(&mut self, share: Option<usize>) {
-        self.places[lane(share)] += 1;
+        let lane = lane(share, self.places.len());
+        self.places[lane] += 1;
     }
 
     /// Passes by all of that share.
     pub(crate) fn passes_all(&mut self, share: Option<usize>) {
-        self.places[lane(share)] = usize::MAX;
+        let lane = lane(share, self.places.len());
+        self.places[lane] = usize::MAX;
     }
 }
 
-fn lane(share: Option<usize>) -> usize {
-    share.map_or(0, |share| share + 1)
+/// A request that was on its way before a reload may name a share that is gone: then it has none.
+fn lane(share: Option<usize>, lanes: usize) -> usize {
+    share.map(|share| share + 1).filter(|&lane| lane < lanes).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -191,7 +237,7 @@ mod tests {
 
     fn join(queue: &mut Queue, share: Option<usize>) -> (Age, oneshot::Receiver<Option<Grant>>) {
         let (turn, hears) = oneshot::channel();
-        (queue.join(Wish { share, ..Wish::default() }, turn, Instant::now()), hears)
+        (queue.join(Wish { share, ..Wish::default() }, turn, Coming::first(Instant::now())), hears)
     }
 
     fn take(queue: &mut Queue, walk: &Walk) -> Option<Age> {
@@ -203,12 +249,27 @@ mod tests {
     fn who_leaves_gives_up_the_place_at_once_and_the_others_keep_theirs() {
         let mut queue = Queue::new(Duration::from_secs(30), 0);
         let [(first, _a), (second, _b), (third, _c)] = [(); 3].map(|()| join(&mut queue, None));
-        queue.leave(None, second);
-        queue.leave(None, second);
+        queue.leave(second);
+        queue.leave(second);
         assert_eq!(queue.len(), 2);
         let walk = queue.walk();
         assert_eq!([take(&mut queue, &walk), take(&mut queue, &walk)], [Some(first), Some(third)]);
         assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn a_reload_keeps_everybody_in_the_order_of_arrival_whatever_becomes_of_the_shares() {
+        let mut queue = Queue::new(Duration::from_secs(30), 2);
+        let shares = [Some(1), None, Some(0), Some(1)];
+        let (tickets, _hears): (Vec<_>, Vec<_>) =
+            shares.map(|share| join(&mut queue, share)).into_iter().unzip();
+        queue.follow(Duration::from_secs(5), 1, Instant::now());
+        assert_eq!((queue.len(), queue.ahead(None), queue.ahead(Some(0))), (4, 3, 1));
+        queue.leave(tickets[3]);
+        queue.follow(Duration::from_secs(5), 3, Instant::now());
+        let walk = queue.walk();
+        let order = [(); 4].map(|()| take(&mut queue, &walk));
+        assert_eq!(order, [Some(tickets[0]), Some(tickets[1]), Some(tickets[2]), None]);
     }
 
     #[test]
@@ -234,8 +295,8 @@ mod tests {
         let early = Instant::now();
         let [(first, _a), (second, _b)] = [(); 2].map(|()| join(&mut queue, None));
         let (turn, _hears) = oneshot::channel();
-        let wish = Wish { arrived: Some(early), ..Wish::default() };
-        let again = queue.join(wish, turn, Instant::now());
+        let again =
+            queue.join(Wish::default(), turn, Coming { first: early, ..Coming::first(Instant::now()) });
         let walk = queue.walk();
         assert_eq!([(); 3].map(|()| take(&mut queue, &walk)), [Some(again), Some(first), Some(second)]);
     }

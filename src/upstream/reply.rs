@@ -23,11 +23,11 @@ const GATHERED: usize = 256 * 1024;
 /// The body of a reply. Its end, or its drop, delivers the request's [`Outcome`](super::Outcome).
 pub struct ReplyBody {
     /// What was gathered and not handed on yet, last piece first.
-    first: SmallVec<[Bytes; 2]>,
+    first: SmallVec<[Bytes; 1]>,
     rest: Rest,
     /// What is missing of the declared Content-Length.
     missing: Option<u64>,
-    ledger: Ledger,
+    ledger: Box<Ledger>,
 }
 
 /// Where the rest comes from.
@@ -52,7 +52,7 @@ impl ReplyBody {
     pub(crate) fn begin(
         talk: Box<Talk>,
         Gathered { pieces: mut first, ended }: Gathered,
-        mut ledger: Ledger,
+        mut ledger: Box<Ledger>,
         Reading { length, buffering }: Reading,
         temp_dir: &Path,
     ) -> Self {
@@ -143,7 +143,7 @@ impl ReplyBody {
 /// What was there when the head was.
 #[derive(Debug, Default)]
 pub(crate) struct Gathered {
-    pieces: SmallVec<[Bytes; 2]>,
+    pieces: SmallVec<[Bytes; 1]>,
     /// That was all.
     ended: bool,
 }

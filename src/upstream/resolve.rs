@@ -207,7 +207,7 @@ pub(crate) async fn follow(
 fn reseat(admission: &Arc<Admission>, servers: &Servers, is_start: bool) {
     let pool = &**admission.pool();
     let before: Vec<Arc<Member>> = admission.seats().into_iter().map(|seat| seat.member).collect();
-    let seats = servers.seats(&before);
+    let seats = servers.seats(&admission.members());
     let is_seated = |member: &Arc<Member>| seats.iter().any(|seat| Arc::ptr_eq(&seat.member, member));
     for gone in before.iter().filter(|member| !is_seated(member)) {
         tracing::info!(

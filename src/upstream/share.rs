@@ -25,6 +25,10 @@ impl Share {
         Arc::new(Self { percent, in_use: AtomicU32::new(0) })
     }
 
+    pub(crate) fn percent(&self) -> u8 {
+        self.percent
+    }
+
     /// Under the desk's lock, after it was not full.
     pub(crate) fn occupy(self: &Arc<Self>) -> Occupied {
         self.in_use.fetch_add(1, Ordering::Relaxed);

@@ -47,6 +47,10 @@ pub struct MemberStatus {
     pub address: Arc<str>,
     /// Its state; prints as the operator's words.
     pub standing: Standing,
+    /// When that changed last; for one that never did, when it was found.
+    pub since: Instant,
+    /// Whether new requests may go there; one that is out by failures may get them all the same when everybody is.
+    pub usable: bool,
     /// Its share relative to the others.
     pub weight: u32,
     /// Whether it serves only while no primary does.
@@ -83,6 +87,8 @@ fn member(seat: &Seat, now: Instant) -> MemberStatus {
     let (reused, fresh) = seat.member.reuse();
     MemberStatus {
         address: Arc::clone(seat.member.name()),
+        since: seat.member.vitals().since(),
+        usable: !seat.is_down() && seat.member.takes_requests(now),
         standing,
         weight: seat.weight(),
         backup: seat.tier == Tier::Backup,

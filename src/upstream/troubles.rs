@@ -60,6 +60,11 @@ impl Troubles {
         }
     }
 
+    /// Another share from now on; what was counted stays.
+    pub(crate) fn set_budget(&mut self, percent: u32) {
+        self.budget.set_percent(percent);
+    }
+
     pub(crate) fn requested(&mut self, now: Instant) {
         self.budget.requested(now.into_std());
     }

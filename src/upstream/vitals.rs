@@ -4,8 +4,9 @@
 //! `member` turns these into events and log lines, `checks` asks, `status` shows them.
 
 use super::member::Member;
-use crate::balance::{Checkup, Report};
+use crate::balance::{Checkup, Health, Report};
 use parking_lot::Mutex;
+use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::time::Instant;
@@ -21,8 +22,10 @@ pub struct Counts {
     pub restarts: u64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Vitals {
+    /// When its state became another, or it was found.
+    since: Mutex<Instant>,
     ejections: AtomicU64,
     returns: AtomicU64,
     restarts: AtomicU64,
@@ -58,6 +61,32 @@ impl Drop for Turn {
 }
 
 impl Vitals {
+    /// Of a member that was found now.
+    pub(crate) fn new(now: Instant) -> Self {
+        Self {
+            since: Mutex::new(now),
+            ejections: AtomicU64::new(0),
+            returns: AtomicU64::new(0),
+            restarts: AtomicU64::new(0),
+            report: Mutex::default(),
+            checkup: Mutex::default(),
+            busy_since: Mutex::default(),
+            page_missed: AtomicBool::new(false),
+            asking: AtomicBool::new(false),
+        }
+    }
+
+    /// Another failure of a suspect member, or another ejection, is no other state.
+    pub(crate) fn changed(&self, before: Health, after: Health, now: Instant) {
+        if mem::discriminant(&before) != mem::discriminant(&after) {
+            *self.since.lock() = now;
+        }
+    }
+
+    pub(crate) fn since(&self) -> Instant {
+        *self.since.lock()
+    }
+
     pub(crate) fn counts(&self) -> Counts {
         Counts {
             ejections: self.ejections.load(Ordering::Relaxed),
@@ -138,15 +167,25 @@ mod tests {
 
     #[test]
     fn a_later_start_time_is_a_restart_and_two_that_take_turns_are_not() {
-        let vitals = Vitals::default();
+        let vitals = Vitals::new(Instant::now());
         let restarts = [10, 10, 20, 10, 10].map(|at| vitals.reported(&started(at)));
         assert_eq!(restarts, [false, false, true, false, false]);
         assert_eq!((vitals.counts().restarts, vitals.report()), (1, Some(started(10))));
     }
 
     #[test]
+    fn since_is_when_the_state_became_another_and_not_the_same_again() {
+        let start = Instant::now();
+        let at = |seconds| start + std::time::Duration::from_secs(seconds);
+        let vitals = Vitals::new(start);
+        vitals.changed(Health::Ready, Health::Draining, at(1));
+        vitals.changed(Health::Draining, Health::Draining, at(2));
+        assert_eq!(vitals.since(), at(1));
+    }
+
+    #[test]
     fn busy_and_a_missing_page_are_news_once() {
-        let vitals = Vitals::default();
+        let vitals = Vitals::new(Instant::now());
         let since = Some(Instant::now());
         assert!(vitals.set_busy(since) && !vitals.set_busy(since) && vitals.set_busy(None));
         assert!(!vitals.missed_page(false) && vitals.missed_page(true) && !vitals.missed_page(true));

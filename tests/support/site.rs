@@ -10,6 +10,7 @@ pub struct Tp {
     pool: String,
     site: String,
     more: String,
+    quiet: bool,
 }
 
 impl Tp {
@@ -20,13 +21,19 @@ impl Tp {
 
     /// Over these entries of `servers`, as TOML.
     pub fn with_servers(servers: Vec<String>) -> Self {
-        let (server, pool, site, more) = Default::default();
-        Self { servers, server, pool, site, more }
+        let (server, pool, site, more, quiet) = Default::default();
+        Self { servers, server, pool, site, more, quiet }
     }
 
     /// Lines for `[server]`.
     pub fn server(mut self, lines: &str) -> Self {
         self.server += &format!("{lines}\n");
+        self
+    }
+
+    /// Without the access log on standard output.
+    pub fn quiet(mut self) -> Self {
+        self.quiet = true;
         self
     }
 
@@ -53,8 +60,9 @@ impl Tp {
     }
 
     pub fn toml(&self, listen: &str) -> String {
+        let log = if self.quiet { "" } else { "access_log = { path = \"stdout\", format = \"json\" }\n" };
         format!(
-            "[server]\naccess_log = {{ path = \"stdout\", format = \"json\" }}\n{}\n\
+            "[server]\n{log}{}\n\
              [pools.php]\nservers = [{}]\n{}\n\
              [[sites]]\nlisten = [\"{listen}\"]\nroot = \"{}\"\npreset = \"thinkphp\"\n{}\n{}",
             self.server,

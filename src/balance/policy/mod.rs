@@ -72,6 +72,18 @@ pub struct Policy {
 }
 
 impl PolicyKind {
+    /// As the configuration spells it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::RoundRobin => "round_robin",
+            Self::LeastConn => "least_conn",
+            Self::LeastTime => "least_time",
+            Self::Random => "random",
+            Self::IpHash => "ip_hash",
+            Self::Hash => "hash",
+        }
+    }
+
     /// Whether it goes by the times of requests: only then are they kept.
     pub fn measures(self) -> bool {
         self == Self::LeastTime

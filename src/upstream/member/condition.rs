@@ -67,7 +67,10 @@ impl Member {
         let before = *health;
         *health = before.on(event, now.into_std(), rules, rand::random());
         self.troubled.store(*health != Health::Ready, Ordering::Relaxed);
-        (before, *health)
+        let after = *health;
+        drop(health);
+        self.vitals.changed(before, after, now);
+        (before, after)
     }
 
     fn tell(&self, health: Health, event: Event, pool: &str) {

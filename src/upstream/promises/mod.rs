@@ -8,6 +8,7 @@ mod learning;
 mod members;
 mod overload;
 mod policies;
+mod reloads;
 mod replies;
 mod shares;
 mod slots;

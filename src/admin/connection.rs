@@ -1,0 +1,96 @@
+//! One operator's connection: hyper's HTTP/1.1 with limits of its own. It is for a few programs, not for the world.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use http::Request;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_io_timeout::TimeoutStream;
+
+use super::door::Door;
+use super::readiness::Readiness;
+use super::refusal::Refusal;
+use super::wishes::Wish;
+use crate::config::Secret;
+use crate::site::Generation;
+
+/// Larger bodies are no orders.
+pub(super) const MAX_BODY: usize = 16 * 1024;
+/// The longest silence: before a request, within one, and of a reader.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The largest head.
+const BUFFER: usize = 16 * 1024;
+
+/// What answers operators; one for the whole process.
+#[derive(Debug)]
+pub struct Admin {
+    generation: Arc<ArcSwap<Generation>>,
+    readiness: Arc<Readiness>,
+    token: Option<Secret>,
+    wishes: mpsc::Sender<Wish>,
+}
+
+impl Admin {
+    /// Shows and changes whatever generation is the current one; hands on what only the runtime can do.
+    pub fn new(
+        generation: Arc<ArcSwap<Generation>>,
+        readiness: Arc<Readiness>,
+        token: Option<Secret>,
+        wishes: mpsc::Sender<Wish>,
+    ) -> Self {
+        Self { generation, readiness, token, wishes }
+    }
+
+    /// Serves an operator until he leaves or is silent. `own` is the address that he came to; none over a unix socket.
+    pub async fn serve<S>(self: Arc<Self>, stream: S, own: Option<IpAddr>)
+    where
+        S: AsyncRead + AsyncWrite + Send,
+    {
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(PATIENCE));
+        let door = Door { token: self.token.as_ref(), own };
+        let admin = &*self;
+        let service = service_fn(move |request: Request<Incoming>| async move {
+            let (parts, body) = request.into_parts();
+            Ok::<_, std::convert::Infallible>(admin.answer(&parts, body, door).await)
+        });
+        let mut builder = http1::Builder::new();
+        builder.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(BUFFER);
+        if let Err(error) = builder.serve_connection(TokioIo::new(Box::pin(stream)), service).await {
+            tracing::debug!("admin connection: {error}");
+        }
+    }
+
+    pub(super) fn generation(&self) -> Arc<Generation> {
+        self.generation.load_full()
+    }
+
+    pub(super) fn readiness(&self) -> &Readiness {
+        &self.readiness
+    }
+
+    pub(super) async fn wish(&self, wish: Wish) -> Result<(), Refusal> {
+        self.wishes.send(wish).await.map_err(|_| Refusal::Stopping)
+    }
+}
+
+/// The body of an order.
+pub(super) async fn collect(body: Incoming) -> Result<Bytes, Refusal> {
+    let whole =
+        timeout(PATIENCE, Limited::new(body, MAX_BODY).collect()).await.map_err(|_| Refusal::Broken)?;
+    match whole {
+        Ok(whole) => Ok(whole.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(Refusal::TooLarge),
+        Err(_) => Err(Refusal::Broken),
+    }
+}

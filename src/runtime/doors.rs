@@ -1,0 +1,178 @@
+//! The open listeners: each accepts clients until it is closed, and is over when its last client has gone.
+//!
+//! A door stays open over reloads that leave its address alone. Sockets are bound in `listen`, before anything depends on them.
+
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use tracing::{error, warn};
+
+use super::listen::{Accepted, BindError, Listener, written};
+use super::workers::{Arrival, Workers};
+use crate::config::model::Listen;
+use crate::front::{Client, Drain, Notes, Watcher};
+use crate::site::{Generation, ListenerId};
+
+/// After an accept failed for want of descriptors, so that the loop does not spin until one is given back.
+pub(super) const BREATH: Duration = Duration::from_millis(50);
+
+/// All listeners of the server.
+#[derive(Debug)]
+pub(super) struct Doors {
+    workers: Arc<Workers>,
+    open: Vec<Door>,
+    /// One task a door: until it is closed and its last client is gone.
+    lives: JoinSet<()>,
+}
+
+#[derive(Debug)]
+struct Door {
+    listen: Listen,
+    bound: Option<SocketAddr>,
+    /// The same socket, to be handed on.
+    socket: OwnedFd,
+    close: oneshot::Sender<Option<Arc<Generation>>>,
+}
+
+impl Doors {
+    pub(super) fn new(workers: Arc<Workers>) -> Self {
+        Self { workers, open: Vec::new(), lives: JoinSet::new() }
+    }
+
+    /// Accepts clients from now on. Must be called within a tokio runtime.
+    pub(super) fn open(&mut self, id: ListenerId, listen: Listen, socket: Bound) {
+        let Bound { listener, socket } = socket;
+        let (close, closed) = oneshot::channel();
+        let (drain, bound) = (Drain::new(), listener.local_addr());
+        let reception = Reception { id, bound, workers: Arc::clone(&self.workers), watcher: drain.watcher() };
+        self.lives.spawn(live(listener, reception, drain, closed));
+        self.open.push(Door { listen, bound, socket, close });
+    }
+
+    /// The addresses as they were bound, with real ports where 0 was asked for.
+    pub(super) fn addresses(&self) -> Vec<Listen> {
+        let bound = |door: &Door| door.bound.map_or_else(|| door.listen.clone(), Listen::Tcp);
+        self.open.iter().map(bound).collect()
+    }
+
+    /// The sockets, by their addresses as they are configured.
+    pub(super) fn sockets(&self) -> impl Iterator<Item = (&Listen, BorrowedFd<'_>)> {
+        self.open.iter().map(|door| (&door.listen, door.socket.as_fd()))
+    }
+
+    pub(super) fn has(&self, listen: &Listen) -> bool {
+        self.open.iter().any(|door| door.listen == *listen)
+    }
+
+    /// Closes those that `stays` does not want. Who came before is served by `last`.
+    pub(super) fn retain(&mut self, stays: impl Fn(&Listen) -> bool, last: &Arc<Generation>) {
+        while self.lives.try_join_next().is_some() {}
+        let (open, gone) = std::mem::take(&mut self.open).into_iter().partition(|door| stays(&door.listen));
+        self.open = open;
+        for door in gone {
+            remove_socket_file(&door.listen);
+            door.closes(Some(Arc::clone(last)));
+        }
+    }
+
+    /// Accepts nobody any more: asks everybody to leave, and returns when all have.
+    pub(super) async fn finish(&mut self) {
+        self.open.drain(..).for_each(|door| door.closes(None));
+        while self.lives.join_next().await.is_some() {}
+    }
+
+    /// Accepts nobody any more, and waits for nobody.
+    pub(super) async fn shut(&mut self) {
+        self.open.clear();
+        self.lives.shutdown().await;
+    }
+
+    pub(super) fn remove_socket_files(&self) {
+        self.open.iter().for_each(|door| remove_socket_file(&door.listen));
+    }
+}
+
+impl Door {
+    fn closes(self, last: Option<Arc<Generation>>) {
+        // A life that has ended already has panicked, and its clients are gone.
+        drop(self.close.send(last));
+    }
+}
+
+/// A socket that was bound, and the same once more.
+#[derive(Debug)]
+pub(super) struct Bound {
+    listener: Listener,
+    socket: OwnedFd,
+}
+
+impl Bound {
+    /// Binds and listens. Needs a tokio runtime.
+    pub(super) fn new(listen: &Listen) -> Result<Self, BindError> {
+        let listener = Listener::bind(listen)?;
+        let socket = listener
+            .as_fd()
+            .try_clone_to_owned()
+            .map_err(|source| BindError { listen: written(listen), source })?;
+        Ok(Self { listener, socket })
+    }
+}
+
+/// Where the clients of one door go.
+struct Reception {
+    id: ListenerId,
+    bound: Option<SocketAddr>,
+    workers: Arc<Workers>,
+    watcher: Watcher,
+}
+
+impl Reception {
+    fn takes(&self, (accepted, peer): (Accepted, Option<SocketAddr>)) {
+        let local = accepted.prepare().or(self.bound);
+        let (peer, local) = (peer.map(Into::into), local.map(Into::into));
+        let client = Client { listener: self.id, peer, local, notes: Notes::default() };
+        self.workers.take(Arrival { accepted, client, watcher: self.watcher.clone() });
+    }
+}
+
+async fn live(
+    listener: Listener,
+    reception: Reception,
+    drain: Drain,
+    mut closed: oneshot::Receiver<Option<Arc<Generation>>>,
+) {
+    let last = loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok(client) => reception.takes(client),
+                Err(error) if is_the_clients_own(&error) => {}
+                Err(error) => {
+                    error!(%error, "cannot accept clients; is the limit of open files reached?");
+                    tokio::time::sleep(BREATH).await;
+                }
+            },
+            last = &mut closed => break last.ok().flatten(),
+        }
+    };
+    // Who has connected already would be cut off with the socket.
+    listener.rest().for_each(|client| reception.takes(client));
+    drop(reception);
+    drain.shutdown(last).await;
+}
+
+/// The client was gone before it was accepted.
+pub(super) fn is_the_clients_own(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{ConnectionAborted, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionReset)
+}
+
+fn remove_socket_file(listen: &Listen) {
+    let Listen::Unix(path) = listen else { return };
+    if let Err(error) = std::fs::remove_file(path) {
+        warn!(%error, socket = written(listen), "a socket file is left");
+    }
+}

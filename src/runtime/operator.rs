@@ -1,0 +1,111 @@
+//! The operator's listener: bound with the others, served by the main runtime, so that he is heard while every worker thread is busy.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::Semaphore;
+use tokio::task::AbortHandle;
+use tracing::error;
+
+use super::doors::{BREATH, is_the_clients_own};
+use super::listen::{Accepted, BindError, Listener};
+use crate::admin::{Admin, Readiness, Wish, Wishes, wishes};
+use crate::config::model::{self, Listen};
+use crate::site::Generation;
+
+/// Connections at once; who comes while all are taken is sent away.
+const GUESTS: usize = 64;
+
+/// The operator's door, and what is asked of the runtime there. Dropping it closes the door.
+#[derive(Debug)]
+pub(super) struct Operator {
+    listen: Listen,
+    serving: AbortHandle,
+    wishes: Wishes,
+    readiness: Arc<Readiness>,
+}
+
+impl Operator {
+    /// Binds, and answers from now on.
+    pub(super) fn start(
+        settings: &model::Admin,
+        generation: &Arc<ArcSwap<Generation>>,
+    ) -> Result<Self, BindError> {
+        let listener = Listener::bind(&settings.listen)?;
+        let listen = listener.local_addr().map_or_else(|| settings.listen.clone(), Listen::Tcp);
+        let (wish, wishes) = wishes();
+        let readiness = Arc::new(Readiness::default());
+        let admin = Admin::new(Arc::clone(generation), Arc::clone(&readiness), settings.token.clone(), wish);
+        let serving = tokio::spawn(accept(listener, Arc::new(admin))).abort_handle();
+        Ok(Self { listen, serving, wishes, readiness })
+    }
+
+    /// Where he is listened to, with the real port where 0 was asked for.
+    pub(super) fn listen(&self) -> &Listen {
+        &self.listen
+    }
+
+    /// What he is told about readiness.
+    pub(super) fn readiness(&self) -> &Arc<Readiness> {
+        &self.readiness
+    }
+
+    /// His next wish; never, where there is no door.
+    pub(super) async fn next_wish(operator: Option<&mut Self>) -> Wish {
+        match operator {
+            Some(operator) => match operator.wishes.recv().await {
+                Some(wish) => wish,
+                None => std::future::pending().await,
+            },
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        self.serving.abort();
+        if let Listen::Unix(path) = &self.listen {
+            // Somebody may have taken it away already.
+            drop(std::fs::remove_file(path));
+        }
+    }
+}
+
+async fn accept(listener: Listener, admin: Arc<Admin>) {
+    let places = Arc::new(Semaphore::new(GUESTS));
+    loop {
+        match listener.accept().await {
+            Ok((accepted, _)) => {
+                let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
+                let admin = Arc::clone(&admin);
+                tokio::spawn(async move {
+                    serve(admin, accepted).await;
+                    drop(place);
+                });
+            }
+            Err(error) if is_the_clients_own(&error) => {}
+            Err(error) => {
+                error!(%error, "cannot accept on the admin listener");
+                tokio::time::sleep(BREATH).await;
+            }
+        }
+    }
+}
+
+async fn serve(admin: Arc<Admin>, accepted: Accepted) {
+    let own: Option<IpAddr> = accepted.prepare().map(|own| own.ip());
+    let unserved = match accepted {
+        Accepted::Tcp(stream) => match TcpStream::from_std(stream) {
+            Ok(stream) => return admin.serve(stream, own).await,
+            Err(error) => error,
+        },
+        Accepted::Unix(stream) => match UnixStream::from_std(stream) {
+            Ok(stream) => return admin.serve(stream, own).await,
+            Err(error) => error,
+        },
+    };
+    error!(error = %unserved, "an operator was accepted but cannot be served");
+}
