@@ -110,9 +110,10 @@ impl Pipeline<'_> {
             script::request(plan, &facts, body, cluster, visit)?
         };
         let (head, body) = cluster.send(request).await?;
+        let queued = cluster.pool().queue.header.then(|| body.queued());
         let mut response = script::response(head, body, facts.request_id);
-        if cluster.pool().queue.header {
-            script::tell_queue_time(&mut response);
+        if let Some(queued) = queued {
+            headers::tell_queue_time(&mut response, queued);
         }
         Ok(response)
     }

@@ -8,10 +8,11 @@ use super::by_hand::{self, Order, UnknownMember};
 use super::checks;
 use super::complaints::Complaints;
 use super::connection::Connection;
+use super::knock;
 use super::lease::{Grant, Permit};
 use super::member::Member;
 use super::outcome::{Fault, Ledger, SendError};
-use super::queue::Wish;
+use super::queue::{Coming, Wish};
 use super::reply::{Gathered, Reading, ReplyBody};
 use super::request::{RequestBody, Upload, UpstreamRequest};
 use super::resolve::{self, Lookup, Servers};
@@ -81,7 +82,11 @@ impl Cluster {
                 let watching = checks::watch(Arc::clone(&admission), Arc::new(health.clone()));
                 tasks.push(tokio::spawn(watching).abort_handle());
             }
-            None => admission.seats().iter().for_each(|seat| seat.member.vitals().forget()),
+            None => {
+                admission.seats().iter().for_each(|seat| seat.member.vitals().forget());
+                let knocking = knock::at_shut_doors(Arc::clone(&admission), pool.timeouts.connect);
+                tasks.push(tokio::spawn(knocking).abort_handle());
+            }
         }
         let ids = old.map_or_else(Arc::default, |old| Arc::clone(&old.ids));
         let succeeded = AtomicBool::new(false);
@@ -146,12 +151,12 @@ impl Cluster {
                     Err(failed) => failed,
                 };
                 slot = match journey.again(&failed) {
-                    Again::No => return Err(journey.ledger.fails(failed.fault, None)),
+                    Again::No => return Err(self.tells_of(journey.ledger.fails(failed.fault, None))),
                     Again::SameMemberFresh => (failed.permit, None),
                     Again::NextMember => {
                         journey.wish.tried.push(Arc::clone(failed.permit.member()));
                         if failed.seen.is_work_again() && !self.admission.may_retry(&journey.wish) {
-                            return Err(journey.ledger.fails(failed.fault, None));
+                            return Err(self.tells_of(journey.ledger.fails(failed.fault, None)));
                         }
                         drop(failed.permit);
                         self.find_slot(&mut journey, Some(failed.fault)).await?
@@ -192,14 +197,22 @@ impl Cluster {
         self.admission.in_share(share)
     }
 
+    /// What of a failure the client, and the log, are to hear.
+    fn tells_of(&self, mut error: SendError) -> SendError {
+        error.queued = error.queued.filter(|_| self.pool.queue.header);
+        error.repeated = error.fault.is_the_pools() && self.admission.repeats.takes(&error, self.name());
+        error
+    }
+
     /// A slot, and a connection that may be used again if there is one. `failed` is what ended the attempt before.
     async fn find_slot(
         &self,
         journey: &mut Journey,
         failed: Option<Fault>,
     ) -> Result<(Permit, Option<Box<Connection>>), SendError> {
-        let asked = if failed.is_some() { Instant::now() } else { journey.ledger.began() };
-        let refusal = match self.admission.ask(&journey.wish, asked) {
+        let coming = journey.coming(failed.is_some());
+        let asked = coming.now;
+        let refusal = match self.admission.ask(&journey.wish, coming) {
             Ok(Asked::Granted(grant)) => return Ok(journey.is_admitted(grant, asked)),
             // In a box: who need not wait need not carry the room for it.
             Ok(Asked::Waits(place)) => match Box::pin(within(journey.last_moment, place.turn())).await {
@@ -210,7 +223,7 @@ impl Cluster {
             Err(refusal) => Some(refusal),
         };
         journey.ledger.waited(asked.elapsed());
-        Err(journey.gets_no_slot(refusal, failed))
+        Err(self.tells_of(journey.gets_no_slot(refusal, failed)))
     }
 
     /// One attempt, up to the head of the reply and what came with it.
@@ -353,6 +366,15 @@ impl Journey {
         match failed {
             Some(fault) => self.ledger.fails(fault, None),
             None => self.ledger.fails(fault, retry_after),
+        }
+    }
+
+    /// To the queue: as old as it is, and with what is left of its patience.
+    fn coming(&self, again: bool) -> Coming {
+        let first = self.ledger.began();
+        match again {
+            true => Coming { now: Instant::now(), first, waited: self.ledger.queued() },
+            false => Coming::first(first),
         }
     }
 

@@ -35,6 +35,9 @@ pub enum Fault {
     /// `timeouts.first_byte` passed.
     #[error("no answer in time")]
     FirstByteTimeout,
+    /// The member's host acknowledges nothing any more; no byte of a reply came.
+    #[error("its host is gone: nothing that was sent is acknowledged")]
+    HostGone,
     /// `timeouts.between_reads` passed and no more of the request was taken; no byte of a reply came.
     #[error("took no more of the request")]
     UploadStalled,
@@ -71,17 +74,27 @@ impl Fault {
             Self::QueueFull | Self::Overload | Self::QueueTimeout | Self::Nobody => "queue",
             Self::Connect(_) => "connect",
             Self::RequestBody | Self::RequestBodyTimeout | Self::UploadStalled => "request",
-            Self::ClosedEarly | Self::FirstByteTimeout => "first byte",
+            Self::ClosedEarly | Self::HostGone | Self::FirstByteTimeout => "first byte",
             Self::Stalled | Self::TotalTimeout | Self::Truncated => "reply",
             Self::TooShort | Self::Garbage(_) | Self::TempFile => "reply",
         }
+    }
+
+    /// Whether it says something about a member or the pool: not what a client did, nor what the queue tells of itself.
+    pub(crate) fn is_the_pools(self) -> bool {
+        use Fault::{Overload, QueueFull, RequestBody, RequestBodyTimeout, TempFile};
+        !matches!(self, QueueFull | Overload | RequestBody | RequestBodyTimeout | TempFile)
     }
 
     /// Whether waiting longer might have helped: what a gateway answers with 504 instead of 502.
     pub fn is_timeout(self) -> bool {
         match self {
             Self::Connect(failure) => failure == Failure::ConnectTimeout,
-            Self::FirstByteTimeout | Self::UploadStalled | Self::Stalled | Self::TotalTimeout => true,
+            Self::HostGone
+            | Self::FirstByteTimeout
+            | Self::UploadStalled
+            | Self::Stalled
+            | Self::TotalTimeout => true,
             _ => false,
         }
     }
@@ -96,6 +109,10 @@ pub struct SendError {
     pub member: Option<Arc<str>>,
     /// When it makes sense to come again, where the queue refused.
     pub retry_after: Option<Duration>,
+    /// How long it waited for a worker, where the client is to know (`queue.header`).
+    pub queued: Option<Duration>,
+    /// The log has just heard of one like it, and will hear how many more there were.
+    pub repeated: bool,
 }
 
 /// A reply that broke off after its head had gone out.
@@ -241,7 +258,8 @@ impl Ledger {
 
     pub(crate) fn fails(&mut self, fault: Fault, retry_after: Option<Duration>) -> SendError {
         self.ends(Ending::Failed(fault));
-        SendError { fault, member: self.outcome.member.clone(), retry_after }
+        let member = self.outcome.member.clone();
+        SendError { fault, member, retry_after, queued: Some(self.outcome.queued), repeated: false }
     }
 
     pub(crate) fn breaks_off(&mut self, fault: Fault) -> ReplyError {
@@ -296,7 +314,8 @@ mod tests {
 
     #[test]
     fn what_a_gateway_answers_504_to() {
-        assert!(Fault::FirstByteTimeout.is_timeout() && Fault::Connect(Failure::ConnectTimeout).is_timeout());
+        assert!(Fault::FirstByteTimeout.is_timeout() && Fault::HostGone.is_timeout());
+        assert!(Fault::Connect(Failure::ConnectTimeout).is_timeout());
         assert!(!Fault::Connect(Failure::Refused).is_timeout() && !Fault::Truncated.is_timeout());
     }
 }
