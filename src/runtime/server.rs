@@ -152,9 +152,12 @@ impl Server {
             Ok(unwanted) => unwanted.iter().for_each(|address| doors::remove_socket_file_of(address)),
             Err(error) => warn!(%error, "the cornac before this one cannot be told, and may go on"),
         }
-        let end = self.until_the_end().await;
+        let mut end = self.until_the_end().await;
         if let Some(operator) = &mut self.operator {
             operator.hears_of_the_end(end == End::HandedOn);
+        }
+        if end == End::Finish {
+            end = self.lead().await;
         }
         if end != End::HandedOn {
             self.doors.remove_socket_files();
@@ -267,6 +270,22 @@ impl Server {
         }
     }
 
+    /// Goes on as before for `shutdown_delay`, so that those who send clients here notice and send no more.
+    async fn lead(&mut self) -> End {
+        let delay = self.model.server.shutdown_delay;
+        if delay.is_zero() {
+            return End::Finish;
+        }
+        info!(?delay, "stopping; clients are still accepted");
+        tokio::select! {
+            () = tokio::time::sleep(delay) => End::Finish,
+            wish = second_word(&mut self.signals) => match wish {
+                Wish::StopNow => End::Now,
+                _ => End::Finish,
+            },
+        }
+    }
+
     async fn finish(&mut self) {
         let timeout = self.model.server.shutdown_timeout;
         info!(?timeout, "finishing what is in flight");
@@ -274,7 +293,7 @@ impl Server {
         tokio::select! {
             () = doors.finish() => info!("all requests are answered"),
             () = tokio::time::sleep(timeout) => warn!("shutdown_timeout has passed; what is left is cut"),
-            () = second_word(signals) => warn!("asked again; what is left is cut"),
+            _ = second_word(signals) => warn!("asked again; what is left is cut"),
         }
     }
 }
@@ -300,10 +319,10 @@ fn write_pid_file(path: &Path) -> Result<PidFile, StartError> {
 }
 
 /// While it stops already, only a word to stop is heard.
-async fn second_word(signals: &mut Signals) {
+async fn second_word(signals: &mut Signals) -> Wish {
     loop {
         match signals.next().await {
-            Wish::StopNow | Wish::Finish => return,
+            wish @ (Wish::StopNow | Wish::Finish) => return wish,
             other => info!(?other, "stopping already; nothing is done about it"),
         }
     }
