@@ -53,6 +53,12 @@ pub(super) fn between(old: &Model, new: &Model, before: &Members, after: &Member
     lines
 }
 
+/// Whether the operator is listened to where he was.
+pub(super) fn same_door(old: &Model, new: &Model) -> bool {
+    let listen = |model: &Model| model.admin.as_ref().map(|admin| admin.listen.clone());
+    listen(old) == listen(new)
+}
+
 /// What is written but holds only from the next start on.
 pub(super) fn not_now(old: &Model, new: &Model) -> Vec<&'static str> {
     let (old, new) = (&old.server, &new.server);

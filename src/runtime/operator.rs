@@ -12,6 +12,7 @@ use tracing::error;
 use super::doors::{BREATH, is_the_clients_own};
 use super::listen::{Accepted, BindError, Listener};
 use crate::admin::{Admin, Readiness, Wish, Wishes, wishes};
+use crate::config::Secret;
 use crate::config::model::{self, Listen};
 use crate::site::Generation;
 
@@ -22,6 +23,7 @@ const GUESTS: usize = 64;
 #[derive(Debug)]
 pub(super) struct Operator {
     listen: Listen,
+    admin: Arc<Admin>,
     serving: AbortHandle,
     wishes: Wishes,
     readiness: Arc<Readiness>,
@@ -38,13 +40,19 @@ impl Operator {
         let (wish, wishes) = wishes();
         let readiness = Arc::new(Readiness::default());
         let admin = Admin::new(Arc::clone(generation), Arc::clone(&readiness), settings.token.clone(), wish);
-        let serving = tokio::spawn(accept(listener, Arc::new(admin))).abort_handle();
-        Ok(Self { listen, serving, wishes, readiness })
+        let admin = Arc::new(admin);
+        let serving = tokio::spawn(accept(listener, Arc::clone(&admin))).abort_handle();
+        Ok(Self { listen, admin, serving, wishes, readiness })
     }
 
     /// Where he is listened to, with the real port where 0 was asked for.
     pub(super) fn listen(&self) -> &Listen {
         &self.listen
+    }
+
+    /// After a reload that leaves him where he is.
+    pub(super) fn set_token(&self, token: Option<Secret>) {
+        self.admin.set_token(token);
     }
 
     /// What he is told about readiness.
