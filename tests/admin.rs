@@ -215,6 +215,31 @@ fn with_a_token_nobody_reads_or_changes_anything_without_it() {
 }
 
 #[test]
+fn a_reload_changes_the_token_but_not_the_address() {
+    let a = Fpm::start("a");
+    let scratch = Scratch::new();
+    let file = scratch.write("token", "open-sesame\n");
+    let cornac = Operated::start(&Tp::over([&a]), &format!("token = {{ file = \"{}\" }}", file.display()));
+    let knows = |token: &str| {
+        let bearer = format!("Bearer {token}");
+        http::request(cornac.admin(), "GET", "/api/v1/pools", &[("Authorization", &bearer)], b"").status
+            == 200
+    };
+    assert!(knows("open-sesame"));
+    scratch.write("token", "open-barley\n");
+    cornac.signal(Signal::HUP);
+    assert!(wait_until(SOON, || knows("open-barley")), "{}", cornac.log());
+    assert!(!knows("open-sesame"), "the old one is forgotten");
+
+    let config = std::fs::read_to_string(cornac.config_file()).expect("the rig's own file");
+    let (before, _) = config.split_once("[admin]").expect("it has one");
+    std::fs::write(cornac.config_file(), before).expect("the rig's own file");
+    cornac.signal(Signal::HUP);
+    cornac.wait_for_log("[admin] holds from the next start on");
+    assert!(knows("open-barley") && !knows("x"), "the door is where it was, and as closed");
+}
+
+#[test]
 fn readyz_says_no_while_a_pool_has_nobody() {
     let (a, b) = two();
     let cornac = Operated::over([&a, &b]);

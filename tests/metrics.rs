@@ -146,6 +146,25 @@ fn what_goes_wrong_is_counted_by_its_reason() {
 }
 
 #[test]
+fn a_reload_loses_no_count() {
+    let fpm = Fpm::start("a");
+    let tp = Tp::over([&fpm]).site("names = [\"localhost\"]\npool = \"php\"");
+    let cornac = Operated::start(&tp, "");
+    let site = ("site", "localhost");
+    assert_eq!((cornac.get("/json").status, cornac.get("/json").status), (200, 200));
+    wait_for(&cornac, "cornac_requests_total", &[site, ("route", "script"), ("code", "2xx")], 2.0);
+    let config = std::fs::read_to_string(cornac.config_file()).expect("the rig's own file");
+    let more = "[pools.batch]\nservers = [\"127.0.0.1:9\"]\n";
+    std::fs::write(cornac.config_file(), format!("{config}{more}")).expect("the rig's own file");
+    let reloaded = cornac.ctl(&["reload"]);
+    assert_eq!(reloaded.text, "pool batch: new, 1 servers\n");
+    assert_eq!(cornac.get("/json").status, 200);
+    wait_for(&cornac, "cornac_requests_total", &[site, ("route", "script"), ("code", "2xx")], 3.0);
+    wait_for(&cornac, "cornac_pool_queue_seconds", &[("pool", "php")], 3.0);
+    wait_for(&cornac, "cornac_pool_queue_seconds", &[("pool", "batch")], 0.0);
+}
+
+#[test]
 fn a_client_that_leaves_is_counted_as_one_without_an_answer() {
     let fpm = Fpm::start("a");
     let cornac = Operated::over([&fpm]);
