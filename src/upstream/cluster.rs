@@ -21,6 +21,7 @@ use super::talk::{Said, Talk};
 use crate::balance::{self, Again, Repeatable, Seen, Tries};
 use crate::config::model::{Pool, Timeouts};
 use crate::fcgi::{BodyRule, Exchange, Keep, ReplyHead, RequestId};
+use crate::metrics::PoolMeters;
 use crate::route::Label;
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -42,6 +43,7 @@ pub struct Cluster {
     pool: Pool,
     temp_dir: PathBuf,
     ids: Arc<AtomicU32>,
+    meters: Option<Arc<PoolMeters>>,
     tasks: Vec<AbortHandle>,
     /// A newer one has taken over.
     succeeded: AtomicBool,
@@ -90,7 +92,15 @@ impl Cluster {
         }
         let ids = old.map_or_else(Arc::default, |old| Arc::clone(&old.ids));
         let succeeded = AtomicBool::new(false);
-        Self { admission, servers, pool: pool.clone(), temp_dir: temp_dir.to_owned(), ids, tasks, succeeded }
+        let (pool, temp_dir, meters) = (pool.clone(), temp_dir.to_owned(), None);
+        Self { admission, servers, pool, temp_dir, ids, meters, tasks, succeeded }
+    }
+
+    /// Counts its requests from now on.
+    #[must_use]
+    pub fn counted_by(mut self, meters: Option<Arc<PoolMeters>>) -> Self {
+        self.meters = meters;
+        self
     }
 
     /// The desk, for a newer cluster of the same pool, which looks after it from now on.
@@ -152,12 +162,17 @@ impl Cluster {
                 };
                 slot = match journey.again(&failed) {
                     Again::No => return Err(self.tells_of(journey.ledger.fails(failed.fault, None))),
-                    Again::SameMemberFresh => (failed.permit, None),
+                    Again::SameMemberFresh => {
+                        journey.ledger.tries_again(failed.fault);
+                        (failed.permit, None)
+                    }
                     Again::NextMember => {
                         journey.wish.tried.push(Arc::clone(failed.permit.member()));
                         if failed.seen.is_work_again() && !self.admission.may_retry(&journey.wish) {
+                            journey.ledger.may_not_try_again();
                             return Err(self.tells_of(journey.ledger.fails(failed.fault, None)));
                         }
+                        journey.ledger.tries_again(failed.fault);
                         drop(failed.permit);
                         self.find_slot(&mut journey, Some(failed.fault)).await?
                     }
@@ -342,7 +357,11 @@ impl Journey {
             retry_until: pool.retry.timeout.map(|timeout| now + timeout),
             last_moment: timeouts.total.map(|total| now + total),
             stale_replaced: false,
-            ledger: Box::new(Ledger::new(request.observer, now)),
+            ledger: Box::new(Ledger::new(
+                request.observer,
+                cluster.meters.as_deref().map(PoolMeters::here),
+                now,
+            )),
         }
     }
 
