@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::Value;
-use support::{Cornac, Fpm, Scratch, config_example, fixtures, http};
+use support::{Cornac, Fpm, Scratch, Tp, config_example, fixtures, http};
 
 /// Params of the connection, which explain does not have, and of headers that the test's client adds.
 const OF_THE_CONNECTION: [&str; 6] =
@@ -189,6 +189,18 @@ fn explain_for_people_shows_each_step_and_the_params() {
     for words in ["GET /echo/show", "SCRIPT_FILENAME", &script, "PATH_INFO", "/echo/show", "pool php"] {
         assert!(text.contains(words), "{words} is not in\n{text}");
     }
+}
+
+#[test]
+fn explain_tells_the_part_of_the_workers_that_a_route_may_have() {
+    let fpm = Fpm::start("a");
+    let route = "[[sites.routes]]\nmatch = \"^~ /index.php/slow/\"\nfastcgi = true\nmax_share = \"25%\"\n";
+    let cornac = Tp::over([&fpm]).more(route).start();
+    let config = cornac.config_file();
+    assert_eq!(explain(&config, &[], "/index.php/slow/1")["answer"]["max_share"], "25%");
+    assert_eq!(explain(&config, &[], "/json")["answer"]["max_share"], Value::Null);
+    let text = Cornac::command(&["explain", "-c", config.to_str().unwrap(), "/index.php/slow/1"]).text;
+    assert!(text.contains("pool php (at most 25% of its workers)"), "{text}");
 }
 
 #[test]

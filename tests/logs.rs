@@ -281,3 +281,20 @@ fn a_request_too_wrong_for_any_site_has_its_line() {
         assert_eq!((&entry["remote_addr"], &entry["site"]), (&"127.0.0.1".into(), &"".into()), "{entry}");
     }
 }
+
+#[test]
+fn an_outage_is_not_a_line_a_request_and_the_access_log_has_them_all() {
+    let mut fpm = Fpm::start("a");
+    let cornac = Tp::over([&fpm]).start();
+    fpm.kill();
+    for n in 0..50 {
+        assert_eq!(cornac.get(&format!("/json?n={n}")).status, 502);
+    }
+    let entry = cornac.entry("/json?n=49");
+    assert_eq!(entry["error"], "connect: connection refused");
+    assert!(wait_until(Duration::from_secs(30), || cornac.log().contains("more in the last 10 s: ")));
+    let log = cornac.log();
+    let errors: Vec<_> = log.lines().filter(|line| line.contains("ERROR")).collect();
+    assert_eq!(errors.len(), 6, "{errors:?}");
+    assert!(errors[5].contains("requests=45") && errors[5].contains("connection refused"), "{errors:?}");
+}

@@ -75,10 +75,24 @@ struct Explanation {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 enum Answer {
-    File { path: String },
-    Script { pool: String, params: Vec<(String, String)> },
-    Redirect { status: u16, location: String },
-    Fixed { status: u16, body: Option<String> },
+    File {
+        path: String,
+    },
+    Script {
+        pool: String,
+        /// Of the pool's workers.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        max_share: Option<String>,
+        params: Vec<(String, String)>,
+    },
+    Redirect {
+        status: u16,
+        location: String,
+    },
+    Fixed {
+        status: u16,
+        body: Option<String>,
+    },
 }
 
 fn explanation(request: &Request, site: &Site, model: &Model) -> Result<Explanation, Failure> {
@@ -122,7 +136,11 @@ fn answer(plan: Plan<'_>, facts: &RequestFacts<'_>, model: &Model) -> Result<Ans
                 Ok::<(), std::convert::Infallible>(())
             });
             match collected {
-                Ok(()) => Answer::Script { pool: model.pools[script.fastcgi.pool.0].name.clone(), params },
+                Ok(()) => Answer::Script {
+                    pool: model.pools[script.fastcgi.pool.0].name.clone(),
+                    max_share: script.fastcgi.max_share.map(|share| format!("{}%", share.percent)),
+                    params,
+                },
             }
         }
     })
@@ -143,8 +161,11 @@ impl Explanation {
                 let body = body.as_deref().unwrap_or("the standard page");
                 put(&mut text, format_args!("answers {status}: {body}\n"));
             }
-            Answer::Script { pool, params } => {
-                put(&mut text, format_args!("runs a script in pool {pool}, with the parameters\n"));
+            Answer::Script { pool, max_share, params } => {
+                let share = max_share.as_ref();
+                let share =
+                    share.map_or_else(String::new, |share| format!(" (at most {share} of its workers)"));
+                put(&mut text, format_args!("runs a script in pool {pool}{share}, with the parameters\n"));
                 let width = params.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
                 for (name, value) in params {
                     put(&mut text, format_args!("  {name:width$}  {}\n", value.escape_debug()));

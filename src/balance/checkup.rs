@@ -3,7 +3,8 @@
 //! A busy member's silence counts as neither: it is up, and somebody else's request keeps its workers (fpm-facts 19).
 //! What the health makes of the counts is `health`'s; asking is `upstream`'s.
 
-use super::health::{Event, Failure};
+use super::failure::Failure;
+use super::health::Event;
 use std::time::Instant;
 
 /// The checks in a row that ended alike.

@@ -4,8 +4,9 @@
 //! (`upstream`); active checks are just another source of events, counted by `checkup`. Panic mode (every member is out, so all are
 //! used) belongs to whoever sees all members at once.
 
-use std::fmt;
-use std::time::{Duration, Instant};
+use super::failure::Failure;
+use super::rules::Rules;
+use std::time::Instant;
 
 /// What happened to a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +36,8 @@ pub enum Event {
         /// When the next check will have ended.
         next: Instant,
     },
+    /// Nobody had opened, and now a connection to it comes about: no request was on it.
+    DoorOpened,
     /// It was started anew: what it failed before was another's failure.
     Restarted,
     /// The operator, or a removal, wants it empty.
@@ -43,98 +46,6 @@ pub enum Event {
     TakenDown,
     /// The operator put it back.
     PutBack,
-}
-
-/// Why a request failed, as far as the member is to blame. An error page from php is not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Failure {
-    /// Nobody listens there.
-    Refused,
-    /// The connection was not made in time.
-    ConnectTimeout,
-    /// The address cannot be reached (no route, no such socket file, no permission).
-    Unreachable,
-    /// It closed the connection instead of answering.
-    ClosedEarly,
-    /// It closed a connection on which no script was asked for, as php-fpm does with whom it does not know.
-    TurnedAway,
-    /// It did not answer in time.
-    Silent,
-    /// It stopped in the middle of a reply.
-    Truncated,
-    /// It answered something that is not FastCGI, or not to this request.
-    Garbage,
-    /// It lives, but the line before its door is full (fpm-facts 14): busy, not down.
-    BacklogFull,
-    /// It was not even asked: we have no file descriptor, port or memory left for a connection.
-    Exhausted,
-}
-
-impl Failure {
-    /// Whether it speaks against the member.
-    pub fn blames_the_member(self) -> bool {
-        !matches!(self, Self::BacklogFull | Self::Exhausted)
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Refused => "connection refused",
-            Self::ConnectTimeout => "connect timed out",
-            Self::Unreachable => "unreachable",
-            Self::ClosedEarly => "closed without an answer",
-            Self::TurnedAway => "closed at once, as listen.allowed_clients does",
-            Self::Silent => "no answer in time",
-            Self::Truncated => "reply cut short",
-            Self::Garbage => "wrong FastCGI",
-            Self::BacklogFull => "its backlog is full",
-            Self::Exhausted => "cornac has no file descriptor or port left",
-        })
-    }
-}
-
-/// The operator's settings for one member.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rules {
-    /// Failures within `window` that eject it; 0 never does (nginx: `max_fails`).
-    pub max_fails: u32,
-    /// The time in which failures add up (nginx: `fail_timeout`).
-    pub window: Duration,
-    /// How long it stays out.
-    pub backoff: Backoff,
-}
-
-/// How long ejections last: doubled with each one in a row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Backoff {
-    /// The first.
-    pub first: Duration,
-    /// The longest.
-    pub longest: Duration,
-}
-
-impl Backoff {
-    /// 5 s, doubling to 60 s.
-    pub const DEFAULT: Self = Self { first: Duration::from_secs(5), longest: Duration::from_secs(60) };
-
-    /// As the operator set it (`fail_timeout`), doubling to 60 s, or longer if that was asked for.
-    pub fn starting_at(first: Duration) -> Self {
-        Self { first, longest: first.max(Self::DEFAULT.longest) }
-    }
-
-    /// The first lasts as long as the operator said, the others up to a fifth less: so that members which went out
-    /// together, and the front ends which saw it, do not come back in step. `chance` is in 0..1.
-    fn after(self, times: u32, chance: f64) -> Duration {
-        let doubled = self.first.saturating_mul(1 << times.saturating_sub(1).min(16)).min(self.longest);
-        if times < 2 { doubled } else { doubled.mul_f64(1.0 - chance.clamp(0.0, 1.0) / 5.0) }
-    }
-}
-
-impl Rules {
-    /// 3 failures within 10 s, out for 5 s at first.
-    pub const DEFAULT: Self =
-        Self { max_fails: 3, window: Duration::from_secs(10), backoff: Backoff::DEFAULT };
 }
 
 /// The state of a member.
@@ -149,6 +60,10 @@ pub enum Health {
         failures: u32,
         /// As many eject it.
         of: u32,
+        /// So many of them that no script can have done.
+        surely: u32,
+        /// Requests that it has answered since.
+        answered: u32,
         /// When they began to add up.
         since: Instant,
         /// The latest.
@@ -196,6 +111,8 @@ impl Health {
             Event::CheckFailed { failure, enough, next } => {
                 self.check_failed((failure, enough), next, now, rules, chance)
             }
+            Event::DoorOpened if self.waits_for_its_door(now) => self.may_be_tried(now),
+            Event::DoorOpened => self,
             Event::Restarted => self.restarted(now),
             Event::ProbeSent => self.probe_sent(now),
             Event::ProbeLost => self.probe_lost(now),
@@ -209,6 +126,18 @@ impl Health {
             Self::Ready | Self::Suspect { .. } => true,
             Self::Ejected { until, .. } => *until <= now,
             Self::Probing { .. } | Self::Draining | Self::Down => false,
+        }
+    }
+
+    /// Whether an operator should hear of it: not of each answer nor, once there are enough, of each failure of a member
+    /// that serves on.
+    pub fn is_news_after(&self, before: &Self) -> bool {
+        match (before, self) {
+            (
+                Self::Suspect { failures: before, since: earlier, .. },
+                Self::Suspect { failures, of, since, .. },
+            ) => earlier != since || (before != failures && failures <= of),
+            _ => before != self,
         }
     }
 
@@ -227,10 +156,17 @@ impl Health {
         matches!(self, Self::Ejected { .. } | Self::Probing { .. })
     }
 
+    /// Whether it is out, for some time to come, because no connection came about.
+    pub fn waits_for_its_door(&self, now: Instant) -> bool {
+        matches!(self, Self::Ejected { until, reason, .. } if *until > now && reason.is_at_the_door())
+    }
+
     fn succeeded(self, began: Instant, now: Instant, rules: &Rules) -> Self {
         match self {
-            // Failures add up within a window whatever succeeds between them, as in nginx.
             Self::Suspect { since, .. } if now.saturating_duration_since(since) > rules.window => Self::Ready,
+            Self::Suspect { failures, of, surely, answered, since, last } => {
+                Self::Suspect { failures, of, surely, answered: answered.saturating_add(1), since, last }
+            }
             Self::Probing { since, .. } | Self::Ejected { since, .. } if began >= since => Self::Ready,
             other => other,
         }
@@ -238,21 +174,36 @@ impl Health {
 
     fn failed(self, failure: Failure, now: Instant, rules: &Rules, chance: f64) -> Self {
         match self {
-            Self::Ready => Self::Ready.suspect(1, now, failure, now, rules),
+            Self::Ready => Self::suspect(failure, (0, 0, 0), now, now, rules),
             Self::Suspect { since, .. } if now.saturating_duration_since(since) > rules.window => {
-                self.suspect(1, now, failure, now, rules)
+                Self::suspect(failure, (0, 0, 0), now, now, rules)
             }
-            Self::Suspect { failures, since, .. } => self.suspect(failures + 1, since, failure, now, rules),
+            Self::Suspect { failures, surely, answered, since, .. } => {
+                Self::suspect(failure, (failures, surely, answered), since, now, rules)
+            }
             Self::Probing { times, .. } => Self::ejected(failure, times + 1, now, rules, chance),
             Self::Ejected { .. } | Self::Draining | Self::Down => self,
         }
     }
 
-    fn suspect(self, failures: u32, since: Instant, last: Failure, now: Instant, rules: &Rules) -> Self {
-        match rules.max_fails {
-            0 => self,
-            of if failures < of => Self::Suspect { failures, of, since, last },
-            _ => Self::ejected(last, 1, now, rules, 0.0),
+    /// One failure more. Those that a script may have done eject it only if it does not answer more requests than it fails;
+    /// the others add up whatever it answers between them, as in nginx.
+    fn suspect(
+        last: Failure,
+        (failures, surely, answered): (u32, u32, u32),
+        since: Instant,
+        now: Instant,
+        rules: &Rules,
+    ) -> Self {
+        let of = rules.max_fails;
+        let failures = failures.saturating_add(1);
+        let surely = surely + u32::from(!last.may_be_the_scripts());
+        match of {
+            0 => Self::Ready,
+            _ if surely >= of || (failures >= of && failures > answered) => {
+                Self::ejected(last, 1, now, rules, 0.0)
+            }
+            _ => Self::Suspect { failures, of, surely, answered, since, last },
         }
     }
 
@@ -280,10 +231,16 @@ impl Health {
         }
     }
 
-    /// One request may find out at once.
     fn restarted(self, now: Instant) -> Self {
         match self {
             Self::Suspect { .. } => Self::Ready,
+            other => other.may_be_tried(now),
+        }
+    }
+
+    /// One request may find out at once.
+    fn may_be_tried(self, now: Instant) -> Self {
+        match self {
             Self::Ejected { since, until, reason, times } => {
                 Self::Ejected { since, until: until.min(now), reason, times }
             }
@@ -310,8 +267,9 @@ impl Health {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Standing;
+    use super::super::{Backoff, Standing};
     use super::*;
+    use std::time::Duration;
 
     const REFUSED: Event = Event::Failed(Failure::Refused);
 
@@ -372,9 +330,64 @@ mod tests {
 
     #[test]
     fn successes_between_failures_do_not_hide_them() {
+        for failure in [Failure::Refused, Failure::ConnectTimeout, Failure::Unreachable, Failure::Garbage] {
+            let mut member = Member::new(Rules::DEFAULT);
+            for _ in 0..3 {
+                assert!(member.takes(), "{failure}");
+                member.succeeds().succeeds().on(Event::Failed(failure));
+            }
+            assert_eq!(member.says(), format!("ejected for 5 s ({failure})"));
+        }
+    }
+
+    #[test]
+    fn what_a_script_may_have_done_ejects_a_member_only_if_it_answers_no_more_than_it_fails() {
+        for failure in [Failure::ClosedEarly, Failure::Silent] {
+            let failed = Event::Failed(failure);
+            let mut poisoned = Member::new(Rules::DEFAULT);
+            for _ in 0..50 {
+                poisoned.on(failed).succeeds().succeeds();
+            }
+            assert_eq!(poisoned.says(), format!("suspect (50 failures beside 100 answers: {failure})"));
+            assert!(poisoned.takes());
+            for _ in 0..51 {
+                poisoned.on(failed);
+            }
+            assert_eq!(poisoned.says(), format!("ejected for 5 s ({failure})"), "and then no other answer");
+            let mut half = Member::new(Rules::DEFAULT);
+            half.on(failed).succeeds().on(failed).succeeds().on(failed);
+            assert_eq!(
+                half.says(),
+                format!("ejected for 5 s ({failure})"),
+                "three failures beside two answers"
+            );
+        }
+    }
+
+    #[test]
+    fn a_script_that_kills_its_workers_does_not_make_a_refused_connection_worse() {
         let mut member = Member::new(Rules::DEFAULT);
-        member.on(REFUSED).succeeds().on(REFUSED).succeeds().on(REFUSED);
-        assert_eq!(member.says(), "ejected for 5 s (connection refused)");
+        member.on(Event::Failed(Failure::ClosedEarly)).succeeds().succeeds().succeeds().succeeds();
+        member.on(Event::Failed(Failure::ClosedEarly)).on(REFUSED).on(REFUSED);
+        assert!(member.takes());
+        assert_eq!(member.on(REFUSED).says(), "ejected for 5 s (connection refused)");
+    }
+
+    #[test]
+    fn of_a_member_that_serves_on_only_the_first_failures_are_news() {
+        let rules = Rules::DEFAULT;
+        let now = Instant::now();
+        let mut health = Health::Ready;
+        let mut news = 0;
+        for _ in 0..100 {
+            let failed = Event::Failed(Failure::ClosedEarly);
+            for event in [failed, Event::Succeeded { began: now }, Event::Succeeded { began: now }] {
+                let after = health.on(event, now, &rules, 0.0);
+                news += u32::from(after.is_news_after(&health));
+                health = after;
+            }
+        }
+        assert_eq!(news, 3);
     }
 
     #[test]
@@ -417,8 +430,6 @@ mod tests {
         let backoff = Backoff::starting_at(Duration::from_secs(10));
         let mut member = Member::new(Rules { max_fails: 1, backoff, ..Rules::DEFAULT });
         assert_eq!(member.on(REFUSED).says(), "ejected for 10 s (connection refused)");
-        let hour = Backoff::starting_at(Duration::from_secs(3600));
-        assert_eq!(hour.after(9, 0.0), Duration::from_secs(3600));
     }
 
     #[test]
@@ -497,5 +508,22 @@ mod tests {
         assert_eq!(member.on(REFUSED).on(Event::Restarted).says(), "ready");
         assert!(!member.on(REFUSED).on(REFUSED).takes());
         assert!(member.wait(1).on(Event::Restarted).takes());
+    }
+
+    #[test]
+    fn a_door_that_opens_ends_an_ejection_only_where_it_was_shut() {
+        for (failure, takes) in [
+            (Failure::Refused, true),
+            (Failure::ConnectTimeout, true),
+            (Failure::Unreachable, true),
+            (Failure::ClosedEarly, false),
+            (Failure::Silent, false),
+        ] {
+            let mut member = Member::new(Rules { max_fails: 1, ..Rules::DEFAULT });
+            member.on(Event::Failed(failure)).wait(1).on(Event::DoorOpened);
+            assert_eq!(member.takes(), takes, "{failure}");
+            member.on(Event::ProbeSent).on(Event::Failed(Failure::ClosedEarly));
+            assert!(!member.on(Event::DoorOpened).takes(), "an open door alone is not an answer");
+        }
     }
 }

@@ -36,6 +36,9 @@ impl Standing {
         match (self.health, self.busy_for) {
             (Health::Ready, Some(wait)) => Some(format!("no free worker for {}", Seconds(wait))),
             (Health::Ready, None) => None,
+            (Health::Suspect { failures, of, answered, last, .. }, _) if failures >= of => {
+                Some(format!("{failures} failures beside {answered} answers: {last}"))
+            }
             (Health::Suspect { failures, of, last, .. }, _) => {
                 Some(format!("{failures} of {of} failures: {last}"))
             }
@@ -83,6 +86,7 @@ impl fmt::Display for Event {
             Self::ProbeLost => "the request that was to find out ended before",
             Self::CheckPassed { .. } => "it passed its checks",
             Self::CheckFailed { .. } => "it failed its checks",
+            Self::DoorOpened => "it accepts connections again",
             Self::Restarted => "php-fpm was restarted",
             Self::Drain | Self::TakenDown | Self::PutBack => "by hand",
         })

@@ -58,6 +58,9 @@ pub(super) struct UpstreamEntry {
     queue_ms: f64,
     connect_ms: f64,
     first_byte_ms: Option<f64>,
+    /// Why there was no whole reply.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
 }
 
 impl UpstreamEntry {
@@ -70,6 +73,10 @@ impl UpstreamEntry {
             queue_ms: millis(outcome.queued),
             connect_ms: millis(outcome.connecting),
             first_byte_ms: outcome.first_byte.map(millis),
+            error: match outcome.ending {
+                Ending::Failed(fault) => Some(format!("{}: {fault}", fault.phase())),
+                Ending::Complete | Ending::ClientLeft => None,
+            },
         }
     }
 }
@@ -205,6 +212,9 @@ fn own_fields(entry: &Entry) -> String {
             upstream.queue_ms,
             upstream.connect_ms,
         ));
+        if let Some(error) = &upstream.error {
+            fields.push_str(&format!(" error=\"{}\"", escaped(error)));
+        }
     }
     fields
 }

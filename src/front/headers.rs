@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use http::header::{CACHE_CONTROL, EXPIRES, SERVER};
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
 
 use crate::route::{Expires, RequestFacts, Settings, Variables};
 
@@ -12,6 +12,9 @@ const MAX_AGE: HeaderValue = HeaderValue::from_static("max-age=315360000");
 const MAX_EXPIRES: HeaderValue = HeaderValue::from_static("Thu, 31 Dec 2037 23:55:55 GMT");
 const EPOCH: HeaderValue = HeaderValue::from_static("Thu, 01 Jan 1970 00:00:01 GMT");
 const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
+
+/// <https://www.w3.org/TR/server-timing/>: browsers show it beside their own times.
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 /// The name, unless the reply names somebody already.
 pub(super) fn add_server<B>(response: &mut Response<B>) {
@@ -61,6 +64,14 @@ fn add_expires<B>(response: &mut Response<B>, expires: Expires, now: SystemTime)
 fn date(time: Option<SystemTime>) -> HeaderValue {
     let text = time.map(httpdate::fmt_http_date);
     text.and_then(|text| HeaderValue::try_from(text).ok()).unwrap_or(EPOCH)
+}
+
+/// How long the request waited for a worker, in milliseconds, beside what php says of its own times.
+pub(super) fn tell_queue_time<B>(response: &mut Response<B>, queued: Duration) {
+    let milliseconds = queued.as_secs_f64() * 1e3;
+    let value = HeaderValue::try_from(format!("queue;dur={milliseconds:.3}"))
+        .expect("a number is made of visible characters");
+    response.headers_mut().append(SERVER_TIMING, value);
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use tracing::Level;
 
 use super::body::Body;
+use super::headers;
 use crate::balance::Failure;
 use crate::fcgi::PairTooLarge;
 use crate::files;
@@ -106,6 +107,9 @@ impl Refusal {
         if let Some((name, value)) = row.header {
             response.headers_mut().insert(name, value);
         }
+        if let Self::Upstream(SendError { queued: Some(queued), .. }) = self {
+            headers::tell_queue_time(&mut response, *queued);
+        }
         // What is left of a refused body would be read as the next request.
         if matches!(
             self,
@@ -123,6 +127,9 @@ impl Refusal {
     /// One line for the operator, at the level of the table.
     pub(super) fn log(&self, request_id: Label) {
         let Row { status, level, .. } = self.row();
+        // Its number will be said: an outage is not a line a request.
+        let repeated = matches!(self, Self::Upstream(error) if error.repeated);
+        let level = if repeated { Level::DEBUG } else { level };
         let status = status.as_u16();
         match level {
             Level::ERROR => tracing::error!(status, %request_id, "{self}"),
@@ -244,7 +251,13 @@ mod tests {
 
     fn failed(fault: Fault) -> Refusal {
         let retry_after = Some(Duration::from_millis(3_400));
-        Refusal::Upstream(SendError { fault, member: Some("10.0.0.3:9000".into()), retry_after })
+        Refusal::Upstream(SendError {
+            fault,
+            member: Some("10.0.0.3:9000".into()),
+            retry_after,
+            queued: None,
+            repeated: false,
+        })
     }
 
     #[test]

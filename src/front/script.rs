@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use http::{HeaderName, HeaderValue, Response};
+use http::Response;
 
 use super::body::Body;
 use super::respond::Refusal;
@@ -12,9 +12,6 @@ use crate::config::model::Timeouts;
 use crate::fcgi::{BodyRule, PairTooLarge, ReplyHead, RequestEncoder};
 use crate::route::{Label, RequestFacts, ScriptPlan, Settings, Variables, env};
 use crate::upstream::{Cluster, ReplyBody, RequestBody, UpstreamRequest};
-
-/// <https://www.w3.org/TR/server-timing/>: browsers show it beside their own times.
-const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 /// Parameters go to the encoder.
 struct Encoded<'a>(&'a mut RequestEncoder);
@@ -114,13 +111,4 @@ pub(super) fn response(head: Box<ReplyHead>, body: ReplyBody, request_id: Label)
     *response.status_mut() = head.status;
     *response.headers_mut() = head.headers;
     response
-}
-
-/// How long the request waited for a worker, in milliseconds, beside what php says of its own times.
-pub(super) fn tell_queue_time(response: &mut Response<Body>) {
-    let Body::Script(body) = response.body() else { return };
-    let milliseconds = body.queued().as_secs_f64() * 1e3;
-    let value = HeaderValue::try_from(format!("queue;dur={milliseconds:.3}"))
-        .expect("a number is made of visible characters");
-    response.headers_mut().append(SERVER_TIMING, value);
 }

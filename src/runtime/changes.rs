@@ -53,6 +53,12 @@ pub(super) fn between(old: &Model, new: &Model, before: &Members, after: &Member
     lines
 }
 
+/// Whether the operator is listened to where he was.
+pub(super) fn same_door(old: &Model, new: &Model) -> bool {
+    let listen = |model: &Model| model.admin.as_ref().map(|admin| admin.listen.clone());
+    listen(old) == listen(new)
+}
+
 /// What is written but holds only from the next start on.
 pub(super) fn not_now(old: &Model, new: &Model) -> Vec<&'static str> {
     let (old, new) = (&old.server, &new.server);
@@ -74,9 +80,10 @@ fn of_pool(old: &Pool, new: &Pool, before: &Members, after: &Members) -> Option<
 }
 
 /// What is set besides the servers, each as something that can be compared.
-fn settings(pool: &Pool) -> [(&'static str, String); 9] {
+fn settings(pool: &Pool) -> [(&'static str, String); 10] {
     let text = |value: &dyn Debug| format!("{value:?}");
     [
+        ("discover", text(&pool.discover)),
         ("policy", text(&(pool.policy, &pool.hash_key))),
         ("queue", text(&pool.queue)),
         ("max_share", text(&pool.shares)),

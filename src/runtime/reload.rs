@@ -82,6 +82,11 @@ impl Server {
         let loading = tokio::task::spawn_blocking(move || config::load(&path));
         let model = loading.await.map_err(|panic| StartError::Threads(io::Error::other(panic)))?;
         let mut model = model.map_err(ReloadError::Config)?;
+        if !changes::same_door(&self.model, &model) {
+            // Where he is not listened to any more he must not be told more than before.
+            warn!("reload: [admin] holds from the next start on; until then it stays as it is");
+            model.admin = self.model.admin.clone();
+        }
         let new = self.bind_what_is_new(&model)?;
         let means = self.means_for(&model)?;
         // From here on nothing can fail.
@@ -100,6 +105,9 @@ impl Server {
         let before = Members::of(&old);
         let generation = Arc::new(Generation::build(model, Some(&old)));
         self.front.set_means(means);
+        if let (Some(operator), Some(admin)) = (&self.operator, &model.admin) {
+            operator.set_token(admin.token.clone());
+        }
         self.generation.store(Arc::clone(&generation));
         let ids: Vec<_> = generation.sites().listeners().map(|(id, listen)| (id, listen.clone())).collect();
         for (listen, bound) in new {

@@ -9,7 +9,8 @@ use super::desk::{Choice, Desk};
 use super::lease::Grant;
 use super::member::{Member, Seat};
 use super::pulse::Pulse;
-use super::queue::Wish;
+use super::queue::{Age, Coming, Wish};
+use super::repeats::Repeats;
 use super::status::QueueStatus;
 use super::troubles::Retries;
 use crate::balance::{Answered, Keepalive};
@@ -29,6 +30,7 @@ pub(crate) struct Admission {
     terms: ArcSwap<Terms>,
     pub(crate) afterwork: Afterwork,
     pub(crate) pulse: Pulse,
+    pub(crate) repeats: Repeats,
     desk: Mutex<Desk>,
     /// Somebody may wait: whoever frees a slot need not go to the desk to find out that nobody does.
     line: AtomicBool,
@@ -37,6 +39,8 @@ pub(crate) struct Admission {
     /// Whether the housekeeper is looking already.
     housekeeping: AtomicBool,
     pub(crate) something_to_keep: Notify,
+    /// A member is out because no connection came about.
+    pub(crate) shut_doors: Notify,
 }
 
 /// What the configuration says, besides what the desk knows.
@@ -75,11 +79,13 @@ impl Admission {
             terms: ArcSwap::from_pointee(Terms::of(pool)),
             afterwork: Afterwork::default(),
             pulse: Pulse::new(Instant::now()),
+            repeats: Repeats::default(),
             desk: Mutex::new(Desk::new(pool)),
             line: AtomicBool::new(false),
             retired: AtomicBool::new(false),
             housekeeping: AtomicBool::new(false),
             something_to_keep: Notify::new(),
+            shut_doors: Notify::new(),
         })
     }
 
@@ -185,7 +191,8 @@ impl Admission {
 
     /// A slot, or a place in the queue. Not one future for both: most requests get their slot at once, and would carry the
     /// waiting's timer and channel with them.
-    pub(crate) fn ask<'a>(self: &'a Arc<Self>, wish: &Wish, now: Instant) -> Result<Asked<'a>, Refusal> {
+    pub(crate) fn ask<'a>(self: &'a Arc<Self>, wish: &Wish, coming: Coming) -> Result<Asked<'a>, Refusal> {
+        let now = coming.now;
         let mut desk = self.desk.lock();
         if wish.tried.is_empty() {
             desk.troubles.requested(now);
@@ -203,15 +210,9 @@ impl Admission {
                     }
                     None => {
                         let (turn, hears) = oneshot::channel();
-                        let ticket = desk.queue.join(wish.clone(), turn, now);
+                        let age = desk.queue.join(wish.clone(), turn, coming);
                         self.wake_housekeeper();
-                        Ok(Asked::Waits(Place {
-                            admission: self,
-                            ticket,
-                            share: wish.share,
-                            since: now,
-                            hears,
-                        }))
+                        Ok(Asked::Waits(Place { admission: self, share: wish.share, age, coming, hears }))
                     }
                 }
             }
@@ -337,8 +338,8 @@ impl Terms {
 pub(crate) struct Place<'a> {
     admission: &'a Arc<Admission>,
     share: Option<usize>,
-    ticket: u64,
-    since: Instant,
+    age: Age,
+    coming: Coming,
     hears: oneshot::Receiver<Option<Grant>>,
 }
 
@@ -346,11 +347,12 @@ impl Place<'_> {
     /// The slot when it is the request's turn. Dropping the future gives up the place.
     pub(crate) async fn turn(mut self) -> Result<Grant, Refusal> {
         let (admission, share) = (self.admission, self.share);
-        match timeout_at(self.since + admission.terms.load().queue_timeout, &mut self.hears).await {
+        let patience = admission.terms.load().queue_timeout.saturating_sub(self.coming.waited);
+        match timeout_at(self.coming.now + patience, &mut self.hears).await {
             Ok(Ok(Some(grant))) => Ok(grant),
             Ok(_) => Err(Refusal::Nobody),
             Err(_) => {
-                let since = self.since;
+                let since = self.coming.now;
                 drop(self);
                 admission.look_for_a_standstill(share, since);
                 let retry_after = admission.desk.lock().queue.retry_after(share, Instant::now());
@@ -362,6 +364,6 @@ impl Place<'_> {
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.admission.desk.lock().queue.leave(self.ticket);
+        self.admission.desk.lock().queue.leave(self.age);
     }
 }

@@ -9,10 +9,11 @@ use super::checks;
 use super::complaints::Complaints;
 use super::connection::Connection;
 use super::discovery::{self, Lookup, Roster, SourceStatus};
+use super::knock;
 use super::lease::{Grant, Permit};
 use super::member::Member;
 use super::outcome::{Fault, Ledger, SendError};
-use super::queue::Wish;
+use super::queue::{Coming, Wish};
 use super::reply::{Gathered, Reading, ReplyBody};
 use super::request::{RequestBody, Upload, UpstreamRequest};
 use super::status::{self, PoolStatus};
@@ -20,6 +21,7 @@ use super::talk::{Said, Talk};
 use crate::balance::{self, Again, Repeatable, Seen, Tries};
 use crate::config::model::{Pool, Timeouts};
 use crate::fcgi::{BodyRule, Exchange, Keep, ReplyHead, RequestId};
+use crate::metrics::PoolMeters;
 use crate::route::Label;
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -41,6 +43,7 @@ pub struct Cluster {
     pool: Pool,
     temp_dir: PathBuf,
     ids: Arc<AtomicU32>,
+    meters: Option<Arc<PoolMeters>>,
     tasks: Vec<AbortHandle>,
     /// A newer one has taken over.
     succeeded: AtomicBool,
@@ -81,11 +84,23 @@ impl Cluster {
                 let watching = checks::watch(Arc::clone(&admission), Arc::new(health.clone()));
                 tasks.push(tokio::spawn(watching).abort_handle());
             }
-            None => admission.seats().iter().for_each(|seat| seat.member.vitals().forget()),
+            None => {
+                admission.seats().iter().for_each(|seat| seat.member.vitals().forget());
+                let knocking = knock::at_shut_doors(Arc::clone(&admission), pool.timeouts.connect);
+                tasks.push(tokio::spawn(knocking).abort_handle());
+            }
         }
         let ids = old.map_or_else(Arc::default, |old| Arc::clone(&old.ids));
         let succeeded = AtomicBool::new(false);
-        Self { admission, roster, pool: pool.clone(), temp_dir: temp_dir.to_owned(), ids, tasks, succeeded }
+        let (pool, temp_dir, meters) = (pool.clone(), temp_dir.to_owned(), None);
+        Self { admission, roster, pool, temp_dir, ids, meters, tasks, succeeded }
+    }
+
+    /// Counts its requests from now on.
+    #[must_use]
+    pub fn counted_by(mut self, meters: Option<Arc<PoolMeters>>) -> Self {
+        self.meters = meters;
+        self
     }
 
     /// The desk, for a newer cluster of the same pool, which looks after it from now on.
@@ -146,13 +161,18 @@ impl Cluster {
                     Err(failed) => failed,
                 };
                 slot = match journey.again(&failed) {
-                    Again::No => return Err(journey.ledger.fails(failed.fault, None)),
-                    Again::SameMemberFresh => (failed.permit, None),
+                    Again::No => return Err(self.tells_of(journey.ledger.fails(failed.fault, None))),
+                    Again::SameMemberFresh => {
+                        journey.ledger.tries_again(failed.fault);
+                        (failed.permit, None)
+                    }
                     Again::NextMember => {
                         journey.wish.tried.push(Arc::clone(failed.permit.member()));
                         if failed.seen.is_work_again() && !self.admission.may_retry(&journey.wish) {
-                            return Err(journey.ledger.fails(failed.fault, None));
+                            journey.ledger.may_not_try_again();
+                            return Err(self.tells_of(journey.ledger.fails(failed.fault, None)));
                         }
+                        journey.ledger.tries_again(failed.fault);
                         drop(failed.permit);
                         self.find_slot(&mut journey, Some(failed.fault)).await?
                     }
@@ -197,14 +217,22 @@ impl Cluster {
         self.admission.in_share(share)
     }
 
+    /// What of a failure the client, and the log, are to hear.
+    fn tells_of(&self, mut error: SendError) -> SendError {
+        error.queued = error.queued.filter(|_| self.pool.queue.header);
+        error.repeated = error.fault.is_the_pools() && self.admission.repeats.takes(&error, self.name());
+        error
+    }
+
     /// A slot, and a connection that may be used again if there is one. `failed` is what ended the attempt before.
     async fn find_slot(
         &self,
         journey: &mut Journey,
         failed: Option<Fault>,
     ) -> Result<(Permit, Option<Box<Connection>>), SendError> {
-        let asked = if failed.is_some() { Instant::now() } else { journey.ledger.began() };
-        let refusal = match self.admission.ask(&journey.wish, asked) {
+        let coming = journey.coming(failed.is_some());
+        let asked = coming.now;
+        let refusal = match self.admission.ask(&journey.wish, coming) {
             Ok(Asked::Granted(grant)) => return Ok(journey.is_admitted(grant, asked)),
             // In a box: who need not wait need not carry the room for it.
             Ok(Asked::Waits(place)) => match Box::pin(within(journey.last_moment, place.turn())).await {
@@ -215,7 +243,7 @@ impl Cluster {
             Err(refusal) => Some(refusal),
         };
         journey.ledger.waited(asked.elapsed());
-        Err(journey.gets_no_slot(refusal, failed))
+        Err(self.tells_of(journey.gets_no_slot(refusal, failed)))
     }
 
     /// One attempt, up to the head of the reply and what came with it.
@@ -334,7 +362,11 @@ impl Journey {
             retry_until: pool.retry.timeout.map(|timeout| now + timeout),
             last_moment: timeouts.total.map(|total| now + total),
             stale_replaced: false,
-            ledger: Box::new(Ledger::new(request.observer, now)),
+            ledger: Box::new(Ledger::new(
+                request.observer,
+                cluster.meters.as_deref().map(PoolMeters::here),
+                now,
+            )),
         }
     }
 
@@ -358,6 +390,15 @@ impl Journey {
         match failed {
             Some(fault) => self.ledger.fails(fault, None),
             None => self.ledger.fails(fault, retry_after),
+        }
+    }
+
+    /// To the queue: as old as it is, and with what is left of its patience.
+    fn coming(&self, again: bool) -> Coming {
+        let first = self.ledger.began();
+        match again {
+            true => Coming { now: Instant::now(), first, waited: self.ledger.queued() },
+            false => Coming::first(first),
         }
     }
 

@@ -6,6 +6,7 @@
 use super::afterwork::Trail;
 use super::endpoint::Endpoint;
 use super::lane::Lane;
+use super::lifeline::Lifeline;
 use crate::balance::{Failure, Kept};
 use crate::fcgi::RequestId;
 use bytes::BytesMut;
@@ -33,6 +34,7 @@ enum Socket {
 #[derive(Debug)]
 pub(crate) struct Connection {
     socket: Socket,
+    lifeline: Lifeline,
     buffer: BytesMut,
     reply_is_large: bool,
     timer: Timer,
@@ -52,13 +54,14 @@ impl Connection {
                 Endpoint::Tcp(address) => {
                     let stream = TcpStream::connect(address).await?;
                     stream.set_nodelay(true)?;
-                    Ok(Socket::Tcp(stream))
+                    let lifeline = Lifeline::tie(&stream, address.ip());
+                    Ok((Socket::Tcp(stream), lifeline))
                 }
-                Endpoint::Unix(path) => connect_unix(path).await.map(Socket::Unix),
+                Endpoint::Unix(path) => Ok((Socket::Unix(connect_unix(path).await?), Lifeline::None)),
             }
         };
         match timeout(patience, connecting).await {
-            Ok(Ok(socket)) => Ok(Self::new(socket)),
+            Ok(Ok((socket, lifeline))) => Ok(Self::new(socket, lifeline)),
             Ok(Err(error)) => Err(failure_of(&error)),
             Err(_) => Err(match endpoint {
                 Endpoint::Tcp(_) => Failure::ConnectTimeout,
@@ -69,10 +72,11 @@ impl Connection {
     }
 
     /// In a box: it goes from hand to hand with every request.
-    fn new(socket: Socket) -> Box<Self> {
+    fn new(socket: Socket, lifeline: Lifeline) -> Box<Self> {
         let now = Instant::now();
         Box::new(Self {
             socket,
+            lifeline,
             buffer: BytesMut::new(),
             reply_is_large: false,
             timer: Timer::default(),
@@ -106,6 +110,13 @@ impl Connection {
             Socket::Unix(stream) => stream.try_read(&mut byte),
         };
         matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// A request of that size is to be sent.
+    pub(crate) fn carries(&mut self, size: u64) {
+        if let Socket::Tcp(stream) = &self.socket {
+            self.lifeline.carries(size, stream);
+        }
     }
 
     /// What arrived; empty when the peer closed.

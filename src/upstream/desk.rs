@@ -10,7 +10,7 @@ use super::queue::{Queue, Wish};
 use super::share::{self, Share};
 use super::troubles::Troubles;
 use super::view::View;
-use crate::balance::{Event, Policy};
+use crate::balance::Policy;
 use crate::config::model::Pool;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
@@ -109,9 +109,8 @@ impl Desk {
         wish: &Wish,
         now: Instant,
     ) -> Choice {
-        // Those who wait were just offered what is free; the first of them, who has tried nothing, would have taken
-        // anything.
-        let takes_any = |first: &Wish| first.tried.is_empty() && !self.has_its_share(first.share, now);
+        // Those who wait were just offered what is free; the first of them who has tried nothing would have taken anything.
+        let takes_any = |first: &Wish| !self.has_its_share(first.share, now);
         if !self.queue.is_empty() && self.queue.heads().any(takes_any) {
             return Choice::Wait;
         }
@@ -128,8 +127,11 @@ impl Desk {
         self.share(share).is_some_and(|share| share.is_full(share::slots(&self.seats, now)))
     }
 
-    /// Why a request that has to wait may not. One that php-fpm had already does not come anew.
+    /// Why a request that has to wait may not. One that was let in already does not come anew.
     pub(super) fn refuses(&mut self, wish: &Wish, size: usize, now: Instant) -> Option<Refusal> {
+        if !wish.tried.is_empty() {
+            return None;
+        }
         let share = self.share(wish.share);
         let running = match share {
             Some(share) => share.in_use(),
@@ -137,7 +139,7 @@ impl Desk {
         };
         let has_no_place = share.is_some_and(|share| self.queue.ahead(wish.share) >= share.of(size));
         let full = self.queue.len() >= size || has_no_place;
-        let sheds = !self.queue.admits(wish.share, running as usize, now) && wish.tried.is_empty();
+        let sheds = !self.queue.admits(wish.share, running as usize, now);
         let retry_after = self.queue.retry_after(wish.share, now);
         match (full, sheds) {
             (true, _) => Some(Refusal::QueueFull { retry_after }),
@@ -199,7 +201,7 @@ impl Desk {
             if let Some(taken) = seat.member.take(seat.limit(), wish.fresh, &admission.keepalive(), now) {
                 let probe = seat.member.is_out_by_failure() && !panic;
                 if probe {
-                    seat.member.on(Event::ProbeSent, now, &seat.rules, admission.pool());
+                    seat.member.is_probed(now, &seat.rules);
                 }
                 let share = self.share(wish.share).map(Share::occupy);
                 return Choice::Granted(Grant::new(admission, seat, taken, (!wish.fresh, probe), share, now));

@@ -87,6 +87,9 @@ impl Grant {
     /// The permit, and a connection that may be used again for `id`, if there is one that still lives.
     pub(crate) fn settle(self, id: RequestId) -> (Permit, Option<Box<Connection>>) {
         let Self { taken, mut permit } = self;
+        if permit.probe {
+            permit.member.tells_of_its_probe(permit.admission.pool());
+        }
         drop(taken.surplus);
         let mut idle = taken.idle;
         while let Some(connection) = idle {
@@ -139,7 +142,11 @@ impl Permit {
 
     fn report(&mut self, event: Event) {
         self.probe = false;
-        self.member.on(event, Instant::now(), &self.rules, self.admission.pool());
+        let now = Instant::now();
+        self.member.on(event, now, &self.rules, self.admission.pool());
+        if self.member.waits_for_its_door(now) {
+            self.admission.shut_doors.notify_one();
+        }
     }
 }
 
@@ -183,6 +190,7 @@ impl Lease {
     /// php-fpm said something: it has a worker at this connection.
     pub(crate) fn heard(&mut self, now: Instant) {
         self.permit.admission.pulse.beats(now);
+        self.permit.member.speaks(now);
         if self.first_byte.is_some() {
             return;
         }

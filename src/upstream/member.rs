@@ -1,14 +1,17 @@
 //! A member: one php-fpm that listens somewhere, its health, and its connections in use and idle.
 //!
 //! A member outlives the generation that made it: after a reload the same address is the same member. What a pool thinks
-//! of it (weight, limit, backup) is the [`Seat`]'s, so that a reload may change that.
+//! of it (weight, limit, backup) is the [`Seat`]'s, so that a reload may change that. How it is, and what is said of that, is in
+//! `condition`.
+
+mod condition;
 
 use super::connection::Connection;
 use super::endpoint::Endpoint;
+use super::pulse::Pulse;
 use super::vitals::Vitals;
 use crate::balance::{
-    self, Answered, Event, Health, Keepalive, Latency, Limit, MaxConns, Report, Rules, Slots, Standing,
-    Taken, Tier,
+    self, Answered, Event, Health, Keepalive, Latency, Limit, MaxConns, Rules, Slots, Taken, Tier,
 };
 use parking_lot::Mutex;
 use std::num::NonZeroU16;
@@ -16,9 +19,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
-
-/// Reachable but without a first byte for this long: an operator reads *busy*.
-const BUSY_AFTER: Duration = Duration::from_secs(1);
 
 /// A member as one pool seats it.
 #[derive(Debug, Clone)]
@@ -73,6 +73,7 @@ pub(crate) struct Member {
     /// Anything but ready: only then is the health looked at on the way of a request.
     troubled: AtomicBool,
     vitals: Vitals,
+    pulse: Pulse,
     slots: Mutex<Slots<Box<Connection>>>,
     /// These mirror `slots`, to be read without its lock.
     in_flight: AtomicU32,
@@ -124,6 +125,7 @@ impl Member {
             back_since: Mutex::default(),
             troubled: AtomicBool::new(false),
             vitals: Vitals::new(Instant::now()),
+            pulse: Pulse::new(Instant::now()),
             in_flight: AtomicU32::new(0),
             latency: Mutex::default(),
             unseated: AtomicBool::new(false),
@@ -182,17 +184,22 @@ impl Member {
         done
     }
 
-    /// It serves again, or for the first time in a pool that has been serving.
-    pub(crate) fn is_back(&self, now: Instant) {
-        *self.back_since.lock() = Some(now);
-    }
-
     /// How many parts of its weight it has (`balance::WHOLE` is all of it).
     pub(crate) fn part(&self, slow_start: Duration, now: Instant) -> u32 {
         match (slow_start.is_zero(), *self.back_since.lock()) {
             (true, _) | (_, None) => balance::WHOLE,
             (false, Some(since)) => balance::part(now.duration_since(since), slow_start),
         }
+    }
+
+    /// It said something, about any request.
+    pub(crate) fn speaks(&self, now: Instant) {
+        self.pulse.beats(now);
+    }
+
+    /// Whether it has spoken lately, as far as a wait since then tells: in the second half of it.
+    pub(crate) fn spoke_lately(&self, since: Instant, now: Instant) -> bool {
+        !self.pulse.none_since(since + now.duration_since(since) / 2)
     }
 
     /// A first byte came so long after its request was sent.
@@ -202,23 +209,6 @@ impl Member {
 
     pub(crate) fn latency(&self, now: Instant) -> Option<f64> {
         self.latency.lock().seconds(self.in_flight() == 0, now.into_std())
-    }
-
-    pub(crate) fn takes_requests(&self, now: Instant) -> bool {
-        !self.troubled.load(Ordering::Relaxed) || self.health.lock().takes_requests(now.into_std())
-    }
-
-    /// Whether a success would tell anything new.
-    pub(crate) fn is_troubled(&self) -> bool {
-        self.troubled.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn is_out_by_failure(&self) -> bool {
-        self.troubled.load(Ordering::Relaxed) && self.health.lock().is_out_by_failure()
-    }
-
-    fn is_out_by_hand(&self) -> bool {
-        self.troubled.load(Ordering::Relaxed) && self.health.lock().is_out_by_hand()
     }
 
     /// The share that was set at run time.
@@ -300,71 +290,8 @@ impl Member {
         closing.len()
     }
 
-    /// Takes in what happened to a request. Each change of state is one log line.
-    pub(crate) fn on(&self, event: Event, now: Instant, rules: &Rules, pool: &str) {
-        let (before, after) = {
-            let mut health = self.health.lock();
-            let before = *health;
-            *health = before.on(event, now.into_std(), rules, rand::random());
-            self.troubled.store(*health != Health::Ready, Ordering::Relaxed);
-            (before, *health)
-        };
-        if before == after {
-            return;
-        }
-        self.vitals.changed(before, after, now);
-        match (before.is_out_by_failure(), after.is_out_by_failure()) {
-            (false, true) => self.vitals.ejected(),
-            (true, false) if after == Health::Ready => self.vitals.returned(),
-            _ => {}
-        }
-        if before.is_out() && !after.is_out() {
-            self.is_back(now);
-        }
-        let member = &*self.name;
-        let standing = Standing { health: after, in_flight: self.in_flight(), busy_for: None };
-        match after {
-            Health::Ejected { .. } | Health::Down => {
-                tracing::warn!(pool, member, because = %event, "member is {standing}");
-            }
-            _ => tracing::info!(pool, member, because = %event, "member is {standing}"),
-        }
-    }
-
-    /// Takes in a look at its status page: the limit learns from it. A restart is one log line; the connections to the php-fpm before are closed,
-    /// and its failures forgotten.
-    pub(crate) fn reported(&self, report: &Report, now: Instant, rules: &Rules, pool: &str) {
-        self.with_slots(|slots| slots.reported(report));
-        if !self.vitals.reported(report) {
-            return;
-        }
-        let (member, start_time) = (&*self.name, report.start_time);
-        tracing::info!(pool, member, start_time, "php-fpm was restarted");
-        self.close_idle();
-        self.on(Event::Restarted, now, rules, pool);
-    }
-
-    /// Checks found every worker busy since then, or not.
-    pub(crate) fn busy_is(&self, since: Option<Instant>, pool: &str) {
-        if self.vitals.set_busy(since) {
-            let member = &*self.name;
-            match since {
-                Some(_) => tracing::info!(pool, member, "member is busy (no worker answered a check)"),
-                None => tracing::info!(pool, member, "member is not busy any more"),
-            }
-        }
-    }
-
     pub(crate) fn vitals(&self) -> &Vitals {
         &self.vitals
-    }
-
-    /// What an operator reads.
-    pub(crate) fn standing(&self, now: Instant) -> Standing {
-        let silence = self.slots.lock().longest_silence(now.into_std());
-        let asking = self.vitals.busy_since().map(|since| now.duration_since(since));
-        let busy_for = silence.max(asking).filter(|&wait| wait >= BUSY_AFTER);
-        Standing { health: *self.health.lock(), in_flight: self.in_flight(), busy_for }
     }
 
     /// Its pool does not have it any more: what it still has in use is not kept.

@@ -5,6 +5,7 @@
 
 use crate::balance::Failure;
 use crate::fcgi::Violation;
+use crate::metrics::PoolMeter;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +36,9 @@ pub enum Fault {
     /// `timeouts.first_byte` passed.
     #[error("no answer in time")]
     FirstByteTimeout,
+    /// The member's host acknowledges nothing any more; no byte of a reply came.
+    #[error("its host is gone: nothing that was sent is acknowledged")]
+    HostGone,
     /// `timeouts.between_reads` passed and no more of the request was taken; no byte of a reply came.
     #[error("took no more of the request")]
     UploadStalled,
@@ -65,23 +69,77 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// One word for each, for metrics; [`Fault::place`] is the place here.
+    pub const WORDS: [&str; 17] = [
+        "queue_full",
+        "overload",
+        "queue_timeout",
+        "nobody",
+        "connect",
+        "closed_early",
+        "first_byte_timeout",
+        "upload_stalled",
+        "stalled",
+        "total_timeout",
+        "truncated",
+        "too_short",
+        "garbage",
+        "request_body",
+        "request_body_timeout",
+        "temp_file",
+        "host_gone",
+    ];
+
+    /// Its place in [`Fault::WORDS`].
+    pub fn place(self) -> usize {
+        match self {
+            Self::QueueFull => 0,
+            Self::Overload => 1,
+            Self::QueueTimeout => 2,
+            Self::Nobody => 3,
+            Self::Connect(_) => 4,
+            Self::ClosedEarly => 5,
+            Self::FirstByteTimeout => 6,
+            Self::UploadStalled => 7,
+            Self::Stalled => 8,
+            Self::TotalTimeout => 9,
+            Self::Truncated => 10,
+            Self::TooShort => 11,
+            Self::Garbage(_) => 12,
+            Self::RequestBody => 13,
+            Self::RequestBodyTimeout => 14,
+            Self::TempFile => 15,
+            Self::HostGone => 16,
+        }
+    }
+
     /// The part of the way on which it happened, for the log.
     pub fn phase(self) -> &'static str {
         match self {
             Self::QueueFull | Self::Overload | Self::QueueTimeout | Self::Nobody => "queue",
             Self::Connect(_) => "connect",
             Self::RequestBody | Self::RequestBodyTimeout | Self::UploadStalled => "request",
-            Self::ClosedEarly | Self::FirstByteTimeout => "first byte",
+            Self::ClosedEarly | Self::HostGone | Self::FirstByteTimeout => "first byte",
             Self::Stalled | Self::TotalTimeout | Self::Truncated => "reply",
             Self::TooShort | Self::Garbage(_) | Self::TempFile => "reply",
         }
+    }
+
+    /// Whether it says something about a member or the pool: not what a client did, nor what the queue tells of itself.
+    pub(crate) fn is_the_pools(self) -> bool {
+        use Fault::{Overload, QueueFull, RequestBody, RequestBodyTimeout, TempFile};
+        !matches!(self, QueueFull | Overload | RequestBody | RequestBodyTimeout | TempFile)
     }
 
     /// Whether waiting longer might have helped: what a gateway answers with 504 instead of 502.
     pub fn is_timeout(self) -> bool {
         match self {
             Self::Connect(failure) => failure == Failure::ConnectTimeout,
-            Self::FirstByteTimeout | Self::UploadStalled | Self::Stalled | Self::TotalTimeout => true,
+            Self::HostGone
+            | Self::FirstByteTimeout
+            | Self::UploadStalled
+            | Self::Stalled
+            | Self::TotalTimeout => true,
             _ => false,
         }
     }
@@ -96,6 +154,10 @@ pub struct SendError {
     pub member: Option<Arc<str>>,
     /// When it makes sense to come again, where the queue refused.
     pub retry_after: Option<Duration>,
+    /// How long it waited for a worker, where the client is to know (`queue.header`).
+    pub queued: Option<Duration>,
+    /// The log has just heard of one like it, and will hear how many more there were.
+    pub repeated: bool,
 }
 
 /// A reply that broke off after its head had gone out.
@@ -174,10 +236,11 @@ pub(crate) struct Ledger {
     began: Instant,
     outcome: Outcome,
     observer: Option<Observer>,
+    meter: Option<PoolMeter>,
 }
 
 impl Ledger {
-    pub(crate) fn new(observer: Option<Observer>, now: Instant) -> Self {
+    pub(crate) fn new(observer: Option<Observer>, meter: Option<PoolMeter>, now: Instant) -> Self {
         let outcome = Outcome {
             member: None,
             reused: false,
@@ -190,7 +253,7 @@ impl Ledger {
             body_bytes: 0,
             ending: Ending::ClientLeft,
         };
-        Self { began: now, outcome, observer }
+        Self { began: now, outcome, observer, meter }
     }
 
     pub(crate) fn began(&self) -> Instant {
@@ -241,7 +304,8 @@ impl Ledger {
 
     pub(crate) fn fails(&mut self, fault: Fault, retry_after: Option<Duration>) -> SendError {
         self.ends(Ending::Failed(fault));
-        SendError { fault, member: self.outcome.member.clone(), retry_after }
+        let member = self.outcome.member.clone();
+        SendError { fault, member, retry_after, queued: Some(self.outcome.queued), repeated: false }
     }
 
     pub(crate) fn breaks_off(&mut self, fault: Fault) -> ReplyError {
@@ -249,7 +313,27 @@ impl Ledger {
         ReplyError { fault, member: self.outcome.member.clone() }
     }
 
+    /// Another attempt is made after this.
+    pub(crate) fn tries_again(&self, fault: Fault) {
+        if let Some(meter) = &self.meter {
+            meter.retried(fault.place());
+        }
+    }
+
+    /// Another attempt would be made, but for the budget.
+    pub(crate) fn may_not_try_again(&self) {
+        if let Some(meter) = &self.meter {
+            meter.denied();
+        }
+    }
+
     fn deliver(&mut self) {
+        if let Some(meter) = self.meter.take() {
+            meter.ended(self.outcome.queued, self.outcome.first_byte);
+            if let Ending::Failed(fault) = self.outcome.ending {
+                meter.failed(fault.place());
+            }
+        }
         let Some(observer) = self.observer.take() else { return };
         self.outcome.total = self.began.elapsed();
         observer(self.outcome.clone());
@@ -270,7 +354,7 @@ mod tests {
     fn ledger() -> (Ledger, mpsc::Receiver<Outcome>) {
         let (tell, told) = mpsc::channel();
         let observer: Observer = Box::new(move |outcome| tell.send(outcome).unwrap());
-        (Ledger::new(Some(observer), Instant::now()), told)
+        (Ledger::new(Some(observer), None, Instant::now()), told)
     }
 
     #[test]
@@ -295,8 +379,25 @@ mod tests {
     }
 
     #[test]
+    fn each_fault_has_a_word_of_its_own() {
+        let mut words = Fault::WORDS.to_vec();
+        words.sort_unstable();
+        words.dedup();
+        assert_eq!(words.len(), Fault::WORDS.len());
+        for (fault, word) in [
+            (Fault::QueueFull, "queue_full"),
+            (Fault::Connect(Failure::Refused), "connect"),
+            (Fault::Garbage(Violation::Version(0)), "garbage"),
+            (Fault::TempFile, "temp_file"),
+        ] {
+            assert_eq!(Fault::WORDS[fault.place()], word);
+        }
+    }
+
+    #[test]
     fn what_a_gateway_answers_504_to() {
-        assert!(Fault::FirstByteTimeout.is_timeout() && Fault::Connect(Failure::ConnectTimeout).is_timeout());
+        assert!(Fault::FirstByteTimeout.is_timeout() && Fault::HostGone.is_timeout());
+        assert!(Fault::Connect(Failure::ConnectTimeout).is_timeout());
         assert!(!Fault::Connect(Failure::Refused).is_timeout() && !Fault::Truncated.is_timeout());
     }
 }

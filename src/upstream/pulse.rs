@@ -1,7 +1,8 @@
-//! A pool's sign of life: when one of its members last said a byte, or somebody who waited got a worker.
+//! A sign of life. A pool's: when one of its members last said a byte, or somebody who waited got a worker. A member's: when
+//! it last said one.
 //!
-//! Only a standstill asks: nobody got a worker in time, and in all that time nothing moved. To the tenth of a second, so
-//! that a busy pool writes it seldom.
+//! Only trouble asks: nobody got a worker in time, or a script did not answer, and has nothing moved in all that time? To the
+//! tenth of a second, so that a busy pool writes it seldom.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

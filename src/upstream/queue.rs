@@ -28,12 +28,32 @@ pub(crate) struct Wish {
     pub(crate) tried: SmallVec<[Arc<Member>; 2]>,
 }
 
+/// A request comes to the queue.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Coming {
+    pub(crate) now: Instant,
+    /// When it first came: one that was sent before keeps its place by age.
+    pub(crate) first: Instant,
+    /// How much of its patience is spent.
+    pub(crate) waited: Duration,
+}
+
+impl Coming {
+    /// For the first time.
+    pub(crate) fn first(now: Instant) -> Self {
+        Self { now, first: now, waited: Duration::ZERO }
+    }
+}
+
+/// A waiter's place: by the time of its arrival, and among equals by the number of its ticket.
+pub(crate) type Age = (Instant, u64);
+
 /// What a waiter hears: its turn, or that nobody is left to wait for.
 pub(crate) type Turn = oneshot::Sender<Option<Grant>>;
 
 #[derive(Debug)]
 pub(crate) struct Waiter {
-    ticket: u64,
+    age: Age,
     since: Instant,
     pub(crate) wish: Wish,
     pub(crate) turn: Turn,
@@ -77,7 +97,7 @@ impl Queue {
         let without = &mut self.lanes[0];
         let had_any = !without.waiters.is_empty();
         without.waiters.extend(gone.into_iter().flat_map(|lane| lane.waiters));
-        without.waiters.make_contiguous().sort_by_key(|waiter| waiter.ticket);
+        without.waiters.make_contiguous().sort_by_key(|waiter| waiter.age);
         if !had_any && !without.waiters.is_empty() {
             without.line.forms(now.into_std());
         }
@@ -104,30 +124,34 @@ impl Queue {
         lane.line.admits(lane.waiters.len(), running, now.into_std())
     }
 
-    pub(crate) fn join(&mut self, wish: Wish, turn: Turn, now: Instant) -> u64 {
+    pub(crate) fn join(&mut self, wish: Wish, turn: Turn, coming: Coming) -> Age {
         self.tickets += 1;
         self.waiting += 1;
+        let age = (coming.first, self.tickets);
         let lane = self.lane(wish.share);
         let lane = &mut self.lanes[lane];
         if lane.waiters.is_empty() {
-            lane.line.forms(now.into_std());
+            lane.line.forms(coming.now.into_std());
         }
-        lane.waiters.push_back(Waiter { ticket: self.tickets, since: now, wish, turn });
-        self.tickets
+        // Nearly always at the end.
+        let younger = lane.waiters.iter().rev().take_while(|waiter| waiter.age > age).count();
+        lane.waiters.insert(lane.waiters.len() - younger, Waiter { age, since: coming.now, wish, turn });
+        age
     }
 
     /// Takes out a waiter who left; one who had its turn is not here any more.
-    pub(crate) fn leave(&mut self, ticket: u64) {
-        let place = |lane: &Lane| lane.waiters.binary_search_by_key(&ticket, |waiter| waiter.ticket).ok();
+    pub(crate) fn leave(&mut self, age: Age) {
+        let place = |lane: &Lane| lane.waiters.binary_search_by_key(&age, |waiter| waiter.age).ok();
         let found = self.lanes.iter().map(place).zip(0..).find_map(|(place, lane)| Some((lane, place?)));
         if let Some((lane, place)) = found {
             self.remove(lane, place);
         }
     }
 
-    /// Those who come first, of each share.
+    /// Of each share, who comes first of those that have not been anywhere yet.
     pub(crate) fn heads(&self) -> impl Iterator<Item = &Wish> {
-        self.lanes.iter().filter_map(|lane| lane.waiters.front()).map(|waiter| &waiter.wish)
+        let first = |lane: &Lane| lane.waiters.iter().position(|waiter| waiter.wish.tried.is_empty());
+        self.lanes.iter().filter_map(move |lane| Some(&lane.waiters[first(lane)?].wish))
     }
 
     pub(crate) fn walk(&self) -> Walk {
@@ -138,7 +162,7 @@ impl Queue {
     pub(crate) fn next(&self, walk: &Walk) -> Option<&Wish> {
         let lanes = self.lanes.iter().zip(&walk.places);
         let next = lanes.filter_map(|(lane, &place)| lane.waiters.get(place));
-        next.min_by_key(|waiter| waiter.ticket).map(|waiter| &waiter.wish)
+        next.min_by_key(|waiter| waiter.age).map(|waiter| &waiter.wish)
     }
 
     /// Takes out who is next for that share on this walk: it has got a slot, or there is none to wait for.
@@ -211,14 +235,14 @@ fn lane(share: Option<usize>, lanes: usize) -> usize {
 mod tests {
     use super::*;
 
-    fn join(queue: &mut Queue, share: Option<usize>) -> (u64, oneshot::Receiver<Option<Grant>>) {
+    fn join(queue: &mut Queue, share: Option<usize>) -> (Age, oneshot::Receiver<Option<Grant>>) {
         let (turn, hears) = oneshot::channel();
-        (queue.join(Wish { share, ..Wish::default() }, turn, Instant::now()), hears)
+        (queue.join(Wish { share, ..Wish::default() }, turn, Coming::first(Instant::now())), hears)
     }
 
-    fn take(queue: &mut Queue, walk: &Walk) -> Option<u64> {
+    fn take(queue: &mut Queue, walk: &Walk) -> Option<Age> {
         let share = queue.next(walk)?.share;
-        queue.take(walk, share).map(|waiter| waiter.ticket)
+        queue.take(walk, share).map(|waiter| waiter.age)
     }
 
     #[test]
@@ -263,5 +287,17 @@ mod tests {
         assert_eq!(take(&mut queue, &walk), None);
         let walk = queue.walk();
         assert_eq!([take(&mut queue, &walk), take(&mut queue, &walk)], [Some(tickets[1]), Some(tickets[3])]);
+    }
+
+    #[test]
+    fn who_was_at_php_fpm_before_has_its_place_by_its_age() {
+        let mut queue = Queue::new(Duration::from_secs(30), 0);
+        let early = Instant::now();
+        let [(first, _a), (second, _b)] = [(); 2].map(|()| join(&mut queue, None));
+        let (turn, _hears) = oneshot::channel();
+        let again =
+            queue.join(Wish::default(), turn, Coming { first: early, ..Coming::first(Instant::now()) });
+        let walk = queue.walk();
+        assert_eq!([(); 3].map(|()| take(&mut queue, &walk)), [Some(again), Some(first), Some(second)]);
     }
 }

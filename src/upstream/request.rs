@@ -132,6 +132,11 @@ impl Upload {
         self.id
     }
 
+    /// Bytes to send in all, but for the records' headers.
+    pub(crate) fn size(&self) -> u64 {
+        self.head.len() as u64 + self.unread
+    }
+
     /// Bytes that the socket has taken.
     pub(crate) fn sent(&self) -> u64 {
         self.sent

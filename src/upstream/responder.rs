@@ -70,7 +70,16 @@ impl Responder {
         workers: usize,
         script: impl Fn(&Received) -> Vec<Step> + Send + Sync + 'static,
     ) -> Self {
-        let listener = Arc::new(TcpListener::bind("127.0.0.1:0").await.unwrap());
+        Self::at("127.0.0.1:0".parse().unwrap(), workers, script).await
+    }
+
+    /// At an address that may have been another's before.
+    pub(crate) async fn at(
+        address: SocketAddr,
+        workers: usize,
+        script: impl Fn(&Received) -> Vec<Step> + Send + Sync + 'static,
+    ) -> Self {
+        let listener = Arc::new(TcpListener::bind(address).await.unwrap());
         let script: Script = Arc::new(script);
         let mut responder = Self {
             address: listener.local_addr().unwrap(),

@@ -5,6 +5,7 @@
 
 use super::complaints::Complaints;
 use super::lease::{Lease, Permit};
+use super::lifeline::is_cut;
 use super::outcome::Fault;
 use super::request::{RequestBody, Upload, UploadError};
 use crate::balance::{Connection as Origin, Failure, Seen};
@@ -53,13 +54,14 @@ enum Sending {
 
 impl Talk {
     pub(crate) fn new(
-        lease: Lease,
+        mut lease: Lease,
         exchange: Exchange,
         upload: Upload,
         complaints: Complaints,
         timeouts: Timeouts,
         last_moment: Option<Instant>,
     ) -> Box<Self> {
+        lease.connection.carries(upload.size());
         let heard_at = lease.began();
         // Holds until something was sent, which sets it anew.
         let deadline = (heard_at + timeouts.connect + timeouts.first_byte, Fault::FirstByteTimeout);
@@ -89,6 +91,7 @@ impl Talk {
             self.poll_send(cx)?;
             match self.lease.connection.poll_read(cx) {
                 Poll::Ready(Ok(bytes)) if !bytes.is_empty() => self.received(bytes.freeze()),
+                Poll::Ready(Err(error)) if is_cut(&error) => return Poll::Ready(Err(self.cut())),
                 Poll::Ready(_) => return Poll::Ready(Err(self.closed())),
                 Poll::Pending => return self.poll_patience(cx).map(Err),
             }
@@ -122,6 +125,8 @@ impl Talk {
         match fault {
             Fault::ClosedEarly if self.upload.nothing_sent() => Seen::NothingSent,
             Fault::ClosedEarly => Seen::ClosedBeforeFirstByte(self.lease.origin()),
+            // Another connection to the same host would be as good.
+            Fault::HostGone => Seen::ClosedBeforeFirstByte(Origin::Fresh),
             Fault::FirstByteTimeout | Fault::UploadStalled => Seen::Silence,
             _ if self.exchange.first_byte_seen() => Seen::SomeReply,
             _ => Seen::Silence,
@@ -131,13 +136,20 @@ impl Talk {
     /// Ends after a fault: tells the member's health what it is to blame for, closes the connection and returns the slot
     /// and the body, if that can still be sent from its beginning.
     pub(crate) fn fail(mut self: Box<Self>, fault: Fault) -> (Permit, Option<RequestBody>, Complaints) {
-        let stale = self.lease.origin() == Origin::Reused;
+        let (stale, now) = (self.lease.origin() == Origin::Reused, Instant::now());
         if let (Fault::FirstByteTimeout, Some(sent_at)) = (fault, self.sent_at) {
-            self.lease.silent_for(sent_at.elapsed(), Instant::now());
+            self.lease.silent_for(sent_at.elapsed(), now);
         }
         let failure = match fault {
+            // It is the script that does not answer.
+            Fault::FirstByteTimeout | Fault::UploadStalled
+                if self.lease.member().spoke_lately(self.lease.began(), now) =>
+            {
+                None
+            }
             Fault::ClosedEarly if !stale => Some(Failure::ClosedEarly),
             Fault::FirstByteTimeout | Fault::UploadStalled => Some(Failure::Silent),
+            Fault::HostGone => Some(Failure::Unreachable),
             Fault::Garbage(violation) if blames_the_member(violation) => Some(Failure::Garbage),
             _ => None,
         };
@@ -177,6 +189,11 @@ impl Talk {
     fn closed(&mut self) -> Fault {
         self.exchange.closed();
         if self.exchange.first_byte_seen() { Fault::Truncated } else { Fault::ClosedEarly }
+    }
+
+    /// The host at the other end is gone.
+    fn cut(&self) -> Fault {
+        if self.exchange.first_byte_seen() { Fault::Stalled } else { Fault::HostGone }
     }
 
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Result<(), Fault> {

@@ -25,6 +25,7 @@ pub struct FpmBuilder {
     member: String,
     tcp: bool,
     at: Option<SocketAddr>,
+    namespace: Option<String>,
     pm: Pm,
     workers: u32,
     pool: Vec<(String, String)>,
@@ -42,6 +43,12 @@ impl FpmBuilder {
     /// On this TCP address, which somebody else keeps free.
     pub fn at(mut self, address: SocketAddr) -> Self {
         self.at = Some(address);
+        self
+    }
+
+    /// In this network namespace (`ip netns`): a host of its own.
+    pub fn inside(mut self, namespace: &str) -> Self {
+        self.namespace = Some(namespace.to_owned());
         self
     }
 
@@ -99,8 +106,10 @@ impl FpmBuilder {
         std::fs::create_dir(&counters).expect("a folder in the scratch folder");
         std::fs::create_dir(scratch.join("sessions")).expect("a folder in the scratch folder");
         scratch.write("fpm.conf", self.config(&scratch, &listen));
-        let process = launch(&scratch, &listen);
-        Fpm { member: self.member, process, orphans: vec![], listen, counters, scratch, _port: port }
+        let namespace = self.namespace;
+        let process = launch(&scratch, &listen, namespace.as_deref());
+        let member = self.member;
+        Fpm { member, process, orphans: vec![], listen, namespace, counters, scratch, _port: port }
     }
 
     fn config(&self, scratch: &Scratch, listen: &Listen) -> String {
@@ -175,9 +184,11 @@ fn address(listen: &Listen) -> String {
     }
 }
 
-fn launch(scratch: &Scratch, listen: &Listen) -> Process {
-    let program = program();
-    let mut command = Command::new(program);
+fn launch(scratch: &Scratch, listen: &Listen, namespace: Option<&str>) -> Process {
+    let mut command = Command::new(namespace.map_or_else(program, |_| "ip".into()));
+    if let Some(namespace) = namespace {
+        command.args(["netns", "exec", namespace]).arg(program());
+    }
     command.arg("--nodaemonize").arg("--fpm-config").arg(scratch.join("fpm.conf"));
     if rustix::process::geteuid().is_root() {
         command.arg("--allow-to-run-as-root");
@@ -200,6 +211,7 @@ pub struct Fpm {
     /// Workers whose master was killed.
     orphans: Vec<u32>,
     listen: Listen,
+    namespace: Option<String>,
     counters: PathBuf,
     scratch: Scratch,
     _port: Option<Port>,
@@ -212,6 +224,7 @@ impl Fpm {
             member: member.to_owned(),
             tcp: false,
             at: None,
+            namespace: None,
             pm: Pm::Static,
             workers: 4,
             pool: vec![],
@@ -307,7 +320,7 @@ impl Fpm {
         self.stop();
         let gone = child::wait_until(child::END, || !self.listen.accepts());
         assert!(gone, "somebody still listens on {}", self.server());
-        self.process = launch(&self.scratch, &self.listen);
+        self.process = launch(&self.scratch, &self.listen, self.namespace.as_deref());
     }
 
     /// How often the fixtures counted under this name (`?count=NAME`).

@@ -25,6 +25,82 @@ async fn a_member_that_fails_is_left_out_and_comes_back_by_one_request() {
     assert!(matches!(health, Health::Ejected { times: 2, .. }), "it was tried once: {health:?}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_member_that_listens_again_is_back_within_seconds_however_long_it_was_away() {
+    let gone = nobody_listens().await;
+    let other = echo().await;
+    let cluster = cluster(&pool(vec![gone.clone(), other.spec()]));
+    let away = tokio::time::Instant::now();
+    while away.elapsed() < Duration::from_secs(62) {
+        assert_eq!(ask(&cluster, "/").await, "hello");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    let health = cluster.status().members[0].standing.health;
+    assert!(matches!(health, Health::Ejected { times: 3.., .. }), "{health:?}");
+    let EndpointSpec::Tcp { host, port } = &gone.endpoint else { unreachable!("it is TCP") };
+    let back = Responder::at(format!("{host}:{port}").parse().unwrap(), 4, |_| hello("back")).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(back.requests(), 0, "nobody was asked to find out");
+    for _ in 0..4 {
+        ask(&cluster, "/").await;
+    }
+    assert_eq!(back.requests(), 2);
+    assert_eq!(cluster.status().members[0].standing.to_string(), "ready");
+}
+
+/// A script that kills its worker, among others that are answered.
+#[tokio::test]
+async fn a_script_that_crashes_ejects_nobody_while_others_are_answered() {
+    let member = Responder::start(8, |request| match request.params.ends_with("/poison") {
+        true => vec![Step::Close],
+        false => hello("hello"),
+    })
+    .await;
+    let mut pool = pool(vec![member.spec()]);
+    pool.retry.budget = 0;
+    let cluster = cluster(&pool);
+    for round in 0..20 {
+        for _ in 0..2 {
+            assert_eq!(ask(&cluster, "/").await, "hello");
+        }
+        cluster.send(post(&cluster, "/poison", upload(1))).await.map(drop).unwrap_err();
+        let word = cluster.status().members[0].standing.word();
+        assert_eq!(word, "suspect", "round {round}");
+    }
+    let standing = cluster.status().members[0].standing.to_string();
+    assert_eq!(standing, "suspect (20 failures beside 38 answers: closed without an answer)");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_script_that_never_answers_is_not_held_against_a_member_that_answers_others() {
+    let never = gate();
+    let member = Responder::start(64, move |request| match request.params.ends_with("/stuck") {
+        true => vec![Step::Wait(Arc::clone(&never))],
+        false => hello("hello"),
+    })
+    .await;
+    let cluster = Arc::new(cluster(&pool(vec![member.spec()])));
+    let mut clients = tokio::task::JoinSet::new();
+    for number in 0..5 {
+        let asking = Arc::clone(&cluster);
+        clients.spawn(async move { asking.send(get(&asking, "/stuck")).await.map(drop).unwrap_err().fault });
+        until("it is stuck", || member.requests() == number + 1).await;
+    }
+    tokio::time::sleep(Duration::from_secs(40)).await;
+    assert_eq!(ask(&cluster, "/").await, "hello");
+    let faults = clients.join_all().await;
+    assert_eq!(faults, [Fault::FirstByteTimeout; 5]);
+    assert_eq!(cluster.status().members[0].standing.to_string(), "ready");
+    // And without any answer it is.
+    let mut clients = tokio::task::JoinSet::new();
+    for _ in 0..3 {
+        let asking = Arc::clone(&cluster);
+        clients.spawn(async move { asking.send(get(&asking, "/stuck")).await.map(drop).unwrap_err().fault });
+    }
+    assert_eq!(clients.join_all().await, [Fault::FirstByteTimeout; 3]);
+    assert_eq!(cluster.status().members[0].standing.to_string(), "ejected for 5 s (no answer in time)");
+}
+
 #[tokio::test]
 async fn when_every_member_is_out_all_of_them_are_used() {
     let member = Responder::start(4, |request| match request.number {

@@ -68,6 +68,64 @@ async fn the_queue_is_served_in_the_order_of_arrival() {
     }
 }
 
+/// One that dies with each request when its gate opens, and one that answers when the other does; a worker each.
+async fn dying_and_well() -> (Responder, Arc<Semaphore>, Responder, Arc<Semaphore>, Vec<ServerSpec>) {
+    let (dies, answers) = (gate(), gate());
+    let wait = Arc::clone(&dies);
+    let dying = Responder::start(1, move |_| vec![Step::Wait(Arc::clone(&wait)), Step::Close]).await;
+    let well = gated(1, &answers).await;
+    let mut specs = vec![dying.spec(), well.spec()];
+    specs.iter_mut().for_each(|spec| spec.max_conns = MaxConns::Most(1));
+    (dying, dies, well, answers, specs)
+}
+
+#[tokio::test]
+async fn a_request_that_is_sent_again_keeps_its_place_in_the_order_of_arrival() {
+    let (dying, dies, well, answers, specs) = dying_and_well().await;
+    let cluster = Arc::new(cluster(&pool(specs)));
+    let mut clients = JoinSet::new();
+    for number in 0..5 {
+        let asking = Arc::clone(&cluster);
+        clients.spawn(async move { ask(&asking, &format!("/{number}")).await });
+        until("it waits", || cluster.status().queue.waiting + in_flight(&cluster) as usize == number + 1)
+            .await;
+    }
+    dies.add_permits(1);
+    until("the next one is there", || dying.requests() == 2).await;
+    until("the first waits again", || cluster.status().queue.waiting == 3).await;
+    answers.add_permits(2);
+    until("two were answered", || well.requests() == 3).await;
+    let order: Vec<_> = well.seen.lock().iter().map(|request| request.params.clone()).collect();
+    for (params, path) in order.iter().zip(["/1", "/0", "/3"]) {
+        assert!(params.ends_with(path), "{order:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_again_takes_no_more_than_what_is_left_of_the_patience() {
+    let (dying, dies, well, answers, specs) = dying_and_well().await;
+    let mut pool = pool(specs);
+    pool.queue.timeout = Duration::from_secs(10);
+    let cluster = Arc::new(cluster(&pool));
+    let mut clients = JoinSet::new();
+    for _ in 0..2 {
+        let asking = Arc::clone(&cluster);
+        clients.spawn(async move { asking.send(get(&asking, "/")).await.map(drop) });
+    }
+    until("both are at work", || dying.requests() == 1 && well.requests() == 1).await;
+    let asking = Arc::clone(&cluster);
+    let asked = tokio::time::Instant::now();
+    let third = tokio::spawn(async move { asking.send(get(&asking, "/")).await.map(drop) });
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    // The first is done with, and the third dies behind it: both want the well one.
+    dies.add_permits(2);
+    until("the first and the third wait", || dying.requests() == 2 && cluster.status().queue.waiting == 2)
+        .await;
+    assert_eq!(third.await.unwrap().unwrap_err().fault, Fault::ClosedEarly);
+    assert_eq!(asked.elapsed().as_secs(), 10);
+    drop(answers);
+}
+
 #[tokio::test]
 async fn timeouts_total_ends_a_request_with_its_worker_and_one_in_the_queue() {
     let gate = gate();
