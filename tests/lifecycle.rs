@@ -43,6 +43,23 @@ fn sigquit_lets_requests_in_flight_and_in_the_queue_finish_and_accepts_no_more()
 }
 
 #[test]
+fn sigquit_goes_on_accepting_for_shutdown_delay_and_a_second_one_cuts_it_short() {
+    let fpm = Fpm::start("a");
+    let mut cornac = Tp::over([&fpm]).server("shutdown_delay = \"1h\"").start();
+    cornac.signal(Signal::QUIT);
+    cornac.wait_for_log("clients are still accepted");
+    let reply = support::http::get(cornac.address(), "/json");
+    assert_eq!(reply.status, 200);
+    let mut kept = Connection::open(cornac.address());
+    assert_eq!(kept.get("/json").header("connection"), None, "nothing is closed yet");
+    cornac.signal(Signal::QUIT);
+    wait_until_it_refuses(&cornac);
+    let last = kept.get("/json");
+    assert_eq!((last.status, last.header("connection")), (200, Some("close")));
+    assert_ended_well(&mut cornac);
+}
+
+#[test]
 fn sigquit_lets_a_large_reply_reach_its_slow_reader_whole() {
     const SIZE: usize = 20_000_000;
     let fpm = Fpm::start("a");

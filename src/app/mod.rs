@@ -17,7 +17,7 @@ mod run;
 mod serve;
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use clap::CommandFactory;
 
@@ -48,9 +48,6 @@ pub enum Failure {
     /// php-fpm.
     #[error(transparent)]
     Php(#[from] PhpError),
-    /// The pid file.
-    #[error("cannot write the pid file {0}: {1}")]
-    PidFile(PathBuf, io::Error),
     /// Threads, or standard output.
     #[error("{0}")]
     Io(#[from] io::Error),
@@ -61,7 +58,7 @@ impl Failure {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Config(_) | Self::Request(_) | Self::Unwell => 1,
-            Self::Start(_) | Self::Unreachable(_) | Self::Php(_) | Self::PidFile(..) | Self::Io(_) => 3,
+            Self::Start(_) | Self::Unreachable(_) | Self::Php(_) | Self::Io(_) => 3,
         }
     }
 }

@@ -14,8 +14,6 @@ pub(super) fn run(config: &Path) -> Result<(), Failure> {
     start_log(&model.server.log)?;
     runtime()?.block_on(async {
         let server = Server::start(model.clone(), Some(config))?;
-        // Not before the sockets stand: a second cornac, which finds them taken, must not touch the first one's file.
-        let _pid_file = model.server.pid_file.as_deref().map(PidFile::write).transpose()?;
         announce(&server, &model);
         server.run().await;
         Ok(())
@@ -49,24 +47,5 @@ fn announce(server: &Server, model: &Model) {
     }
     for pool in &model.pools {
         tracing::info!(pool = pool.name, servers = pool.servers.len(), "pool");
-    }
-}
-
-/// The process's number, in a file, as long as the process lives.
-struct PidFile<'a>(&'a Path);
-
-impl<'a> PidFile<'a> {
-    fn write(path: &'a Path) -> Result<Self, Failure> {
-        std::fs::write(path, format!("{}\n", std::process::id()))
-            .map_err(|error| Failure::PidFile(path.to_owned(), error))?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for PidFile<'_> {
-    fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_file(self.0) {
-            tracing::warn!(%error, pid_file = %self.0.display(), "left behind");
-        }
     }
 }

@@ -30,6 +30,8 @@ pub struct Model {
 pub struct Server {
     /// Worker threads; `None`: one a core.
     pub threads: Option<usize>,
+    /// How long clients are still accepted after a graceful stop was asked for and readiness denied.
+    pub shutdown_delay: Duration,
     /// How long requests in flight may take to finish on a graceful stop.
     pub shutdown_timeout: Duration,
     /// Whether the configuration is read again when its file changes.

@@ -17,6 +17,7 @@ const OFF: AccessLog = AccessLog { to: LogTarget::Off, format: LogFormat::Combin
 pub(super) fn read(root: &Table<'_>, base: &Path) -> Server {
     let mut server = Server {
         threads: None,
+        shutdown_delay: Duration::ZERO,
         shutdown_timeout: SHUTDOWN,
         reload_on_change: false,
         access_log: OFF,
@@ -27,6 +28,7 @@ pub(super) fn read(root: &Table<'_>, base: &Path) -> Server {
     let Some(table) = root.table("server") else { return server };
     server.threads =
         table.get("threads").and_then(|threads| threads.number(1..=1024)).map(|threads| threads as usize);
+    server.shutdown_delay = table.duration_or("shutdown_delay", Duration::ZERO);
     server.shutdown_timeout = table.duration_or("shutdown_timeout", SHUTDOWN);
     server.reload_on_change = table.boolean_or("reload_on_change", false);
     server.access_log = table.get("access_log").and_then(|log| read_access_log(log, base)).unwrap_or(OFF);
@@ -133,12 +135,13 @@ mod tests {
     fn paths_are_relative_to_the_folder_of_the_file() {
         let project = project();
         let text = format!(
-            "[server]\nthreads = 2\nshutdown_timeout = \"1m\"\nlog = \"info,cornac=debug\"\nreload_on_change = true\ntemp_dir = \"public/../public\"\n\
+            "[server]\nthreads = 2\nshutdown_delay = 5\nshutdown_timeout = \"1m\"\nlog = \"info,cornac=debug\"\nreload_on_change = true\ntemp_dir = \"public/../public\"\n\
              pid_file = \"public/c.pid\"\n{SITE}"
         );
         let server = model_in(project.path(), &text).server;
         assert_eq!((server.threads, server.shutdown_timeout), (Some(2), Duration::from_secs(60)));
         assert!(server.reload_on_change);
+        assert_eq!(server.shutdown_delay, Duration::from_secs(5));
         assert_eq!(server.temp_dir, project.path().canonicalize().unwrap().join("public"));
         assert_eq!(server.pid_file, Some(project.path().join("public/c.pid")));
     }

@@ -55,8 +55,13 @@ pub(super) fn between(old: &Model, new: &Model, before: &Members, after: &Member
 
 /// What is written but holds only from the next start on.
 pub(super) fn not_now(old: &Model, new: &Model) -> Vec<&'static str> {
+    let admin = old.admin != new.admin;
     let (old, new) = (&old.server, &new.server);
-    let keys = [("threads", old.threads != new.threads), ("pid_file", old.pid_file != new.pid_file)];
+    let keys = [
+        ("server.threads", old.threads != new.threads),
+        ("server.pid_file", old.pid_file != new.pid_file),
+        ("admin", admin),
+    ];
     keys.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
 }
 
@@ -198,6 +203,6 @@ mod tests {
         assert_eq!(between(&old, &model(&text), &none, &none), [""; 0]);
         let new = model(&text.replace("204", "404").replace("threads = 2", "threads = 3"));
         assert_eq!(between(&old, &new, &none, &none), ["site 0.0.0.0:80: changed"]);
-        assert_eq!(not_now(&old, &new), ["threads"]);
+        assert_eq!(not_now(&old, &new), ["server.threads"]);
     }
 }

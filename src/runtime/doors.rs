@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tracing::{error, warn};
 
+use super::handover::Inheritance;
 use super::listen::{Accepted, BindError, Listener, written};
 use super::workers::{Arrival, Workers};
 use crate::config::model::Listen;
@@ -106,14 +107,25 @@ impl Door {
 /// A socket that was bound, and the same once more.
 #[derive(Debug)]
 pub(super) struct Bound {
-    listener: Listener,
-    socket: OwnedFd,
+    pub(super) listener: Listener,
+    pub(super) socket: OwnedFd,
 }
 
 impl Bound {
     /// Binds and listens. Needs a tokio runtime.
     pub(super) fn new(listen: &Listen) -> Result<Self, BindError> {
-        let listener = Listener::bind(listen)?;
+        Self::of(listen, Listener::bind(listen)?)
+    }
+
+    /// As a predecessor has bound it, or anew.
+    pub(super) fn inherited(listen: &Listen, from: &mut Inheritance) -> Result<Self, BindError> {
+        match from.take(listen) {
+            Some(socket) => Self::of(listen, Listener::inherited(listen, socket)?),
+            None => Self::new(listen),
+        }
+    }
+
+    fn of(listen: &Listen, listener: Listener) -> Result<Self, BindError> {
         let socket = listener
             .as_fd()
             .try_clone_to_owned()
@@ -168,6 +180,13 @@ async fn live(
 pub(super) fn is_the_clients_own(error: &std::io::Error) -> bool {
     use std::io::ErrorKind::{ConnectionAborted, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionReset)
+}
+
+/// Of an address as `written` writes it, on which nobody listens any more.
+pub(super) fn remove_socket_file_of(address: &str) {
+    if let Some(path) = address.strip_prefix("unix:") {
+        remove_socket_file(&Listen::Unix(path.into()));
+    }
 }
 
 fn remove_socket_file(listen: &Listen) {

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -64,6 +64,15 @@ impl Listener {
             Listen::Unix(path) => bind_unix(path).map(Self::Unix),
         };
         bound.map_err(|source| BindError { listen: written(listen), source })
+    }
+
+    /// One that listens already, as another process has bound it.
+    pub(super) fn inherited(listen: &Listen, socket: OwnedFd) -> Result<Self, BindError> {
+        let taken = match listen {
+            Listen::Tcp(_) => inherited_tcp(socket).map(Self::Tcp),
+            Listen::Unix(_) => inherited_unix(socket).map(Self::Unix),
+        };
+        taken.map_err(|source| BindError { listen: written(listen), source })
     }
 
     /// The address it got: with the real port where 0 was asked for. `None` for a unix socket.
@@ -150,6 +159,18 @@ fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     TcpListener::from_std(socket.into())
+}
+
+fn inherited_tcp(socket: OwnedFd) -> io::Result<TcpListener> {
+    let socket = std::net::TcpListener::from(socket);
+    socket.set_nonblocking(true)?;
+    TcpListener::from_std(socket)
+}
+
+fn inherited_unix(socket: OwnedFd) -> io::Result<UnixListener> {
+    let socket = std::os::unix::net::UnixListener::from(socket);
+    socket.set_nonblocking(true)?;
+    UnixListener::from_std(socket)
 }
 
 /// A socket file that nobody listens on any more is left by a crash, and is replaced.

@@ -2,13 +2,16 @@
 
 mod changes;
 mod doors;
+mod handover;
 mod listen;
 mod open_files;
 mod operator;
 mod php;
+mod pid_file;
 mod reload;
 mod server;
 mod signals;
+mod upgrade;
 mod workers;
 
 pub use listen::{BindError, written};

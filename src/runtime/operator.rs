@@ -1,6 +1,7 @@
 //! The operator's listener: bound with the others, served by the main runtime, so that he is heard while every worker thread is busy.
 
 use std::net::IpAddr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -9,7 +10,8 @@ use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 use tracing::error;
 
-use super::doors::{BREATH, is_the_clients_own};
+use super::doors::{BREATH, Bound, is_the_clients_own};
+use super::handover::Inheritance;
 use super::listen::{Accepted, BindError, Listener};
 use crate::admin::{Admin, Readiness, Wish, Wishes, wishes};
 use crate::config::model::{self, Listen};
@@ -21,7 +23,12 @@ const GUESTS: usize = 64;
 /// The operator's door, and what is asked of the runtime there. Dropping it closes the door.
 #[derive(Debug)]
 pub(super) struct Operator {
+    /// As it is configured.
     listen: Listen,
+    bound: Listen,
+    /// The same socket, to be handed on.
+    socket: OwnedFd,
+    handed_on: bool,
     serving: AbortHandle,
     wishes: Wishes,
     readiness: Arc<Readiness>,
@@ -32,24 +39,35 @@ impl Operator {
     pub(super) fn start(
         settings: &model::Admin,
         generation: &Arc<ArcSwap<Generation>>,
+        inheritance: &mut Inheritance,
     ) -> Result<Self, BindError> {
-        let listener = Listener::bind(&settings.listen)?;
-        let listen = listener.local_addr().map_or_else(|| settings.listen.clone(), Listen::Tcp);
+        let listen = settings.listen.clone();
+        let Bound { listener, socket } = Bound::inherited(&listen, inheritance)?;
+        let bound = listener.local_addr().map_or_else(|| listen.clone(), Listen::Tcp);
         let (wish, wishes) = wishes();
         let readiness = Arc::new(Readiness::default());
         let admin = Admin::new(Arc::clone(generation), Arc::clone(&readiness), settings.token.clone(), wish);
         let serving = tokio::spawn(accept(listener, Arc::new(admin))).abort_handle();
-        Ok(Self { listen, serving, wishes, readiness })
+        Ok(Self { listen, bound, socket, handed_on: false, serving, wishes, readiness })
     }
 
     /// Where he is listened to, with the real port where 0 was asked for.
     pub(super) fn listen(&self) -> &Listen {
-        &self.listen
+        &self.bound
     }
 
-    /// What he is told about readiness.
-    pub(super) fn readiness(&self) -> &Arc<Readiness> {
-        &self.readiness
+    /// For a successor.
+    pub(super) fn socket(&self) -> (&Listen, BorrowedFd<'_>) {
+        (&self.listen, self.socket.as_fd())
+    }
+
+    /// Requests are finished only. Whoever took over answers from now on, on the same socket.
+    pub(super) fn hears_of_the_end(&mut self, handed_on: bool) {
+        self.readiness.stops();
+        self.handed_on = handed_on;
+        if handed_on {
+            self.serving.abort();
+        }
     }
 
     /// His next wish; never, where there is no door.
@@ -67,7 +85,7 @@ impl Operator {
 impl Drop for Operator {
     fn drop(&mut self) {
         self.serving.abort();
-        if let Listen::Unix(path) = &self.listen {
+        if let (Listen::Unix(path), false) = (&self.listen, self.handed_on) {
             // Somebody may have taken it away already.
             drop(std::fs::remove_file(path));
         }

@@ -87,10 +87,11 @@ impl Server {
         // From here on nothing can fail.
         let lines = self.put_in_force(&model, new, means);
         for key in changes::not_now(&self.model, &model) {
-            warn!("reload: server.{key} holds from the next start on; until then it stays as it is");
+            warn!("reload: {key} holds from the next start on; until then it stays as it is");
         }
         (model.server.threads, model.server.pid_file) =
             (self.model.server.threads, self.model.server.pid_file.take());
+        model.admin = self.model.admin.take();
         self.model = model;
         Ok(if lines.is_empty() { "nothing has changed".to_owned() } else { lines.join("\n") })
     }

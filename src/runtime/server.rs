@@ -8,12 +8,15 @@ use arc_swap::ArcSwap;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, info, warn};
 
-use super::doors::{Bound, Doors};
+use super::doors::{self, Bound, Doors};
+use super::handover::Inheritance;
 use super::listen::BindError;
 use super::open_files;
 use super::operator::Operator;
+use super::pid_file::PidFile;
 use super::reload::{ReloadError, Stamp};
 use super::signals::{Signals, Wish};
+use super::upgrade::{Launch, Successor, UpgradeError};
 use super::workers::Workers;
 use crate::admin::{self, NotReloaded};
 use crate::config::model::{Listen, Model};
@@ -38,6 +41,12 @@ pub enum StartError {
     /// Threads and their pollers.
     #[error("cannot start the worker threads: {0}")]
     Threads(std::io::Error),
+    /// The pid file.
+    #[error("cannot write the pid file {0}: {1}")]
+    PidFile(PathBuf, std::io::Error),
+    /// What an upgrade hands on.
+    #[error("cannot take over from the running cornac: {0}")]
+    Handover(std::io::Error),
     /// Signal handlers.
     #[error("cannot listen for signals: {0}")]
     Signals(std::io::Error),
@@ -56,6 +65,28 @@ pub struct Server {
     pub(super) seen: Stamp,
     signals: Signals,
     operator: Option<Operator>,
+    pid_file: Option<PidFile>,
+    inheritance: Inheritance,
+    launch: Option<Launch>,
+    successor: Option<Successor>,
+}
+
+/// How the serving ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Now,
+    /// What is in flight is finished first.
+    Finish,
+    /// The same, and the sockets are another's.
+    HandedOn,
+}
+
+/// What there is to do next.
+enum Task {
+    Heed(Wish),
+    Grant(admin::Wish),
+    Look,
+    TakeOver(Result<(), UpgradeError>),
 }
 
 impl Server {
@@ -67,19 +98,42 @@ impl Server {
         open_files::allow_all();
         let signals = Signals::listen().map_err(StartError::Signals)?;
         try_temp_dir(&model.server.temp_dir)?;
+        let mut inheritance = Inheritance::receive().map_err(StartError::Handover)?;
         let generation = Generation::build(&model, None);
-        let bind = |(id, listen): (_, &Listen)| Ok((id, listen.clone(), Bound::new(listen)?));
+        let bind = |(id, listen): (_, &Listen)| {
+            Ok((id, listen.clone(), Bound::inherited(listen, &mut inheritance)?))
+        };
         let bound = generation.sites().listeners().map(bind).collect::<Result<Vec<_>, BindError>>()?;
         let access_log = AccessLog::open(&model.server.access_log).map_err(StartError::AccessLog)?;
         let means = Means { access_log: access_log.map(Arc::new), temp_dir: model.server.temp_dir.clone() };
         let generation = Arc::new(ArcSwap::from_pointee(generation));
-        let operator = model.admin.as_ref().map(|admin| Operator::start(admin, &generation)).transpose()?;
+        let operator = model
+            .admin
+            .as_ref()
+            .map(|admin| Operator::start(admin, &generation, &mut inheritance))
+            .transpose()?;
         let front = Arc::new(Front::new(Arc::clone(&generation), means));
         let workers = Workers::start(model.server.threads, &front).map_err(StartError::Threads)?;
+        // Not before the sockets stand: a second cornac, which finds them taken, must not touch the first one's file.
+        let pid_file = model.server.pid_file.as_deref().map(write_pid_file).transpose()?;
         let mut doors = Doors::new(Arc::new(workers));
         bound.into_iter().for_each(|(id, listen, bound)| doors.open(id, listen, bound));
         let (seen, source) = (Stamp::of(source.unwrap_or(Path::new(""))), source.map(Path::to_owned));
-        Ok(Self { front, generation, doors, model, source, seen, signals, operator })
+        let (launch, successor) = (Launch::of_this_process(), None);
+        Ok(Self {
+            front,
+            generation,
+            doors,
+            model,
+            source,
+            seen,
+            signals,
+            operator,
+            pid_file,
+            inheritance,
+            launch,
+            successor,
+        })
     }
 
     /// The addresses as they were bound, with real ports where 0 was asked for.
@@ -94,14 +148,23 @@ impl Server {
 
     /// Serves until a signal ends it.
     pub async fn run(mut self) {
-        let finishes = self.until_the_end().await;
-        if let Some(operator) = &self.operator {
-            operator.readiness().stops();
+        match self.inheritance.is_served() {
+            Ok(unwanted) => unwanted.iter().for_each(|address| doors::remove_socket_file_of(address)),
+            Err(error) => warn!(%error, "the cornac before this one cannot be told, and may go on"),
         }
-        self.doors.remove_socket_files();
-        match finishes {
-            true => self.finish().await,
-            false => info!("stopping"),
+        let mut end = self.until_the_end().await;
+        if let Some(operator) = &mut self.operator {
+            operator.hears_of_the_end(end == End::HandedOn);
+        }
+        if end == End::Finish {
+            end = self.lead().await;
+        }
+        if end != End::HandedOn {
+            self.doors.remove_socket_files();
+        }
+        match end {
+            End::Finish | End::HandedOn => self.finish().await,
+            End::Now => info!("stopping"),
         }
         self.doors.shut().await;
         for cluster in self.generation.load().clusters() {
@@ -109,31 +172,84 @@ impl Server {
         }
     }
 
-    /// Heeds signals until one of them ends the server; whether it may finish what is in flight.
-    async fn until_the_end(&mut self) -> bool {
+    /// Does what there is to do, until something ends the server.
+    async fn until_the_end(&mut self) -> End {
         let mut looks = interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut changed = None;
         loop {
-            let wish = tokio::select! {
-                wish = self.signals.next() => wish,
-                admin::Wish::Reload(answer) = Operator::next_wish(self.operator.as_mut()) => {
+            let task = tokio::select! {
+                wish = self.signals.next() => Task::Heed(wish),
+                wish = Operator::next_wish(self.operator.as_mut()) => Task::Grant(wish),
+                outcome = outcome_of(&mut self.successor) => Task::TakeOver(outcome),
+                _ = looks.tick(), if self.model.server.reload_on_change => Task::Look,
+            };
+            let end = match task {
+                Task::Heed(wish) => self.heed(wish).await,
+                Task::Grant(admin::Wish::Reload(answer)) => {
                     // The operator may have left meanwhile.
                     drop(answer.send(self.reload().await.map_err(not_reloaded)));
-                    continue;
+                    None
                 }
-                _ = looks.tick(), if self.model.server.reload_on_change => match self.has_settled(&mut changed) {
-                    true => Wish::Reload,
-                    false => continue,
-                },
+                Task::TakeOver(outcome) => self.taken_over(outcome),
+                Task::Look => {
+                    if self.has_settled(&mut changed) {
+                        self.heed(Wish::Reload).await;
+                    }
+                    None
+                }
             };
-            match wish {
-                Wish::StopNow => return false,
-                Wish::Finish => return true,
-                Wish::ReopenLogs => self.reopen_logs(),
-                // What it came to is in the log.
-                Wish::Reload => drop(self.reload().await),
-                Wish::Upgrade => warn!("upgrade (SIGUSR2) is not supported yet; everything stays as it is"),
+            if let Some(end) = end {
+                return end;
+            }
+        }
+    }
+
+    async fn heed(&mut self, wish: Wish) -> Option<End> {
+        match wish {
+            Wish::StopNow | Wish::Finish => {
+                if let Some(mut successor) = self.successor.take() {
+                    successor.ended().await;
+                }
+                return Some(if wish == Wish::Finish { End::Finish } else { End::Now });
+            }
+            Wish::ReopenLogs => self.reopen_logs(),
+            // What it came to is in the log.
+            Wish::Reload => drop(self.reload().await),
+            Wish::Upgrade => self.upgrade(),
+        }
+        None
+    }
+
+    fn upgrade(&mut self) {
+        let (Some(_), Some(launch)) = (&self.source, &self.launch) else {
+            return warn!("upgrade (SIGUSR2) is for `cornac run` only; everything stays as it is");
+        };
+        if self.successor.is_some() {
+            return warn!("an upgrade is under way already");
+        }
+        match Successor::start(launch, self.doors.sockets().chain(self.operator.iter().map(Operator::socket)))
+        {
+            Ok(successor) => {
+                info!(pid = successor.pid(), "upgrade: the new process starts, with our sockets");
+                self.successor = Some(successor);
+            }
+            Err(error) => error!("upgrade failed, this process goes on: {error}"),
+        }
+    }
+
+    fn taken_over(&mut self, outcome: Result<(), UpgradeError>) -> Option<End> {
+        let successor = self.successor.take();
+        match outcome {
+            Ok(()) => {
+                let pid = successor.and_then(|successor| successor.pid());
+                info!(pid, "upgrade: the new process serves; this one finishes and ends");
+                Some(End::HandedOn)
+            }
+            Err(error) => {
+                error!("upgrade failed, this process goes on: {error}");
+                self.pid_file.iter().for_each(PidFile::write_again);
+                None
             }
         }
     }
@@ -154,6 +270,22 @@ impl Server {
         }
     }
 
+    /// Goes on as before for `shutdown_delay`, so that those who send clients here notice and send no more.
+    async fn lead(&mut self) -> End {
+        let delay = self.model.server.shutdown_delay;
+        if delay.is_zero() {
+            return End::Finish;
+        }
+        info!(?delay, "stopping; clients are still accepted");
+        tokio::select! {
+            () = tokio::time::sleep(delay) => End::Finish,
+            wish = second_word(&mut self.signals) => match wish {
+                Wish::StopNow => End::Now,
+                _ => End::Finish,
+            },
+        }
+    }
+
     async fn finish(&mut self) {
         let timeout = self.model.server.shutdown_timeout;
         info!(?timeout, "finishing what is in flight");
@@ -161,7 +293,7 @@ impl Server {
         tokio::select! {
             () = doors.finish() => info!("all requests are answered"),
             () = tokio::time::sleep(timeout) => warn!("shutdown_timeout has passed; what is left is cut"),
-            () = second_word(signals) => warn!("asked again; what is left is cut"),
+            _ = second_word(signals) => warn!("asked again; what is left is cut"),
         }
     }
 }
@@ -174,11 +306,23 @@ fn not_reloaded(error: ReloadError) -> NotReloaded {
     }
 }
 
+/// Never where there is none.
+async fn outcome_of(successor: &mut Option<Successor>) -> Result<(), UpgradeError> {
+    match successor {
+        Some(successor) => successor.serves().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn write_pid_file(path: &Path) -> Result<PidFile, StartError> {
+    PidFile::write(path).map_err(|error| StartError::PidFile(path.to_owned(), error))
+}
+
 /// While it stops already, only a word to stop is heard.
-async fn second_word(signals: &mut Signals) {
+async fn second_word(signals: &mut Signals) -> Wish {
     loop {
         match signals.next().await {
-            Wish::StopNow | Wish::Finish => return,
+            wish @ (Wish::StopNow | Wish::Finish) => return wish,
             other => info!(?other, "stopping already; nothing is done about it"),
         }
     }

@@ -1,0 +1,162 @@
+//! What the running process and its successor say to each other, over a pair of sockets of which the successor finds one end as its
+//! standard input: the listening sockets go one way, one a message, and one word comes back when the successor serves.
+//!
+//! The sockets travel with the messages (SCM_RIGHTS), so no descriptor is left open over an exec by mistake.
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::cmsg_space;
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
+};
+
+use super::listen::written;
+use crate::config::model::Listen;
+
+/// Tells a process that it is a successor; its value is the version of what is said here.
+pub(super) const VARIABLE: &str = "CORNAC_HANDOVER";
+/// See [`VARIABLE`].
+pub(super) const VERSION: &str = "1";
+
+const READY: &[u8] = b"ready";
+/// After the last socket.
+const END: &[u8] = b"end";
+/// The longest address: the path of a unix socket has 107 bytes.
+const LONGEST: usize = 256;
+
+/// What a successor got, and where it says that it is ready.
+#[derive(Debug)]
+pub(super) struct Inheritance {
+    sockets: Vec<(String, OwnedFd)>,
+    predecessor: Option<OwnedFd>,
+}
+
+/// Both ends: ours, and the successor's standard input.
+pub(super) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    // Messages keep their borders, and the end of the other process is the end of the file.
+    Ok(socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?)
+}
+
+/// Hands the sockets on.
+pub(super) fn give<'a>(
+    to: BorrowedFd<'_>,
+    sockets: impl Iterator<Item = (&'a Listen, BorrowedFd<'a>)>,
+) -> io::Result<()> {
+    for (listen, socket) in sockets {
+        send(to, written(listen).as_bytes(), Some(socket))?;
+    }
+    send(to, END, None)
+}
+
+fn send(to: BorrowedFd<'_>, text: &[u8], socket: Option<BorrowedFd<'_>>) -> io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    let sockets: Vec<_> = socket.into_iter().collect();
+    if !sockets.is_empty() && !control.push(SendAncillaryMessage::ScmRights(&sockets)) {
+        return Err(io::Error::other("no room for a socket"));
+    }
+    sendmsg(to, &[IoSlice::new(text)], &mut control, SendFlags::NOSIGNAL)?;
+    Ok(())
+}
+
+/// Whether a successor's word is that it serves.
+pub(super) fn is_ready(word: &[u8]) -> bool {
+    word == READY
+}
+
+impl Inheritance {
+    /// Nothing: a start like any other.
+    pub(super) fn none() -> Self {
+        Self { sockets: Vec::new(), predecessor: None }
+    }
+
+    /// What a predecessor hands on, if there is one.
+    ///
+    /// # Errors
+    /// There is one that speaks otherwise.
+    pub(super) fn receive() -> io::Result<Self> {
+        match std::env::var(VARIABLE) {
+            Err(_) => return Ok(Self::none()),
+            Ok(version) if version == VERSION => {}
+            Ok(version) => return Err(io::Error::other(format!("{VARIABLE}={version} is not known here"))),
+        }
+        let predecessor = io::stdin().as_fd().try_clone_to_owned()?;
+        let sockets = receive(predecessor.as_fd())?;
+        // What is started from here must not find it, and its end must be seen when we end.
+        rustix::stdio::dup2_stdin(std::fs::File::open("/dev/null")?)?;
+        Ok(Self { sockets, predecessor: Some(predecessor) })
+    }
+
+    /// The socket of that address, if it was handed on.
+    pub(super) fn take(&mut self, listen: &Listen) -> Option<OwnedFd> {
+        let place = self.sockets.iter().position(|(known, _)| *known == written(listen))?;
+        Some(self.sockets.swap_remove(place).1)
+    }
+
+    /// Clients are served here from now on. What was handed on and is not wanted any more is closed: those addresses are returned.
+    pub(super) fn is_served(&mut self) -> io::Result<Vec<String>> {
+        let unwanted = std::mem::take(&mut self.sockets).into_iter().map(|(address, _)| address).collect();
+        if let Some(predecessor) = self.predecessor.take() {
+            send(predecessor.as_fd(), READY, None)?;
+        }
+        Ok(unwanted)
+    }
+}
+
+fn receive(from: BorrowedFd<'_>) -> io::Result<Vec<(String, OwnedFd)>> {
+    let mut sockets = Vec::new();
+    loop {
+        let mut text = [0; LONGEST];
+        let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let got = recvmsg(from, &mut [IoSliceMut::new(&mut text)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
+        let text = String::from_utf8_lossy(&text[..got.bytes]).into_owned();
+        let socket = control.drain().find_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(mut sockets) => sockets.next(),
+            _ => None,
+        });
+        match socket {
+            Some(socket) => sockets.push((text, socket)),
+            None if text.as_bytes() == END => return Ok(sockets),
+            None => return Err(io::Error::other("the sockets did not arrive")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    #[test]
+    fn a_socket_that_is_handed_on_is_the_same_with_those_who_wait_in_it() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let _waits = TcpStream::connect(address).expect("it listens");
+        let (here, there) = pair().expect("a pair");
+        let listen = Listen::Tcp(address);
+        give(here.as_fd(), [(&listen, listener.as_fd())].into_iter()).expect("given");
+        drop(listener);
+        let sockets = receive(there.as_fd()).expect("received");
+        let mut heir = Inheritance { sockets, predecessor: Some(there) };
+        assert!(heir.take(&Listen::Unix("/other".into())).is_none());
+        let socket = TcpListener::from(heir.take(&listen).expect("it was given"));
+        assert!(heir.take(&listen).is_none(), "each once");
+        socket.accept().expect("who came to the old one");
+        heir.is_served().expect("the other end is there");
+        let mut word = [0; 16];
+        let length = rustix::io::read(&here, &mut word).expect("a word");
+        assert!(is_ready(&word[..length]));
+    }
+
+    #[test]
+    fn a_predecessor_that_ends_in_the_middle_is_an_error() {
+        let (here, there) = pair().expect("a pair");
+        drop(here);
+        assert!(receive(there.as_fd()).is_err());
+    }
+}

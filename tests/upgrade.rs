@@ -1,0 +1,199 @@
+//! Another binary takes over while clients are served: none of them notices, and one that cannot leaves everything as it is.
+
+mod support;
+
+use std::fs;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use support::http::{self, Connection};
+use support::{
+    Answer, Fpm, Listen, Load, Long, Port, Process, Scratch, Signal, Tp, free_port, signal, wait_until,
+};
+
+const SOON: Duration = Duration::from_secs(30);
+
+/// A cornac from a file of its own, which can be replaced, and whoever takes over from it.
+struct Upgradable {
+    first: Process,
+    port: Port,
+    folder: Scratch,
+}
+
+impl Upgradable {
+    fn start(tp: Tp) -> Self {
+        let (folder, port) = (Scratch::new(), free_port());
+        let binary = folder.join("cornac");
+        fs::copy(env!("CARGO_BIN_EXE_cornac"), &binary).expect("a copy of the binary");
+        let pid_file = format!("pid_file = \"{}\"", folder.join("cornac.pid").display());
+        let listen = format!("{port}\", \"unix:{}", folder.join("http.sock").display());
+        folder.write("cornac.toml", tp.quiet().server(&pid_file).toml(&listen));
+        let mut command = Command::new(binary);
+        // Relative, as many a unit file has it.
+        command.args(["run", "-c", "cornac.toml"]).current_dir(folder.path());
+        let mut first = Process::start("cornac", &mut command, folder.join("output.log"));
+        first.wait_for_listener(&Listen::Tcp(port.address()), None);
+        let started = Self { first, port, folder };
+        assert!(wait_until(SOON, || started.pid() == Some(started.first.pid())), "{}", started.log());
+        started
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.port.address()
+    }
+
+    fn log(&self) -> String {
+        self.first.log()
+    }
+
+    fn pid_file(&self) -> PathBuf {
+        self.folder.join("cornac.pid")
+    }
+
+    /// Of whoever is in office.
+    fn pid(&self) -> Option<u32> {
+        fs::read_to_string(self.pid_file()).ok()?.trim().parse().ok()
+    }
+
+    /// Another file takes the binary's name, as a package manager does it.
+    fn replace_binary(&self, with: &[u8]) {
+        let new = self.folder.write("cornac.new", with);
+        fs::set_permissions(&new, fs::Permissions::from_mode(0o755)).expect("our own file");
+        fs::rename(new, self.folder.join("cornac")).expect("our own folder");
+    }
+
+    /// Returns the successor's number when its predecessor is gone.
+    fn upgrade(&mut self) -> u32 {
+        let before = self.pid().expect("somebody is in office");
+        signal(before, Signal::USR2);
+        let done = wait_until(SOON, || {
+            self.pid().is_some_and(|pid| pid != before) && !lives(before, &mut self.first)
+        });
+        assert!(done, "no upgrade:\n{}", self.log());
+        self.pid().expect("it was read just now")
+    }
+}
+
+impl Drop for Upgradable {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- cornac said:\n{}", self.log());
+        }
+        if let Some(pid) = self.pid() {
+            signal(pid, Signal::TERM);
+            wait_until(SOON, || !lives(pid, &mut self.first));
+        }
+        self.first.end(Signal::TERM);
+    }
+}
+
+/// The first one stays a zombie until it is waited for.
+fn lives(pid: u32, first: &mut Process) -> bool {
+    if pid == first.pid() {
+        return first.wait(Duration::ZERO).is_none();
+    }
+    let state = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    !matches!(state.rsplit(')').next().and_then(|rest| rest.split_whitespace().next()), None | Some("Z"))
+}
+
+#[test]
+fn three_upgrades_in_a_row_under_load_fail_no_request() {
+    let members = ["a", "b"].map(|name| Fpm::builder(name).workers(6).start());
+    let mut cornac = Upgradable::start(Tp::over(&members));
+    let load = Load::start(cornac.address(), 8, |client, number| match (client + number) % 4 {
+        0 => "/style.css".to_owned(),
+        1 => "POST /count/posted".to_owned(),
+        2 => "/sleep/5".to_owned(),
+        _ => "/json".to_owned(),
+    });
+    let long = Long::start(cornac.address());
+    load.wait_for(50);
+    for _ in 0..3 {
+        cornac.replace_binary(&fs::read(env!("CARGO_BIN_EXE_cornac")).expect("the binary"));
+        cornac.upgrade();
+        load.wait_for(50);
+        assert!(UnixStream::connect(cornac.folder.join("http.sock")).is_ok(), "its file was removed");
+    }
+    let answers = load.stop();
+    let long = long.stop();
+    Answer::all_are_200(&answers);
+    let posted = answers.iter().filter(|answer| answer.target.starts_with("POST")).count() as u64;
+    assert_eq!(members.iter().map(|fpm| fpm.count("posted")).sum::<u64>(), posted, "each POST ran once");
+    eprintln!(
+        "3 upgrades: {} requests sent, {} answered, 0 failed; uploads, streams, large replies: {long:?}",
+        answers.len(),
+        answers.len()
+    );
+}
+
+#[test]
+fn requests_in_flight_are_finished_by_the_old_process_and_kept_connections_are_closed() {
+    let fpm = Fpm::start("a");
+    let mut cornac = Upgradable::start(Tp::over([&fpm]));
+    let old = cornac.first.pid();
+    let mut flying = Connection::open(cornac.address());
+    flying.send("GET /gate/flying HTTP/1.1\r\nHost: x\r\n\r\n");
+    fpm.wait_for_count("flying", 1);
+    let mut idle = Connection::open(cornac.address());
+    assert_eq!(idle.get("/json").status, 200);
+    signal(old, Signal::USR2);
+    assert!(wait_until(SOON, || cornac.pid() != Some(old)), "{}", cornac.log());
+    let finishing = wait_until(SOON, || cornac.log().contains("finishing what is in flight"));
+    assert!(finishing, "{}", cornac.log());
+    assert_eq!(http::get(cornac.address(), "/json").status, 200, "the new one serves");
+    assert!(idle.is_closed(SOON));
+    assert!(lives(old, &mut cornac.first));
+    fpm.open_gate("flying");
+    assert_eq!(flying.response().text(), "through\n");
+    let ended = cornac.first.wait(SOON).unwrap_or_else(|| panic!("it does not end:\n{}", cornac.log()));
+    assert!(ended.success());
+    assert!(cornac.pid_file().exists(), "the pid file is the successor's");
+}
+
+#[test]
+fn a_binary_or_a_configuration_that_does_not_work_leaves_everything_as_it_is() {
+    let fpm = Fpm::start("a");
+    let cornac = Upgradable::start(Tp::over([&fpm]));
+    let old = cornac.first.pid();
+    let failures = || cornac.log().matches("upgrade failed, this process goes on").count();
+    let fails = |times: usize, why: &str| {
+        signal(old, Signal::USR2);
+        assert!(wait_until(SOON, || failures() == times), "{times}: {}", cornac.log());
+        assert!(cornac.log().contains(why), "{why}:\n{}", cornac.log());
+        assert_eq!(http::get(cornac.address(), "/json").status, 200);
+        assert_eq!(cornac.pid(), Some(old));
+    };
+    cornac.replace_binary(b"#!/bin/sh\nexit 7\n");
+    fails(1, "ended before it served (exit status: 7)");
+    cornac.replace_binary(b"no program at all");
+    fails(2, "cannot start ");
+    cornac.replace_binary(&fs::read(env!("CARGO_BIN_EXE_cornac")).expect("the binary"));
+    let config = cornac.folder.join("cornac.toml");
+    let good = fs::read_to_string(&config).expect("the configuration");
+    fs::write(&config, good.replace("thinkphp", "thinkphd")).expect("our own file");
+    fails(3, "cornac.toml:");
+    fs::write(&config, good).expect("our own file");
+    let mut cornac = cornac;
+    assert_ne!(cornac.upgrade(), old, "and now it works");
+    assert_eq!(http::get(cornac.address(), "/json").status, 200);
+}
+
+#[test]
+fn an_upgrade_may_bring_another_configuration_with_other_listeners() {
+    let fpm = Fpm::start("a");
+    let mut cornac = Upgradable::start(Tp::over([&fpm]));
+    let comes = free_port();
+    let config = cornac.folder.join("cornac.toml");
+    let text = fs::read_to_string(&config).expect("the configuration");
+    let socket = format!("unix:{}", cornac.folder.join("http.sock").display());
+    fs::write(&config, text.replace(&socket, &comes.to_string())).expect("our own file");
+    cornac.upgrade();
+    assert_eq!(http::get(comes.address(), "/json").status, 200);
+    assert_eq!(http::get(cornac.address(), "/json").status, 200);
+    let gone = wait_until(SOON, || !cornac.folder.join("http.sock").exists());
+    assert!(gone, "nobody listens there any more:\n{}", cornac.log());
+}
