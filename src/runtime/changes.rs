@@ -80,9 +80,10 @@ fn of_pool(old: &Pool, new: &Pool, before: &Members, after: &Members) -> Option<
 }
 
 /// What is set besides the servers, each as something that can be compared.
-fn settings(pool: &Pool) -> [(&'static str, String); 9] {
+fn settings(pool: &Pool) -> [(&'static str, String); 10] {
     let text = |value: &dyn Debug| format!("{value:?}");
     [
+        ("discover", text(&pool.discover)),
         ("policy", text(&(pool.policy, &pool.hash_key))),
         ("queue", text(&pool.queue)),
         ("max_share", text(&pool.shares)),
