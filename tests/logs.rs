@@ -319,7 +319,8 @@ fn the_event_log_goes_to_a_file_which_sigusr1_opens_anew_and_a_reload_moves() {
     let mut client = Connection::open(cornac.address());
     client.send("nonsense\r\n\r\n");
     client.read_to_end();
-    let said = || std::fs::read_to_string(file("two.log")).unwrap_or_default().contains("DEBUG cornac::front");
+    let said =
+        || std::fs::read_to_string(file("two.log")).unwrap_or_default().contains("DEBUG cornac::front");
     assert!(wait_until(Duration::from_secs(10), said), "the new filter is not in force");
     assert!(!cornac.log().contains("INFO"), "{}", cornac.log());
 }
