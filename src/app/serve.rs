@@ -2,9 +2,11 @@
 //! written, and runs that: what is true for `cornac run` is true here.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::cli::Serve;
 use super::{Failure, run};
+use crate::config::model::{EventLog, LogTarget};
 use crate::config::{self, Preset};
 use crate::files::Disk;
 use crate::runtime::{Php, Server, written};
@@ -19,7 +21,8 @@ pub(super) fn serve(args: &Serve) -> Result<(), Failure> {
         Some(name) => name.parse::<Preset>().map_err(|error| Failure::Request(error.to_string()))?,
         None => found.preset,
     };
-    run::start_log("info,php-fpm=warn")?;
+    let quiet = EventLog { filter: "info,php-fpm=warn".to_owned(), to: LogTarget::Stderr };
+    let events = run::start_log(&quiet)?;
     // Mistakes of the command line are said before anything is started.
     config::parse(
         &configuration(args, &found.root, preset, &["127.0.0.1:1".to_owned()]),
@@ -32,7 +35,7 @@ pub(super) fn serve(args: &Serve) -> Result<(), Failure> {
             true => Some(Php::start(&found.root, args.workers).await?),
             false => None,
         };
-        let served = serve_with(args, &found.root, preset, php.as_ref()).await;
+        let served = serve_with(args, &found.root, preset, php.as_ref(), &events).await;
         if let Some(php) = php {
             php.stop().await;
         }
@@ -40,14 +43,20 @@ pub(super) fn serve(args: &Serve) -> Result<(), Failure> {
     })
 }
 
-async fn serve_with(args: &Serve, root: &Path, preset: Preset, php: Option<&Php>) -> Result<(), Failure> {
+async fn serve_with(
+    args: &Serve,
+    root: &Path,
+    preset: Preset,
+    php: Option<&Php>,
+    events: &Arc<crate::logs::EventLog>,
+) -> Result<(), Failure> {
     let servers = match php {
         Some(php) => vec![format!("unix:{}", php.socket().display())],
         None => args.fpm.clone(),
     };
     let text = configuration(args, root, preset, &servers);
     let model = config::parse(&text, "cornac serve", root).map_err(Failure::Config)?;
-    let server = Server::start(model, None)?;
+    let server = Server::start(model, None, events)?;
     let urls: Vec<_> =
         server.addresses().iter().map(|address| format!("http://{}/", written(address))).collect();
     super::out(
