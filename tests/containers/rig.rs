@@ -1,0 +1,115 @@
+//! One compose project of `docker/`, published to a free port of 127.0.0.1, gone with the value.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::engine::{self, Container};
+use crate::support::http::{self, Response};
+use crate::support::{Port, free_port, wait_until};
+
+/// What a busy machine may take to bring containers up.
+const SOON: Duration = Duration::from_secs(60);
+
+#[derive(Debug)]
+pub struct Rig {
+    file: &'static str,
+    project: String,
+    port: Port,
+}
+
+impl Rig {
+    /// Nothing runs yet.
+    pub fn new(file: &'static str) -> Self {
+        let port = free_port();
+        Self { file, project: format!("cornac-test-{}", port.number()), port }
+    }
+
+    /// All of it.
+    pub fn up(file: &'static str) -> Self {
+        let rig = Self::new(file);
+        rig.compose(&["up", "-d", "--no-build"]);
+        rig.wait_for_php();
+        rig
+    }
+
+    pub fn compose(&self, words: &[&str]) {
+        self.try_compose(words).unwrap_or_else(|said| panic!("{said}"));
+    }
+
+    fn try_compose(&self, words: &[&str]) -> Result<String, String> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docker");
+        let tag = std::env::var("CORNAC_TAG").unwrap_or_else(|_| "latest".into());
+        let site = self.port.to_string();
+        let mut all = vec!["-f", self.file, "-p", &self.project];
+        all.extend_from_slice(words);
+        engine::compose(&folder, &[("SITE", &site), ("CORNAC_TAG", &tag)], &all)
+    }
+
+    /// Starts these services only.
+    pub fn start(&self, services: &[&str]) {
+        self.compose(&[&["up", "-d", "--no-build", "--no-deps"], services].concat());
+    }
+
+    pub fn scale_to(&self, replicas: usize) {
+        let scale = format!("fpm={replicas}");
+        self.compose(&["up", "-d", "--no-build", "--no-recreate", "--scale", &scale]);
+    }
+
+    pub fn site(&self) -> SocketAddr {
+        self.port.address()
+    }
+
+    pub fn get(&self, target: &str) -> Option<Response> {
+        http::try_request(self.site(), "GET", target, &[], b"").ok()
+    }
+
+    pub fn wait_for(&self, target: &str, status: u16) {
+        let came = || self.get(target).is_some_and(|response| response.status == status);
+        assert!(wait_until(SOON, came), "{target} is not {status} but {:?}", self.get(target));
+    }
+
+    pub fn wait_for_php(&self) {
+        self.wait_for("/json", 200);
+    }
+
+    pub fn containers(&self, service: &str) -> Vec<Container> {
+        engine::containers(&self.project, service)
+    }
+
+    pub fn ids(&self, service: &str) -> Vec<String> {
+        engine::ids(&self.project, service)
+    }
+
+    pub fn cornac(&self) -> Container {
+        self.containers("cornac").pop().expect("a rig with a cornac")
+    }
+
+    /// cornac's events, without the access log.
+    pub fn log(&self) -> String {
+        let log = engine::logs(&self.cornac().id);
+        log.lines().filter(|line| line.starts_with("20")).map(|line| format!("{line}\n")).collect()
+    }
+
+    /// The times of the events that say this.
+    pub fn when(&self, said: &str) -> Vec<Timestamp> {
+        let log = self.log();
+        let lines = log.lines().filter(|line| line.contains(said));
+        lines.filter_map(|line| line.split_whitespace().next()?.parse().ok()).collect()
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let said = self.try_compose(&["logs", "--no-color", "cornac"]).unwrap_or_else(|said| said);
+            let lines: Vec<_> = said.lines().filter(|line| !line.contains("\" 200 ")).collect();
+            eprintln!("--- {}", lines[lines.len().saturating_sub(80)..].join("\n"));
+        }
+        if let Err(said) = self.try_compose(&["down", "--volumes", "--timeout", "5"]) {
+            eprintln!("{said}");
+        }
+    }
+}

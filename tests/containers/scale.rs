@@ -1,0 +1,112 @@
+//! Replicas come and go, and one is killed, under load.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::clients::{Clients, Sums};
+use crate::engine::{self, Container};
+use crate::rig::Rig;
+use crate::support::wait_until;
+
+/// The rig's promise.
+const FIVE_SECONDS: f64 = 5.0;
+const SOON: Duration = Duration::from_secs(30);
+
+pub fn seconds(from: Timestamp, to: Timestamp) -> f64 {
+    to.duration_since(from).as_secs_f64()
+}
+
+/// Until each of them answered a request.
+pub fn wait_for_answers(clients: &Clients, of: &[String]) {
+    let answered = |id: &String| {
+        clients.so_far().iter().any(|answer| id.starts_with(&*answer.member) && !answer.member.is_empty())
+    };
+    assert!(wait_until(SOON, || of.iter().all(answered)), "some of {of:?} never answer");
+}
+
+/// So many more requests are answered.
+pub fn wait_for_more(clients: &Clients, more: usize) {
+    let goal = clients.so_far().len() + more;
+    assert!(wait_until(SOON, || clients.so_far().len() >= goal), "the clients stand still");
+}
+
+fn first_requests(sums: &Sums, new: &[Container]) {
+    let members = sums.members();
+    for container in new {
+        let (first, _) = members[&*container.id];
+        let after = seconds(container.started, first);
+        println!("  {} got its first request {after:.2} s after its start", container.id);
+        assert!(after < FIVE_SECONDS, "{} had to wait {after} s for a request", container.id);
+    }
+}
+
+#[test]
+#[ignore = "needs Docker: make test-docker"]
+fn replicas_come_and_go_within_five_seconds_and_no_request_fails() {
+    let rig = Rig::up("compose.yml");
+    for round in 1..=3 {
+        let before = rig.ids("fpm");
+        assert_eq!(before.len(), 3);
+        let clients = Clients::start(rig.site());
+        wait_for_answers(&clients, &before);
+        rig.scale_to(5);
+        let five = rig.containers("fpm");
+        let new: Vec<_> =
+            five.into_iter().filter(|one| !before.iter().any(|id| id.starts_with(&one.id))).collect();
+        assert_eq!(new.len(), 2);
+        wait_for_answers(&clients, &rig.ids("fpm"));
+        let gone_before = rig.when("is gone from its name").len();
+        rig.scale_to(2);
+        let removed = Timestamp::now();
+        let all_gone = || rig.when("is gone from its name").len() >= gone_before + 3;
+        assert!(wait_until(SOON, all_gone), "three members of five never leave:\n{}", rig.log());
+        wait_for_more(&clients, 500);
+        let sums = clients.stop();
+
+        println!("scale 3 → 5 → 2, round {round}: {sums}");
+        first_requests(&sums, &new);
+        for left in &rig.when("is gone from its name")[gone_before..] {
+            let after = seconds(removed, *left);
+            println!("  a member left the pool {after:.2} s after `scale` was done");
+            assert!(after < FIVE_SECONDS);
+        }
+        sums.assert_none_failed("GET");
+        sums.assert_none_failed("POST");
+        rig.scale_to(3);
+    }
+}
+
+#[test]
+#[ignore = "needs Docker: make test-docker"]
+fn a_killed_replica_costs_no_get() {
+    let rig = Rig::up("compose.yml");
+    for round in 1..=3 {
+        let fpms = rig.ids("fpm");
+        let clients = Clients::start(rig.site());
+        wait_for_answers(&clients, &fpms);
+        let killed = Timestamp::now();
+        engine::docker(&["kill", &fpms[0]]);
+        wait_for_more(&clients, 1000);
+        engine::docker(&["start", &fpms[0]]);
+        let started = engine::inspect(&fpms[0]).started;
+        let is_back = || {
+            clients.so_far().iter().any(|answer| {
+                fpms[0].starts_with(&*answer.member) && !answer.member.is_empty() && answer.at > started
+            })
+        };
+        assert!(wait_until(SOON, is_back), "the replica that was started again gets no request");
+        let sums = clients.stop();
+
+        println!("docker kill, round {round}: {sums}");
+        let answers =
+            sums.0.iter().filter(|answer| fpms[0].starts_with(&*answer.member) && !answer.member.is_empty());
+        let back = answers.map(|answer| answer.at).filter(|at| *at > started).min();
+        println!(
+            "  {:.1} s after the kill it was started again, and got a request {:.2} s later",
+            seconds(killed, started),
+            seconds(started, back.expect("it is back"))
+        );
+        sums.assert_none_failed("GET");
+    }
+}
