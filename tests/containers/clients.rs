@@ -34,6 +34,10 @@ impl Answer {
     pub fn failed(&self) -> bool {
         self.status != 200
     }
+
+    pub fn is_by(&self, container: &str) -> bool {
+        !self.member.is_empty() && container.starts_with(&self.member)
+    }
 }
 
 /// Running clients.

@@ -11,7 +11,7 @@ use crate::support::http::{self, Response};
 use crate::support::{Port, free_port, wait_until};
 
 /// What a busy machine may take to bring containers up.
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_secs(20);
 
 #[derive(Debug)]
 pub struct Rig {
