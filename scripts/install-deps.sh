@@ -44,7 +44,8 @@ packages_for() {
                have docker-compose || docker compose version >/dev/null 2>&1 || echo docker-compose
                have debootstrap || echo debootstrap ;;
         ha)    have keepalived || echo keepalived
-               have ip || echo iproute2 ;;
+               have ip || echo iproute2
+               have curl || echo curl ;;
         *)     echo "install-deps: unknown group '$1' (build, php, nginx, etcd, demo, bench, docker, ha)" >&2; exit 2 ;;
     esac
 }
