@@ -11,6 +11,7 @@ mod support;
 mod clients;
 mod engine;
 mod images;
+mod members;
 mod order;
 mod rig;
 mod scale;

@@ -4,9 +4,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use jiff::Timestamp;
-
 use crate::engine::{self, Container};
+use crate::members::{self, Member};
 use crate::support::http::{self, Response};
 use crate::support::{Port, free_port, wait_until};
 
@@ -18,13 +17,14 @@ pub struct Rig {
     file: &'static str,
     project: String,
     port: Port,
+    admin: Port,
 }
 
 impl Rig {
     /// Nothing runs yet.
     pub fn new(file: &'static str) -> Self {
         let port = free_port();
-        Self { file, project: format!("cornac-test-{}", port.number()), port }
+        Self { file, project: format!("cornac-test-{}", port.number()), port, admin: free_port() }
     }
 
     /// All of it.
@@ -42,10 +42,16 @@ impl Rig {
     fn try_compose(&self, words: &[&str]) -> Result<String, String> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docker");
         let tag = std::env::var("CORNAC_TAG").unwrap_or_else(|_| "latest".into());
-        let site = self.port.to_string();
+        let (site, admin) = (self.port.to_string(), self.admin.number().to_string());
+        let environment = [
+            ("SITE", &*site),
+            ("ADMIN_PORT", &admin),
+            ("CORNAC_TAG", &tag),
+            ("CORNAC_ADMIN_TOKEN", members::TOKEN),
+        ];
         let mut all = vec!["-f", self.file, "-p", &self.project];
         all.extend_from_slice(words);
-        engine::compose(&folder, &[("SITE", &site), ("CORNAC_TAG", &tag)], &all)
+        engine::compose(&folder, &environment, &all)
     }
 
     /// Starts these services only.
@@ -87,17 +93,19 @@ impl Rig {
         self.containers("cornac").pop().expect("a rig with a cornac")
     }
 
-    /// cornac's events, without the access log.
-    pub fn log(&self) -> String {
-        let log = engine::logs(&self.cornac().id);
-        log.lines().filter(|line| line.starts_with("20")).map(|line| format!("{line}\n")).collect()
+    /// As cornac's admin API tells them.
+    pub fn members(&self) -> Vec<Member> {
+        members::of(self.admin.address())
     }
 
-    /// The times of the events that say this.
-    pub fn when(&self, said: &str) -> Vec<Timestamp> {
-        let log = self.log();
-        let lines = log.lines().filter(|line| line.contains(said));
-        lines.filter_map(|line| line.split_whitespace().next()?.parse().ok()).collect()
+    pub fn wait_for_members(&self, number: usize) {
+        let right = || self.members().len() == number;
+        assert!(wait_until(SOON, right), "not {number} members: {:#?}", self.members());
+    }
+
+    /// What cornac said, the access log included.
+    pub fn log(&self) -> String {
+        engine::logs(&self.cornac().id)
     }
 }
 

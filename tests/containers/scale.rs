@@ -43,7 +43,7 @@ fn first_requests(sums: &Sums, new: &[Container]) {
 #[ignore = "needs Docker: make test-docker"]
 fn replicas_come_and_go_within_five_seconds_and_no_request_fails() {
     let rig = Rig::up("compose.yml");
-    for round in 1..=3 {
+    for round in 1..=2 {
         let before = rig.ids("fpm");
         assert_eq!(before.len(), 3);
         let clients = Clients::start(rig.site());
@@ -54,21 +54,19 @@ fn replicas_come_and_go_within_five_seconds_and_no_request_fails() {
             five.into_iter().filter(|one| !before.iter().any(|id| id.starts_with(&one.id))).collect();
         assert_eq!(new.len(), 2);
         wait_for_answers(&clients, &rig.ids("fpm"));
-        let gone_before = rig.when("is gone from its name").len();
         let asked = Timestamp::now();
-        rig.scale_to(2);
-        let all_gone = || rig.when("is gone from its name").len() >= gone_before + 3;
-        assert!(wait_until(SOON, all_gone), "three members of five never leave:\n{}", rig.log());
+        let gone = std::thread::scope(|scope| {
+            scope.spawn(|| rig.scale_to(2));
+            rig.wait_for_members(2);
+            seconds(asked, Timestamp::now())
+        });
         wait_for_more(&clients, 500);
         let sums = clients.stop();
 
         println!("scale 3 → 5 → 2, round {round}: {sums}");
         first_requests(&sums, &new);
-        for left in &rig.when("is gone from its name")[gone_before..] {
-            let after = seconds(asked, *left);
-            println!("  a member left the pool {after:.2} s after the command began");
-            assert!(after < FIVE_SECONDS);
-        }
+        println!("  three members had left {gone:.2} s after they were told to go");
+        assert!(gone < FIVE_SECONDS, "members that are gone stay for {gone} s");
         sums.assert_none_failed("GET");
         sums.assert_none_failed("POST");
         rig.scale_to(3);
@@ -79,7 +77,7 @@ fn replicas_come_and_go_within_five_seconds_and_no_request_fails() {
 #[ignore = "needs Docker: make test-docker"]
 fn a_killed_replica_costs_no_get() {
     let rig = Rig::up("compose.yml");
-    for round in 1..=3 {
+    for round in 1..=2 {
         let fpms = rig.ids("fpm");
         let clients = Clients::start(rig.site());
         wait_for_answers(&clients, &fpms);

@@ -50,7 +50,12 @@ impl Pair {
     fn wait_for_master(&self, wanted: Option<usize>) -> usize {
         let is_there = || self.master().is_some_and(|master| wanted.is_none_or(|wanted| master == wanted));
         let log = || self.nodes.iter().map(Node::log).collect::<Vec<_>>().join("\n---\n");
-        assert!(wait_until(SOON, is_there), "the address is at {:?}, not at {wanted:?}:\n{}", self.master(), log());
+        assert!(
+            wait_until(SOON, is_there),
+            "the address is at {:?}, not at {wanted:?}:\n{}",
+            self.master(),
+            log()
+        );
         self.master().expect("somebody has it")
     }
 
@@ -64,6 +69,8 @@ impl Pair {
     /// Something happens to the master under load, and the other one takes over.
     fn lose(&mut self, what: &str, how: impl FnOnce(&mut Node)) -> Sums {
         let master = self.wait_for_master(None);
+        let other = &self.nodes[1 - master];
+        assert!(wait_until(SOON, || other.is_fit()), "nobody can take over: {}", other.log());
         let clients = self.clients();
         let lost = Instant::now();
         how(&mut self.nodes[master]);

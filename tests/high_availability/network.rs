@@ -30,7 +30,10 @@ impl Network {
             Ok(output) => Some(String::from_utf8_lossy(&output.stderr).into_owned()),
             Err(error) => Some(error.to_string()),
         };
-        assert!(why.is_none(), "no network namespaces here (root? a container without CAP_SYS_ADMIN?): {why:?}");
+        assert!(
+            why.is_none(),
+            "no network namespaces here (root? a container without CAP_SYS_ADMIN?): {why:?}"
+        );
         let network = Self { switch, hosts: vec![] };
         network.on_switch("ip link add switch type bridge");
         network.on_switch("ip link set switch up");

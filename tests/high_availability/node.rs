@@ -24,7 +24,10 @@ impl Node {
         // Its fixtures route by PATH_INFO.
         scratch.write("ha.toml", site.replace("front-controller", "thinkphp"));
         // Nobody may not reach a folder of root's; nothing else of the file is changed.
-        scratch.write("keepalived.conf", config_example("keepalived.conf").replace("script_user nobody", "script_user root"));
+        scratch.write(
+            "keepalived.conf",
+            config_example("keepalived.conf").replace("script_user nobody", "script_user root"),
+        );
         let cornac = cornac(&host, &scratch);
         let keepalived = keepalived(&host, &scratch);
         let node = Self { host, cornac, keepalived, scratch };
@@ -42,8 +45,14 @@ impl Node {
     }
 
     fn wait_for_cornac(&self) {
-        let url = "http://127.0.0.1/cornac-is-here";
-        let answers = || self.host.command("curl").args(["-fs", "-m", "1", url]).output().is_ok_and(|done| done.status.success());
+        let url = "http://127.0.0.1:9180/readyz";
+        let answers = || {
+            self.host
+                .command("curl")
+                .args(["-fs", "-m", "1", url])
+                .output()
+                .is_ok_and(|done| done.status.success())
+        };
         assert!(wait_until(START, answers), "no cornac on {}: {}", self.host.address(), self.cornac.log());
     }
 
@@ -57,6 +66,15 @@ impl Node {
 
     pub fn plug_in(&mut self) {
         self.host.run(&["ip", "link", "set", "eth0", "up"]);
+    }
+
+    /// keepalived sees a cornac here, and is ready to take the address.
+    pub fn is_fit(&self) -> bool {
+        let log = self.keepalived.log();
+        let last =
+            log.lines().rev().find_map(|line| line.split_once("(site) Entering ").map(|(_, state)| state));
+        let ready = log.lines().rev().find(|line| line.contains("VRRP_Script(ready)"));
+        last == Some("BACKUP STATE") && ready.is_some_and(|line| line.ends_with("succeeded"))
     }
 
     pub fn log(&self) -> String {
@@ -78,9 +96,12 @@ fn cornac(host: &Host, scratch: &Scratch) -> Process {
 }
 
 fn keepalived(host: &Host, scratch: &Scratch) -> Process {
-    let program = find_program(&["keepalived"]).expect("keepalived is not installed: scripts/install-deps.sh ha");
+    let program =
+        find_program(&["keepalived"]).expect("keepalived is not installed: scripts/install-deps.sh ha");
     let mut command = host.command(program);
-    command.args(["--dont-fork", "--log-console", "--vrrp", "--use-file"]).arg(scratch.join("keepalived.conf"));
+    command
+        .args(["--dont-fork", "--log-console", "--vrrp", "--use-file"])
+        .arg(scratch.join("keepalived.conf"));
     command.arg("--pid").arg(scratch.join("keepalived.pid")).arg("--vrrp_pid").arg(scratch.join("vrrp.pid"));
     Process::start("keepalived", &mut command, scratch.join("keepalived.log"))
 }
