@@ -78,7 +78,7 @@ start_engine() {
     die "the Docker engine does not start; what it said is above"
 }
 
-has_image() { docker image inspect "$1" >/dev/null 2>&1 || timeout 300 docker pull --quiet "$1" >/dev/null 2>&1; }
+has_image() { docker image inspect "$1" >/dev/null 2>&1 || timeout 120 docker pull --quiet "$1" >/dev/null 2>&1; }
 
 base_image() {
     has_image "$debian" && return 0
