@@ -1,7 +1,9 @@
 //! What runs on the hosts: cornac with keepalived, or php-fpm, each with the configuration that `config/` has.
 
 use crate::network::Host;
-use crate::support::{Fpm, Process, Scratch, Signal, config_example, find_program, fixtures, wait_until};
+use crate::support::{
+    Fpm, Process, Scratch, Signal, config_example, find_program, fixtures, signal, wait_until, worker_pids,
+};
 use std::time::Duration;
 
 const START: Duration = Duration::from_secs(20);
@@ -84,7 +86,10 @@ impl Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
+        // A process of its own speaks VRRP, and would outlive the one that is killed.
+        let speakers = worker_pids(self.keepalived.pid());
         self.keepalived.end(Signal::TERM);
+        speakers.into_iter().for_each(|pid| signal(pid, Signal::KILL));
         self.cornac.end(Signal::TERM);
     }
 }
