@@ -96,6 +96,12 @@ impl Sums {
         gaps.max_by_key(|&(_, gap)| gap).expect("two answers")
     }
 
+    /// Each client lost the request that it had on its way when the address moved, at most: no new connection failed.
+    pub fn assert_only_those_on_their_way(&self) {
+        self.assert_only_a_gap();
+        assert!(self.failed().len() <= CLIENTS, "more than one a client: {:?}", self.failed());
+    }
+
     /// There was one gap, and no request failed but those that ended in it or, begun in it, a client's patience later.
     pub fn assert_only_a_gap(&self) {
         let (end, gap) = self.gap();

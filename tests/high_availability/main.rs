@@ -95,3 +95,16 @@ fn the_address_moves_when_cornac_dies_and_when_its_cable_is_pulled() {
         pair.nodes[1 - master].plug_in();
     }
 }
+
+#[test]
+#[ignore = "needs root and keepalived: make test-ha"]
+fn a_graceful_stop_costs_only_the_requests_that_are_on_their_way_when_the_address_moves() {
+    let mut pair = Pair::start();
+    for round in 1..=2 {
+        let master = pair.wait_for_master(None);
+        pair.lose(&format!("cornac is stopped gracefully, round {round}"), Node::begin_to_stop)
+            .assert_only_those_on_their_way();
+        pair.nodes[master].wait_for_the_end();
+        pair.nodes[master].start_cornac();
+    }
+}

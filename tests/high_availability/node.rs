@@ -62,6 +62,14 @@ impl Node {
         self.cornac.kill();
     }
 
+    pub fn begin_to_stop(&mut self) {
+        self.cornac.signal(Signal::QUIT);
+    }
+
+    pub fn wait_for_the_end(&mut self) {
+        assert!(self.cornac.wait(START).is_some_and(|status| status.success()), "{}", self.log());
+    }
+
     pub fn pull_the_cable(&mut self) {
         self.host.run(&["ip", "link", "set", "eth0", "down"]);
     }
