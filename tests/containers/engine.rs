@@ -1,5 +1,6 @@
 //! What `docker` and `docker compose` are asked, whichever version of compose is there. Knows nothing of the rig.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -19,6 +20,14 @@ pub struct Container {
 /// Runs `docker` with these words. Its output, trimmed.
 pub fn docker(words: &[&str]) -> String {
     run(Command::new("docker").args(words))
+}
+
+/// The engine's own socket, and the group that may open it.
+pub fn socket() -> (String, String) {
+    let host = std::env::var("DOCKER_HOST").unwrap_or_default();
+    let path = host.strip_prefix("unix://").unwrap_or("/var/run/docker.sock").to_owned();
+    let group = std::fs::metadata(&path).map_or(0, |file| file.gid()).to_string();
+    (path, group)
 }
 
 /// Both of a container's streams, with the engine's own times.

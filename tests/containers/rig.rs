@@ -43,11 +43,14 @@ impl Rig {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docker");
         let tag = std::env::var("CORNAC_TAG").unwrap_or_else(|_| "latest".into());
         let (site, admin) = (self.port.to_string(), self.admin.number().to_string());
+        let (socket, group) = engine::socket();
         let environment = [
             ("SITE", &*site),
             ("ADMIN_PORT", &admin),
             ("CORNAC_TAG", &tag),
             ("CORNAC_ADMIN_TOKEN", members::TOKEN),
+            ("DOCKER_SOCKET", &socket),
+            ("DOCKER_GROUP", &group),
         ];
         let mut all = vec!["-f", self.file, "-p", &self.project];
         all.extend_from_slice(words);

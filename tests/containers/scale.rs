@@ -78,6 +78,13 @@ fn replicas_come_and_go_within_five_seconds_and_no_request_fails() {
 
 #[test]
 #[ignore = "needs Docker: make test-docker"]
+fn docker_itself_says_who_comes_and_goes() {
+    let rig = Rig::up("compose.discover.yml");
+    five_and_two(&rig, "by Docker's events, scale 3 → 5 → 2");
+}
+
+#[test]
+#[ignore = "needs Docker: make test-docker"]
 fn a_killed_replica_costs_no_get() {
     let rig = Rig::up("compose.yml");
     for round in 1..=2 {
