@@ -85,7 +85,7 @@ base_image() {
     [ "$(id -u)" -eq 0 ] || die "$debian cannot be pulled, and only root may make it by debootstrap"
     say "$debian cannot be pulled: making it by debootstrap"
     debootstrap --variant=minbase bookworm "$folder/debian" >"$folder/debootstrap.log" 2>&1 \
-        || { tail -n 20 "$folder/debootstrap.log" >&2; die "debootstrap failed; what it said is above"; }
+        || { tail -n 30 "$folder/debian/debootstrap/debootstrap.log" "$folder/debootstrap.log" >&2; die "debootstrap failed; what it said is above"; }
     tar -C "$folder/debian" --exclude='./var/cache/apt/archives/*.deb' -c . | docker import - "$debian" >/dev/null
     rm -rf "$folder/debian"
     debian_is_ours=yes
