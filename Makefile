@@ -11,8 +11,8 @@ demo: ## a ThinkPHP-style application over three php-fpm pools, on http://127.0.
 demo-check: ## the same without a terminal: sends the tour's requests itself and fails if anything is wrong
 	@scripts/demo.sh --check
 
-test: ## formatting, lints, unit tests, black-box tests on real php-fpm and nginx, doc tests
-	@scripts/install-deps.sh build php nginx
+test: ## formatting, lints, unit tests, black-box tests on real php-fpm, nginx and etcd, doc tests
+	@scripts/install-deps.sh build php nginx etcd
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
 	@if cargo nextest --version >/dev/null 2>&1; then set -x; cargo nextest run && cargo test --doc; else set -x; cargo test; fi

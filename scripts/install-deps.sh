@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the named groups need, through apt, and only what is missing.
-#   scripts/install-deps.sh build php nginx demo bench
+#   scripts/install-deps.sh build php nginx etcd demo bench
 # Without root or apt it says what to install, and ends with 1.
 set -euo pipefail
 
@@ -32,12 +32,13 @@ packages_for() {
     case "$1" in
         php)   if lacks_php; then echo php-fpm php-mbstring; fi ;;
         nginx) have nginx || echo nginx-light ;;
+        etcd)  have etcd || echo etcd-server ;;
         # Rust links by cc, and mimalloc is C.
         build) have cc || echo gcc libc6-dev ;;
         demo)  have curl || echo curl ;;
         bench) have wrk || echo wrk
                have nginx || echo nginx-light ;;
-        *)     echo "install-deps: unknown group '$1' (build, php, nginx, demo, bench)" >&2; exit 2 ;;
+        *)     echo "install-deps: unknown group '$1' (build, php, nginx, etcd, demo, bench)" >&2; exit 2 ;;
     esac
 }
 
@@ -74,7 +75,7 @@ apt_install() {
 
 main() {
     local groups=("$@") packages=() group package listing
-    [ ${#groups[@]} -gt 0 ] || groups=(build php nginx demo bench)
+    [ ${#groups[@]} -gt 0 ] || groups=(build php nginx etcd demo bench)
     # Debian's cargo is too old for us, so this one is not ours to install; said before anything else is.
     if [[ " ${groups[*]} " == *" build "* ]] && ! have cargo; then
         echo "install-deps: cargo is missing: see https://rustup.rs" >&2

@@ -9,7 +9,7 @@
 //! | 6 | [`front`], [`admin`] | HTTP in, HTTP out · the operator's API |
 //! | 5 | [`site`] | one immutable generation of everything that serves |
 //! | 4 | [`upstream`], [`files`] | members, connections, permits, queue · document roots, sending files |
-//! | 3 | [`config`] | TOML → one resolved model, or every mistake in it |
+//! | 3 | [`config`], [`metrics`] | TOML → one resolved model, or every mistake in it · counters as handles |
 //! | 1 | [`fcgi`], [`route`], [`balance`] | bytes, paths and choices: no clock, no socket, no file of their own |
 //!
 //! [`app`] holds one function per command and wires the floors together.
@@ -21,6 +21,7 @@ pub mod config;
 pub mod fcgi;
 pub mod files;
 pub mod front;
+pub mod metrics;
 pub mod route;
 pub mod runtime;
 pub mod site;

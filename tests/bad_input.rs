@@ -75,8 +75,8 @@ fn an_unknown_key_is_told_with_the_nearest_known_one() {
 
 #[test]
 fn what_is_specified_but_not_built_is_refused_and_not_ignored() {
-    let discover = "[pools.php]\ndiscover = [{ dns = \"fpm:9000\" }]";
-    assert_refused(&fine().replace("[pools.php]", discover), "5:1:", &["not supported yet"]);
+    let protocol = "[pools.php]\nprotocol = \"http\"";
+    assert_refused(&fine().replace("[pools.php]", protocol), "5:12:", &["not supported yet"]);
     let tls = fine() + "tls = { cert = \"a.pem\", key = \"b.pem\" }\n";
     assert_refused(&tls, "11:1:", &["not supported yet"]);
 }

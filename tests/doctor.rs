@@ -311,3 +311,19 @@ fn a_configuration_with_mistakes_is_told_as_check_does() {
     assert_eq!(asked.status.code(), Some(1));
     assert!(asked.text.contains("unknown key 'server'"), "{}", asked.text);
 }
+
+#[test]
+fn members_that_a_source_tells_of_are_examined_and_a_source_that_cannot_tell_is_a_problem() {
+    let (fpm, folder) = (healthy("a").start(), Scratch::new());
+    let file = folder.write("members.json", format!("[{:?}]", fpm.server()));
+    let gone = folder.join("docker.sock");
+    let discover = format!(
+        "discover = [{{ file = {file:?} }}, {{ docker = \"unix:{}\", label = \"cornac.pool=php\" }}]",
+        gone.display()
+    );
+    let (code, found) = findings(&tp(&[], &discover, ""));
+    assert_eq!(code, 1, "{found:#?}");
+    assert_eq!(find(&found, "php-fpm answers")["member"], fpm.server());
+    let silent = find(&found, "it cannot tell who its members are: cannot connect to unix:");
+    assert_eq!((&silent["member"], &silent["severity"]), (&"docker".into(), &"problem".into()));
+}

@@ -161,12 +161,34 @@ fn weights_are_kept_exactly_and_the_backup_is_asked_only_when_the_others_are_gon
 }
 
 #[test]
+fn members_told_by_a_name_and_by_a_file_serve_before_the_backup() {
+    let [a, b] = ["a", "b"].map(member);
+    let (port, folder) = (free_port(), Scratch::new());
+    let file = folder.write("members.json", format!("[{:?}]", b.server()));
+    let text = with_addresses(
+        "discovery.toml",
+        &[
+            ("fpm:9000", &a.server().replace("127.0.0.1", "localhost")),
+            ("members.json", file.to_str().expect("a UTF-8 path")),
+            ("0.0.0.0:8080", &port.to_string()),
+            ("/srv/app/public", &tp()),
+        ],
+    );
+    let cornac = run(&text, port);
+    for member in [&a, &b] {
+        cornac.wait_for_log(&format!("+ {} (", member.server()));
+    }
+    let answered = members(&cornac, 20);
+    assert!(answered["a"] > 0 && answered["b"] > 0 && answered.len() == 2, "{answered:?}");
+}
+
+#[test]
 fn every_other_example_is_valid_and_serves() {
     let fpm = member("a");
     let wordpress = fixtures("wordpress").display().to_string();
     let servers = ["127.0.0.1:9701", "127.0.0.1:9702", "127.0.0.1:9703"];
     let others = ["two", "three"].map(member);
-    let mut done = vec!["thinkphp.toml", "weights.toml"];
+    let mut done = vec!["thinkphp.toml", "weights.toml", "discovery.toml"];
 
     let port = free_port();
     let text = with_addresses(

@@ -43,11 +43,10 @@ impl Fleet {
         self.members.iter().map(|fpm| fpm.count(name)).collect()
     }
 
-    fn wait_for(&self, cornac: &Cornac, what: &str, which: &[usize]) {
+    /// `sign` is `+` for who came, and `−` for who went.
+    fn wait_for(&self, cornac: &Cornac, sign: char, which: &[usize]) {
         for &index in which {
-            let member = format!("member=\"{}\"", self.hosts.address(index));
-            let said = || cornac.log().lines().any(|line| line.contains(what) && line.contains(&member));
-            assert!(wait_until(Duration::from_secs(10), said), "{what} {member}:\n{}", cornac.log());
+            cornac.wait_for_log(&format!("{sign} {} (", self.hosts.address(index)));
         }
     }
 }
@@ -57,7 +56,7 @@ fn a_name_scaled_from_3_to_5_to_2_under_load_fails_no_request_and_new_members_ge
     let Some(mut fleet) = Fleet::start(&["a", "b", "c", "d", "e"]) else { return };
     fleet.hosts.lead_to(&[0, 1, 2]);
     let cornac = fleet.cornac("");
-    fleet.wait_for(&cornac, "member found by its name", &[0, 1, 2]);
+    fleet.wait_for(&cornac, '+', &[0, 1, 2]);
     let load = Load::start(cornac.address(), 8, |client, request| match (client + request) % 4 {
         0 => "POST /json?count=runs".to_owned(),
         part => format!("/sleep/{part}?count=runs"),
@@ -66,12 +65,12 @@ fn a_name_scaled_from_3_to_5_to_2_under_load_fails_no_request_and_new_members_ge
     assert_eq!(fleet.counts("runs")[3..], [0, 0]);
 
     fleet.hosts.lead_to(&[0, 1, 2, 3, 4]);
-    fleet.wait_for(&cornac, "member found by its name", &[3, 4]);
+    fleet.wait_for(&cornac, '+', &[3, 4]);
     load.wait_for(100);
     assert!(fleet.counts("runs")[3..].iter().all(|&runs| runs >= 5), "{:?}", fleet.counts("runs"));
 
     fleet.hosts.lead_to(&[3, 4]);
-    fleet.wait_for(&cornac, "member is gone from its name: draining", &[0, 1, 2]);
+    fleet.wait_for(&cornac, '−', &[0, 1, 2]);
     // As an orchestrator does it: who is gone from the name is stopped, and has what it has begun.
     fleet.members[..3].iter_mut().for_each(Fpm::stop);
     load.wait_for(200);
@@ -92,7 +91,7 @@ fn a_member_that_its_name_leaves_finishes_what_it_has_and_is_not_held_up_by_kept
     let a = &fleet.members[0];
     a.wait_for_count("held", 1);
     fleet.hosts.lead_to(&[1]);
-    fleet.wait_for(&cornac, "member is gone from its name: draining", &[0]);
+    fleet.wait_for(&cornac, '−', &[0]);
     a.signal(Signal::QUIT);
     let alone = wait_until(Duration::from_secs(20), || a.worker_pids().len() == 1);
     assert!(alone, "workers wait on kept connections: {:?}", a.worker_pids());

@@ -12,6 +12,7 @@ use super::door::{self, Door};
 use super::orders::{self, Orders};
 use super::ready;
 use super::refusal::{Answer, Refusal, json, plain};
+use super::scrape;
 use super::view::{Pool, Pools};
 use super::wishes::Wish;
 
@@ -22,6 +23,7 @@ cornac
 
 GET   /healthz                                 200 while the process lives
 GET   /readyz                                  200 while requests should be sent here, 503 and why otherwise
+GET   /metrics                                 numbers for Prometheus
 GET   /api/v1/pools                            every pool and its members
 GET   /api/v1/pools/NAME                       one of them
 PATCH /api/v1/pools/NAME/servers/ADDRESS       {\"state\": \"ready\" | \"drain\" | \"down\", \"weight\": N}
@@ -36,6 +38,7 @@ enum Place {
     Index,
     Healthz,
     Readyz,
+    Metrics,
     Pools,
     Pool(String),
     Server { pool: String, address: String },
@@ -50,6 +53,7 @@ impl Place {
             "/" => return Self::Index,
             "/healthz" => return Self::Healthz,
             "/readyz" => return Self::Readyz,
+            "/metrics" => return Self::Metrics,
             "/api/v1/pools" | "/api/v1/pools/" => return Self::Pools,
             "/api/v1/reload" => return Self::Reload,
             _ => {}
@@ -129,6 +133,7 @@ impl Admin {
                     plain(StatusCode::SERVICE_UNAVAILABLE, TEXT, format!("not ready: {reason}\n"))
                 }
             }),
+            Place::Metrics => Ok(scrape::page(&generation, parts)),
             Place::Pools => {
                 let pools = generation.clusters().iter().map(Pool::of).collect();
                 Ok(json(StatusCode::OK, &Pools { pools }))

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -36,7 +36,7 @@ const BUFFER: usize = 16 * 1024;
 pub struct Admin {
     generation: Arc<ArcSwap<Generation>>,
     readiness: Arc<Readiness>,
-    token: Option<Secret>,
+    token: ArcSwapOption<Secret>,
     wishes: mpsc::Sender<Wish>,
 }
 
@@ -48,7 +48,13 @@ impl Admin {
         token: Option<Secret>,
         wishes: mpsc::Sender<Wish>,
     ) -> Self {
+        let token = ArcSwapOption::from_pointee(token);
         Self { generation, readiness, token, wishes }
+    }
+
+    /// What an operator has to know from his next connection on.
+    pub fn set_token(&self, token: Option<Secret>) {
+        self.token.store(token.map(Arc::new));
     }
 
     /// Serves an operator until he leaves or is silent. `own` is the address that he came to; none over a unix socket.
@@ -58,7 +64,8 @@ impl Admin {
     {
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(PATIENCE));
-        let door = Door { token: self.token.as_ref(), own };
+        let token = self.token.load_full();
+        let door = Door { token: token.as_deref(), own };
         let admin = &*self;
         let service = service_fn(move |request: Request<Incoming>| async move {
             let (parts, body) = request.into_parts();

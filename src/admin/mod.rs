@@ -7,6 +7,7 @@
 //! | `door` | who may come in: Host, token, content type |
 //! | `refusal` | the one table from error to status and words |
 //! | `view` | a pool and its members as JSON |
+//! | `scrape` | `/metrics` |
 //! | `orders` | a member's state and weight, changed by hand |
 //! | `ready` | whether requests should be sent here at all; `readiness` what the runtime says about that |
 //! | `wishes` | what only the runtime can do, asked of it |
@@ -18,6 +19,7 @@ mod orders;
 mod readiness;
 mod ready;
 mod refusal;
+mod scrape;
 mod view;
 mod wishes;
 

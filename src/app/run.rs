@@ -46,6 +46,10 @@ fn announce(server: &Server, model: &Model) {
         tracing::info!("the admin API is at {}", written(address));
     }
     for pool in &model.pools {
-        tracing::info!(pool = pool.name, servers = pool.servers.len(), "pool");
+        let (servers, sources) = (pool.servers.len(), pool.discover.len());
+        match sources {
+            0 => tracing::info!(pool = pool.name, servers, "pool"),
+            _ => tracing::info!(pool = pool.name, servers, sources, "pool"),
+        }
     }
 }

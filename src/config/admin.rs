@@ -15,7 +15,7 @@ pub(super) fn read(root: &Table<'_>, sites: &[Site], base: &Path) -> Option<Admi
     let table = root.table("admin")?;
     let node = table.required("listen", "listen = \"127.0.0.1:9180\"");
     let token_node = table.get("token");
-    let token = token_node.and_then(|token| read_token(token, base));
+    let token = token_node.and_then(|token| read_token(token, TOKEN_HINT, base));
     let listen = node.and_then(|node| {
         let listen = endpoints::listen(&node.text()?, base)?;
         if token_node.is_none() && !is_private(&listen) {
@@ -40,9 +40,9 @@ fn is_private(listen: &Listen) -> bool {
 }
 
 /// `{ env = "NAME" }` or `{ file = "path" }`: not the word itself, because configurations are shown around.
-fn read_token(token: Node<'_>, base: &Path) -> Option<Secret> {
+pub(super) fn read_token(token: Node<'_>, hint: &str, base: &Path) -> Option<Secret> {
     if !token.is_table() {
-        token.mistake("the token itself does not belong into this file", TOKEN_HINT);
+        token.mistake("the token itself does not belong into this file", hint);
         return None;
     }
     let table = token.table()?;
@@ -50,7 +50,7 @@ fn read_token(token: Node<'_>, base: &Path) -> Option<Secret> {
         (Some(name), None) => from_environment(name),
         (None, Some(path)) => from_file(path, base),
         _ => {
-            token.mistake("either `env` or `file`", TOKEN_HINT);
+            token.mistake("either `env` or `file`", hint);
             None
         }
     };

@@ -77,7 +77,7 @@ fn read_share(node: Node<'_>) -> Option<MaxShare> {
 
 fn refuse_share_of_unlimited(share: &Node<'_>, pool: PoolId, around: &Around<'_>) {
     let Some(pool) = around.pools.get(pool.0) else { return };
-    if pool.servers.iter().any(|server| server.max_conns == MaxConns::Unlimited) {
+    if pool.all_terms().any(|terms| terms.max_conns == MaxConns::Unlimited) {
         share.mistake_at_key(
             format_args!("max_share is a part of nothing: the pool '{}' has an unlimited server", pool.name),
             "give each of its servers a number or \"auto\" as max_conns",

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::endpoints;
-use super::model::{EndpointSpec, HealthChecks, ServerSpec, StatusListen};
+use super::model::{EndpointSpec, HealthChecks, Pool, ServerSpec, StatusListen};
 use super::reader::{Node, Table};
 use super::text::Text;
 
@@ -13,8 +13,8 @@ const INTERVAL: Duration = Duration::from_secs(2);
 const FAILS: u32 = 3;
 const PASSES: u32 = 2;
 
-/// Reads `health` of a pool with these servers.
-pub(super) fn read(health: Table<'_>, servers: &[ServerSpec], base: &Path) -> HealthChecks {
+/// Reads `health` of a pool whose servers are read already.
+pub(super) fn read(health: Table<'_>, pool: &Pool, base: &Path) -> HealthChecks {
     let count = |key| health.get(key).and_then(|count: Node<'_>| count.number(1..=1000));
     let page = |key| health.get(key).and_then(Node::text).and_then(|text| page(&text));
     let checks = HealthChecks {
@@ -23,7 +23,7 @@ pub(super) fn read(health: Table<'_>, servers: &[ServerSpec], base: &Path) -> He
         passes: count("passes").unwrap_or(PASSES),
         ping_path: page("ping_path"),
         status_path: page("status_path"),
-        status_listen: read_status_listen(&health, servers, base),
+        status_listen: read_status_listen(&health, pool, base),
     };
     health.finish(&[]);
     checks
@@ -45,7 +45,7 @@ fn page(text: &Text<'_>) -> Option<String> {
     Some(text.value.to_owned())
 }
 
-fn read_status_listen(health: &Table<'_>, servers: &[ServerSpec], base: &Path) -> Option<StatusListen> {
+fn read_status_listen(health: &Table<'_>, pool: &Pool, base: &Path) -> Option<StatusListen> {
     let node = health.get("status_listen")?;
     let text = node.text()?;
     if health.get("status_path").is_none() && health.get("ping_path").is_none() {
@@ -55,10 +55,10 @@ fn read_status_listen(health: &Table<'_>, servers: &[ServerSpec], base: &Path) -
         );
     }
     if let Some(port) = text.strip_prefix(':') {
-        return same_host_as(&text, endpoints::read_port(&text, port, 1)?, servers);
+        return same_host_as(&text, endpoints::read_port(&text, port, 1)?, &pool.servers);
     }
     match endpoints::server(&text, base)? {
-        other if servers.len() > 1 => {
+        other if pool.servers.len() > 1 || !pool.discover.is_empty() => {
             let hint = match &other {
                 EndpointSpec::Tcp { port, .. } => {
                     format!("write \":{port}\": that port on each server's host")

@@ -1,12 +1,14 @@
 //! Floor 3: TOML → one resolved model, or every mistake in it with its place and its remedy.
 //!
 //! `syntax` reads the text, `reader` walks its tables, `report` collects what is wrong, and one file a table says what the keys mean: `server`,
-//! `admin`, `pools`, `sites` (with `names` and `settings`), `routes` (with `rewrites` and `handlers`). What they share lies in `values`,
+//! `admin`, `pools` (with `discover` and `apis`), `sites` (with `names` and `settings`), `routes` (with `rewrites` and `handlers`). What they share lies in `values`,
 //! `endpoints`, `regexes` and `units`; `presets` are routes of the same form. The result is [`model`].
 
 mod admin;
+mod apis;
 mod detect;
 mod diagnostic;
+mod discover;
 mod endpoints;
 mod handlers;
 mod health;
@@ -77,7 +79,7 @@ pub fn parse(text: &str, file_name: &str, base: &Path) -> Result<Model, Mistakes
 
 fn read_root(root: Table<'_>, base: &Path) -> Model {
     let server = server::read(&root, base);
-    let mut pools = pools::read(&root, base);
+    let mut pools = pools::read(&root, &server, base);
     let mut sites = sites::read(&root, &pools, base);
     handlers::place_shares(&mut pools, &mut sites);
     let admin = admin::read(&root, &sites, base);

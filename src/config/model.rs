@@ -1,6 +1,8 @@
 //! The resolved model: what every front end of the configuration (TOML now, nginx.conf later) comes to. Every value
 //! is checked and every default filled in, so that nothing above this floor checks again.
 
+mod discover;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,6 +13,8 @@ use regex::Regex;
 use super::{Preset, Secret};
 use crate::balance::{Keepalive, MaxConns, PolicyKind, Rules, Tier};
 use crate::route::{Location, PoolId, Rule, Settings, Template};
+
+pub use discover::{ApiAddress, Consul, Discover, Docker, Etcd, Source, Terms};
 
 /// A whole configuration.
 #[derive(Debug, Clone)]
@@ -44,6 +48,8 @@ pub struct Server {
     pub temp_dir: PathBuf,
     /// Written at start, removed at stop.
     pub pid_file: Option<PathBuf>,
+    /// The name servers that discovery asks; empty: the system's.
+    pub resolver: Vec<SocketAddr>,
 }
 
 /// `[admin]`.
@@ -93,8 +99,10 @@ pub enum LogFormat {
 pub struct Pool {
     /// `NAME` of `[pools.NAME]`.
     pub name: String,
-    /// Never empty.
+    /// Empty only where `discover` is not.
     pub servers: Vec<ServerSpec>,
+    /// Who else tells of members.
+    pub discover: Vec<Discover>,
     /// Which member a request prefers.
     pub policy: PolicyKind,
     /// What `policy = "hash"` hashes.
@@ -113,7 +121,7 @@ pub struct Pool {
     pub timeouts: Timeouts,
     /// Extra parameters for every script of the pool: part of each location's `FastCgi::params` already.
     pub params: Vec<(String, Template)>,
-    /// How often host names are looked up again.
+    /// How often host names are looked up again, and the longest that DNS is believed.
     pub resolve: Duration,
 }
 

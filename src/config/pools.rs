@@ -8,9 +8,10 @@ use http::HeaderName;
 use crate::balance::{Backoff, Keepalive, MaxConns, PolicyKind, Rules, Tier};
 use crate::route::Template;
 
+use super::discover;
 use super::endpoints;
 use super::health;
-use super::model::{EndpointSpec, Pool, Queue, Retry, ServerSpec, Timeouts};
+use super::model::{EndpointSpec, Pool, Queue, Retry, Server, ServerSpec, Terms, Timeouts};
 use super::reader::{Node, Table};
 use super::text::Text;
 use super::values;
@@ -33,16 +34,17 @@ const ON_TIMEOUT: Duration = Duration::from_secs(60);
 const ON_IDLE: u32 = 16;
 
 /// Reads `[pools]`. A pool with mistakes is there all the same, so that sites can name it.
-pub(super) fn read(root: &Table<'_>, base: &Path) -> Vec<Pool> {
+pub(super) fn read(root: &Table<'_>, server: &Server, base: &Path) -> Vec<Pool> {
     let Some(pools) = root.get("pools").and_then(Node::table) else { return Vec::new() };
     let entries = pools.entries();
-    entries.into_iter().map(|entry| read_pool(entry, base)).collect()
+    entries.into_iter().map(|entry| read_pool(entry, server, base)).collect()
 }
 
-fn read_pool(entry: Node<'_>, base: &Path) -> Pool {
+fn read_pool(entry: Node<'_>, server: &Server, base: &Path) -> Pool {
     let mut pool = Pool {
         name: entry.key().to_owned(),
         servers: Vec::new(),
+        discover: Vec::new(),
         policy: PolicyKind::default(),
         hash_key: None,
         queue: QUEUE,
@@ -59,17 +61,20 @@ fn read_pool(entry: Node<'_>, base: &Path) -> Pool {
     }
     let Some(table) = entry.table() else { return pool };
     read_protocol(&table);
-    pool.servers = read_servers(&table, base);
+    let mut zones = Zones::of(&table);
+    pool.servers = read_servers(&table, base, &mut zones);
+    pool.discover = discover::read(&table, &mut zones, server, base);
+    zones.finish();
     (pool.policy, pool.hash_key) = read_policy(&table);
     refuse_slow_start_by_key(&table, &pool);
     pool.queue = table.table("queue").map_or(QUEUE, read_queue);
     pool.keepalive = table.table("keepalive").map_or(Keepalive::AUTO, read_keepalive);
-    pool.health = table.table("health").map(|table| health::read(table, &pool.servers, base));
+    pool.health = table.table("health").map(|table| health::read(table, &pool, base));
     pool.retry = table.table("retry").map_or(RETRY, read_retry);
     pool.timeouts = table.table("timeouts").map_or(TIMEOUTS, read_timeouts);
     pool.params = values::params(&table, &[]);
     pool.resolve = table.positive_duration_or("resolve", RESOLVE);
-    table.finish(&["discover"]);
+    table.finish(&[]);
     pool
 }
 
@@ -80,34 +85,38 @@ fn read_protocol(pool: &Table<'_>) {
     }
 }
 
-fn read_servers(pool: &Table<'_>, base: &Path) -> Vec<ServerSpec> {
+fn read_servers(pool: &Table<'_>, base: &Path, zones: &mut Zones<'_>) -> Vec<ServerSpec> {
     let hint = "name at least one server: servers = [\"127.0.0.1:9000\"]";
-    let Some(list) = pool.required("servers", hint) else { return Vec::new() };
+    let others_tell = pool.get("discover").is_some();
+    let list = if others_tell { pool.get("servers") } else { pool.required("servers", hint) };
+    let Some(list) = list else { return Vec::new() };
     let elements = list.list("a list of addresses").unwrap_or_default();
-    let mut zones = Zones { preferred: pool.get("prefer_zone").and_then(Node::text), found: false };
-    if elements.is_empty() && list.is_list() {
+    if elements.is_empty() && list.is_list() && !others_tell {
         list.mistake("the list is empty", hint);
     }
     let mut servers: Vec<ServerSpec> = Vec::new();
     for element in elements {
-        let Some(server) = read_server(element, base, &mut zones) else { continue };
+        let Some(server) = read_server(element, base, zones) else { continue };
         if servers.iter().any(|other| other.endpoint == server.endpoint) {
             element
                 .mistake("this server is in the list already", "to give it more requests, raise its weight");
         }
         servers.push(server);
     }
-    zones.finish();
     servers
 }
 
 /// `prefer_zone`, and whether any server is there.
-struct Zones<'a> {
+pub(super) struct Zones<'a> {
     preferred: Option<Text<'a>>,
     found: bool,
 }
 
-impl Zones<'_> {
+impl<'a> Zones<'a> {
+    fn of(pool: &Table<'a>) -> Self {
+        Self { preferred: pool.get("prefer_zone").and_then(Node::text), found: false }
+    }
+
     fn tier(&mut self, zone: Option<&str>, backup: bool) -> Tier {
         let is_near = self.preferred.as_ref().is_none_or(|preferred| zone == Some(preferred.value));
         self.found |= is_near;
@@ -134,35 +143,36 @@ fn read_server(element: Node<'_>, base: &Path, zones: &mut Zones<'_>) -> Option<
     let table = element.table()?;
     let address = table.required("address", "{ address = \"127.0.0.1:9000\" }").and_then(Node::text);
     let endpoint = address.and_then(|address| endpoints::server(&address, base));
-    let weight = table.get("weight").and_then(read_weight).unwrap_or(1);
-    let max_conns = table.get("max_conns").and_then(read_max_conns).unwrap_or_default();
-    let rules = read_rules(&table);
-    let (backup, down) = (table.boolean_or("backup", false), table.boolean_or("down", false));
-    let zone = table.get("zone").and_then(Node::text);
-    let tier = zones.tier(zone.as_ref().map(|zone| zone.value), backup);
-    let slow_start = table.duration_or("slow_start", Duration::ZERO);
+    let terms = Terms { down: table.boolean_or("down", false), ..read_terms(&table, zones) };
     table.finish(&[]);
-    Some(ServerSpec { endpoint: endpoint?, weight, max_conns, rules, slow_start, tier, down })
+    Some(terms.at(endpoint?))
 }
 
-fn plain_server(endpoint: EndpointSpec, tier: Tier) -> ServerSpec {
-    ServerSpec {
-        endpoint,
-        weight: 1,
-        max_conns: MaxConns::Auto,
-        rules: Rules::DEFAULT,
-        slow_start: Duration::ZERO,
-        tier,
+/// The keys that a server and those that are discovered have in common.
+pub(super) fn read_terms(table: &Table<'_>, zones: &mut Zones<'_>) -> Terms {
+    let zone = table.get("zone").and_then(Node::text);
+    let backup = table.boolean_or("backup", false);
+    Terms {
+        weight: table.get("weight").and_then(read_weight).unwrap_or(1),
+        max_conns: table.get("max_conns").and_then(read_max_conns).unwrap_or_default(),
+        rules: read_rules(table),
+        slow_start: table.duration_or("slow_start", Duration::ZERO),
+        tier: zones.tier(zone.as_ref().map(|zone| zone.value), backup),
         down: false,
     }
 }
 
+fn plain_server(endpoint: EndpointSpec, tier: Tier) -> ServerSpec {
+    let (rules, slow_start) = (Rules::DEFAULT, Duration::ZERO);
+    let terms = Terms { weight: 1, max_conns: MaxConns::Auto, rules, slow_start, tier, down: false };
+    terms.at(endpoint)
+}
+
 /// As nginx does (`balance::slow_start` says why).
 fn refuse_slow_start_by_key(table: &Table<'_>, pool: &Pool) {
-    let grows = |server: &ServerSpec| !server.slow_start.is_zero();
     if let Some(policy) = table.get("policy")
         && pool.policy.is_by_key()
-        && pool.servers.iter().any(grows)
+        && pool.all_terms().any(|terms| !terms.slow_start.is_zero())
     {
         policy.mistake(
             "a policy that goes by a key has no slow_start: its keys would move twice",

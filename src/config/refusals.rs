@@ -192,8 +192,39 @@ health = { status_path = "/status", status_listen = ":9001" }"#, &[
             r#"3:53: status_listen: a unix socket has no host [write "127.0.0.1:9001" or "unix:/path"]"#,
         ]),
         (POOL, r#"servers = ["a:1"]
-discover = [{ dns = "fpm:9000" }]"#, &[
-            r#"3:1: not supported yet: discover [remove it, or wait for a later version]"#,
+discover = [{ port = 9000 }, { dns = "10.0.0.1:9000" }, { dns = "fpm" }]"#, &[
+            r#"3:13: discover: which source is meant? [begin with one of dns, srv, file, docker, consul, etcd: { dns = "fpm:9000" }]"#,
+            r#"3:38: dns: there is nothing to discover: this is an address [put it into `servers`]"#,
+            r#"3:65: dns: the port is missing [write "fpm:9000"]"#,
+        ]),
+        (POOL, r#"servers = ["a:1"]
+discover = [{ srv = "_fpm._tcp.example:9000" }, { file = "members.yaml" }, { dns = "a:1", file = "m.json" }]"#, &[
+            r#"3:39: srv: a port has no place here [SRV records tell the port: write the name alone]"#,
+            r#"3:58: file: JSON or TOML? [let its name end in .json or .toml]"#,
+            r#"3:91: file beside another source [write a table for each source: discover = [{ … }, { … }]]"#,
+        ]),
+        (POOL, r#"discover = [{ file = "m.json", wait = 1 }, { file = "m.json", down = true }]"#, &[
+            r#"2:32: unknown key 'wait' [known keys: dns, srv, file, docker, consul, etcd, zone, backup, weight, max_conns, max_fails, fail_timeout, slow_start]"#,
+            r#"2:44: discover: this source is in the list already [remove one of the two]"#,
+            r#"2:63: unknown key 'down' [known keys: dns, srv, file, docker, consul, etcd, zone, backup, weight, max_conns, max_fails, fail_timeout, slow_start]"#,
+        ]),
+        (POOL, r#"discover = [{ docker = "/var/run/docker.sock" }, { consul = "https://consul:8501", service = "php" }]"#, &[
+            r#"2:13: 'label' is missing [{ docker = "unix:/var/run/docker.sock", label = "cornac.pool=php" }]"#,
+            r#"2:24: docker: '/var/run/docker.sock' is not the address of an HTTP interface [write "http://host:port" or "unix:/path"]"#,
+            r#"2:62: consul: not supported yet: TLS to a source [use http:// on this machine, such as an agent or a tunnel that speaks TLS to the others]"#,
+        ]),
+        (POOL, r#"discover = [{ etcd = ["http://etcd/v3"], prefix = "" }, { consul = "http://c:8500", service = "php", token = "x" }]"#, &[
+            r#"2:23: etcd: 'http://etcd/v3' has no host and port, or more than that [write "http://host:port" or "unix:/path"]"#,
+            r#"2:51: prefix: there is nothing in it"#,
+            r#"2:110: token: the token itself does not belong into this file [token = { env = "CONSUL_HTTP_TOKEN" } or { file = "consul.token" }]"#,
+        ]),
+        (POOL, r#"discover = []"#, &[
+            r#"2:12: discover: the list is empty [name who tells of the members: discover = [{ dns = "fpm:9000" }]]"#,
+        ]),
+        (POOL, r#"servers = ["a:1"]
+policy = "ip_hash"
+discover = [{ dns = "fpm:9000", slow_start = "5s" }]"#, &[
+            r#"3:10: policy: a policy that goes by a key has no slow_start: its keys would move twice [remove slow_start from the servers, or choose another policy]"#,
         ]),
         (POOL, r#"servers = ["a:1"]
 keepalive = { idle = 4 }"#, &[

@@ -14,6 +14,11 @@ impl Secret {
         Self(word)
     }
 
+    /// The word, for whoever is to be shown it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
     /// Whether somebody knows it. How long the comparison takes tells the length at most.
     pub fn is(&self, said: &[u8]) -> bool {
         self.0.as_bytes().ct_eq(said).into()

@@ -1,5 +1,6 @@
 //! `[server]`: what concerns the whole process.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ pub(super) fn read(root: &Table<'_>, base: &Path) -> Server {
         log: "info".to_owned(),
         temp_dir: std::env::temp_dir(),
         pid_file: None,
+        resolver: Vec::new(),
     };
     let Some(table) = root.table("server") else { return server };
     server.threads =
@@ -39,8 +41,26 @@ pub(super) fn read(root: &Table<'_>, base: &Path) -> Server {
         server.temp_dir = values::existing_folder(&folder, base, "it must exist and be writable");
     }
     server.pid_file = table.get("pid_file").and_then(Node::text).and_then(|text| file(&text, base));
+    server.resolver = table.get("resolver").map(read_resolver).unwrap_or_default();
     table.finish(&["user", "group"]);
     server
+}
+
+/// nginx's `resolver`: addresses of name servers, each with a port or without.
+fn read_resolver(list: Node<'_>) -> Vec<SocketAddr> {
+    let hint = "resolver = [\"127.0.0.1:53\"]; without the key the system's /etc/resolv.conf is heeded";
+    let texts = list.texts().unwrap_or_default();
+    if texts.is_empty() && list.is_list() {
+        list.mistake("the list is empty", hint);
+    }
+    let address = |text: &Text<'_>| {
+        let address = text.parse().ok().or_else(|| Some(SocketAddr::new(text.parse().ok()?, 53)));
+        if address.is_none() {
+            text.mistake(format_args!("'{}' is not the address of a name server", text.value), hint);
+        }
+        address
+    };
+    texts.iter().filter_map(address).collect()
 }
 
 /// `"off"`, `"stdout"`, a path, or `{ path, format }`.
@@ -129,6 +149,14 @@ mod tests {
                 "{written}"
             );
         }
+    }
+
+    #[test]
+    fn a_name_server_has_port_53_unless_told() {
+        let text = format!("[server]\nresolver = [\"127.0.0.1:5353\", \"10.0.0.2\", \"::1\"]\n{SITE}");
+        let resolver = model_in(project().path(), &text).server.resolver;
+        let expected = ["127.0.0.1:5353", "10.0.0.2:53", "[::1]:53"];
+        assert_eq!(resolver, expected.map(|address| address.parse().unwrap()));
     }
 
     #[test]

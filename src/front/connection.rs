@@ -24,6 +24,7 @@ use super::linger::{Lingering, Stream};
 use super::patience::{self, End, Patience};
 use super::pipeline::{Hangup, Pipeline};
 use super::visit::Visit;
+use crate::metrics::FrontMeters;
 use crate::site::Generation;
 
 /// How long a client may take nothing of a reply. nginx: `send_timeout`.
@@ -36,6 +37,7 @@ const BUFFER: usize = 64 * 1024;
 pub struct Front {
     generation: Arc<ArcSwap<Generation>>,
     means: ArcSwap<Means>,
+    meters: Option<Arc<FrontMeters>>,
 }
 
 /// What answering needs besides the generation.
@@ -50,7 +52,8 @@ pub struct Means {
 impl Front {
     /// A front end that serves whatever generation is the current one.
     pub fn new(generation: Arc<ArcSwap<Generation>>, means: Means) -> Self {
-        Self { generation, means: ArcSwap::from_pointee(means) }
+        let meters = generation.load().metrics().map(|metrics| Arc::clone(metrics.front()));
+        Self { generation, means: ArcSwap::from_pointee(means), meters }
     }
 
     /// What it has now.
@@ -73,6 +76,7 @@ impl Front {
 
     /// Serves a client until it leaves, or until `drain` asks and what it has begun is answered.
     pub async fn serve<S: Stream>(self: Arc<Self>, stream: S, client: Client, drain: Watcher) {
+        let _counted = self.meters.as_ref().map(|meters| meters.comes());
         let notes = &client.notes;
         let mut stream = TimeoutStream::new(Lingering::new(stream, notes.clone()));
         stream.set_write_timeout(Some(WRITE_PATIENCE));
@@ -108,7 +112,7 @@ impl Front {
         let (parts, body) = request.into_parts();
         // Before the future is polled: its client may be gone by then, and is in the log all the same.
         let means = self.means.load();
-        let visit = Visit::begin(means.access_log.as_ref(), &parts, client);
+        let visit = Visit::begin(means.access_log.as_ref(), self.meters.as_deref(), &parts, client);
         async move {
             let last = watcher.last().map(|last| Guard::from_inner(Arc::clone(last)));
             let generation = last.unwrap_or_else(|| self.generation.load());

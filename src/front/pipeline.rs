@@ -54,9 +54,9 @@ impl Pipeline<'_> {
         };
         let site = self.generation.sites().find(client.listener, head.host());
         let facts = head.facts(client, site.server_name(), request_id);
-        visit.finds_site(head.host(), site.server_name());
+        visit.finds_site(head.host(), site);
         let mut plan = site.plan(&facts);
-        visit.takes_route(plan.route());
+        visit.takes_route(&plan);
         let answer = self.carry_out(&mut plan, &facts, (body, &unread), &mut visit).await;
         if let Err(Refusal::Hangup) = answer {
             visit.hung_up();
@@ -104,6 +104,7 @@ impl Pipeline<'_> {
         };
         let (body, unread) = body;
         let (body, length) = incoming::take(body, terms, unread).await?;
+        visit.brought(length.unwrap_or(0));
         let cluster = self.generation.cluster(plan.fastcgi.pool);
         let request = {
             let facts = RequestFacts { content_length: length.or(facts.content_length), ..*facts };

@@ -1,4 +1,4 @@
-//! One request from its first line to its last byte, for the access log: written when the visit is dropped, so that a
+//! One request from its first line to its last byte, for the access log and the metrics: written when the visit is dropped, so that a
 //! client who leaves (499) and a reply that breaks off are logged too.
 
 use std::fmt;
@@ -13,16 +13,30 @@ use super::access_log::{AccessLog, Entry, UpstreamEntry, end_word, millis};
 use super::body::BodyError;
 use super::facts::Client;
 use super::respond::HANGUP;
-use crate::route::{Address, Label, protocol};
+use crate::metrics::{Class, FrontMeters, SiteMeter};
+use crate::route::{Address, Label, Plan, protocol};
+use crate::site::Site;
 use crate::upstream::{Observer, Outcome};
 
 /// nginx's status for a client that closed the connection before it got an answer.
 const CLIENT_CLOSED_REQUEST: u16 = 499;
 
-/// The visit: a name, and next to nothing else where no log is kept.
+/// The visit: a name, and next to nothing else where nothing is logged or counted.
 pub(super) struct Visit {
     label: Label,
     open: Option<Box<Open>>,
+    count: Option<Count>,
+}
+
+/// What metrics want to know of it.
+struct Count {
+    began: Instant,
+    /// Its site's, as soon as that is known.
+    meter: SiteMeter,
+    class: Class,
+    /// 0: no answer.
+    status: u16,
+    sent: u64,
 }
 
 struct Open {
@@ -42,11 +56,23 @@ impl fmt::Debug for Visit {
 
 impl Visit {
     /// Begins with the request's line, before anything is decided about it.
-    pub(super) fn begin(log: Option<&Arc<AccessLog>>, parts: &Parts, client: &Client) -> Self {
+    pub(super) fn begin(
+        log: Option<&Arc<AccessLog>>,
+        meters: Option<&FrontMeters>,
+        parts: &Parts,
+        client: &Client,
+    ) -> Self {
         let label = Label(rand::random());
+        let count = meters.map(|meters| Count {
+            began: Instant::now(),
+            meter: meters.nowhere().here(),
+            class: Class::Refused,
+            status: 0,
+            sent: 0,
+        });
         let open = log.map(|log| {
             Box::new(Open {
-                began: Instant::now(),
+                began: count.as_ref().map_or_else(Instant::now, |count| count.began),
                 entry: entry(log, parts, client, label),
                 log: Arc::clone(log),
                 pool: None,
@@ -54,7 +80,7 @@ impl Visit {
                 ended: false,
             })
         });
-        Self { label, open }
+        Self { label, open, count }
     }
 
     /// The request's name.
@@ -63,15 +89,22 @@ impl Visit {
     }
 
     /// The site that the host names.
-    pub(super) fn finds_site(&mut self, host: &str, site: &str) {
+    pub(super) fn finds_site(&mut self, host: &str, site: &Site) {
+        if let (Some(count), Some(meters)) = (&mut self.count, site.meters()) {
+            count.meter = meters.here();
+        }
         if let Some(open) = &mut self.open {
             open.entry.host = host.to_owned();
-            open.entry.site = site.to_owned();
+            open.entry.site = site.server_name().to_owned();
         }
     }
 
-    /// The route's spelling.
-    pub(super) fn takes_route(&mut self, route: &str) {
+    /// How the route answers, and its spelling.
+    pub(super) fn takes_route(&mut self, plan: &Plan<'_>) {
+        if let Some(count) = &mut self.count {
+            count.class = class(plan);
+        }
+        let route = plan.route();
         if let Some(open) = &mut self.open {
             open.entry.route = Some(route.to_owned());
         }
@@ -85,8 +118,18 @@ impl Visit {
         Some(Box::new(move |outcome| *slot.lock() = Some(outcome)))
     }
 
+    /// So many bytes of its body go to a script.
+    pub(super) fn brought(&mut self, bytes: u64) {
+        if let Some(count) = &self.count {
+            count.meter.received(bytes);
+        }
+    }
+
     /// The head of the answer is decided.
     pub(super) fn answered(&mut self, status: StatusCode) {
+        if let Some(count) = &mut self.count {
+            count.status = status.as_u16();
+        }
         if let Some(open) = &mut self.open {
             open.entry.status = status.as_u16();
             open.entry.end = "client left";
@@ -103,6 +146,9 @@ impl Visit {
 
     /// Bytes of the body handed to the connection.
     pub(super) fn sent(&mut self, bytes: usize) {
+        if let Some(count) = &mut self.count {
+            count.sent += bytes as u64;
+        }
         if let Some(open) = &mut self.open {
             open.entry.bytes += bytes as u64;
         }
@@ -129,6 +175,10 @@ impl Visit {
 
 impl Drop for Visit {
     fn drop(&mut self) {
+        if let Some(Count { began, meter, class, status, sent }) = self.count.take() {
+            meter.ended(class, status, began.elapsed());
+            meter.sent(sent);
+        }
         let Some(mut open) = self.open.take() else { return };
         open.entry.total_ms = millis(open.began.elapsed());
         let outcome = open.outcome.lock().take();
@@ -139,6 +189,15 @@ impl Drop for Visit {
             }
         }
         open.log.write(&open.entry);
+    }
+}
+
+fn class(plan: &Plan<'_>) -> Class {
+    match plan {
+        Plan::File(_) => Class::Static,
+        Plan::Script(_) => Class::Script,
+        Plan::Redirect(_) => Class::Redirect,
+        Plan::Fixed(_) => Class::Fixed,
     }
 }
 

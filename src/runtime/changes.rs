@@ -53,15 +53,16 @@ pub(super) fn between(old: &Model, new: &Model, before: &Members, after: &Member
     lines
 }
 
+/// Whether the operator is listened to where he was.
+pub(super) fn same_door(old: &Model, new: &Model) -> bool {
+    let listen = |model: &Model| model.admin.as_ref().map(|admin| admin.listen.clone());
+    listen(old) == listen(new)
+}
+
 /// What is written but holds only from the next start on.
 pub(super) fn not_now(old: &Model, new: &Model) -> Vec<&'static str> {
-    let admin = old.admin != new.admin;
     let (old, new) = (&old.server, &new.server);
-    let keys = [
-        ("server.threads", old.threads != new.threads),
-        ("server.pid_file", old.pid_file != new.pid_file),
-        ("admin", admin),
-    ];
+    let keys = [("threads", old.threads != new.threads), ("pid_file", old.pid_file != new.pid_file)];
     keys.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
 }
 
@@ -79,9 +80,10 @@ fn of_pool(old: &Pool, new: &Pool, before: &Members, after: &Members) -> Option<
 }
 
 /// What is set besides the servers, each as something that can be compared.
-fn settings(pool: &Pool) -> [(&'static str, String); 9] {
+fn settings(pool: &Pool) -> [(&'static str, String); 10] {
     let text = |value: &dyn Debug| format!("{value:?}");
     [
+        ("discover", text(&pool.discover)),
         ("policy", text(&(pool.policy, &pool.hash_key))),
         ("queue", text(&pool.queue)),
         ("max_share", text(&pool.shares)),
@@ -203,6 +205,6 @@ mod tests {
         assert_eq!(between(&old, &model(&text), &none, &none), [""; 0]);
         let new = model(&text.replace("204", "404").replace("threads = 2", "threads = 3"));
         assert_eq!(between(&old, &new, &none, &none), ["site 0.0.0.0:80: changed"]);
-        assert_eq!(not_now(&old, &new), ["server.threads"]);
+        assert_eq!(not_now(&old, &new), ["threads"]);
     }
 }

@@ -14,6 +14,7 @@ use super::doors::{BREATH, Bound, is_the_clients_own};
 use super::handover::Inheritance;
 use super::listen::{Accepted, BindError, Listener};
 use crate::admin::{Admin, Readiness, Wish, Wishes, wishes};
+use crate::config::Secret;
 use crate::config::model::{self, Listen};
 use crate::site::Generation;
 
@@ -29,6 +30,7 @@ pub(super) struct Operator {
     /// The same socket, to be handed on.
     socket: OwnedFd,
     handed_on: bool,
+    admin: Arc<Admin>,
     serving: AbortHandle,
     wishes: Wishes,
     readiness: Arc<Readiness>,
@@ -47,8 +49,9 @@ impl Operator {
         let (wish, wishes) = wishes();
         let readiness = Arc::new(Readiness::default());
         let admin = Admin::new(Arc::clone(generation), Arc::clone(&readiness), settings.token.clone(), wish);
-        let serving = tokio::spawn(accept(listener, Arc::new(admin))).abort_handle();
-        Ok(Self { listen, bound, socket, handed_on: false, serving, wishes, readiness })
+        let admin = Arc::new(admin);
+        let serving = tokio::spawn(accept(listener, Arc::clone(&admin))).abort_handle();
+        Ok(Self { listen, bound, socket, handed_on: false, admin, serving, wishes, readiness })
     }
 
     /// Where he is listened to, with the real port where 0 was asked for.
@@ -59,6 +62,11 @@ impl Operator {
     /// For a successor.
     pub(super) fn socket(&self) -> (&Listen, BorrowedFd<'_>) {
         (&self.listen, self.socket.as_fd())
+    }
+
+    /// After a reload that leaves him where he is.
+    pub(super) fn set_token(&self, token: Option<Secret>) {
+        self.admin.set_token(token);
     }
 
     /// Requests are finished only. Whoever took over answers from now on, on the same socket.

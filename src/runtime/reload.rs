@@ -82,16 +82,20 @@ impl Server {
         let loading = tokio::task::spawn_blocking(move || config::load(&path));
         let model = loading.await.map_err(|panic| StartError::Threads(io::Error::other(panic)))?;
         let mut model = model.map_err(ReloadError::Config)?;
+        if !changes::same_door(&self.model, &model) {
+            // Where he is not listened to any more he must not be told more than before.
+            warn!("reload: [admin] holds from the next start on; until then it stays as it is");
+            model.admin = self.model.admin.clone();
+        }
         let new = self.bind_what_is_new(&model)?;
         let means = self.means_for(&model)?;
         // From here on nothing can fail.
         let lines = self.put_in_force(&model, new, means);
         for key in changes::not_now(&self.model, &model) {
-            warn!("reload: {key} holds from the next start on; until then it stays as it is");
+            warn!("reload: server.{key} holds from the next start on; until then it stays as it is");
         }
         (model.server.threads, model.server.pid_file) =
             (self.model.server.threads, self.model.server.pid_file.take());
-        model.admin = self.model.admin.take();
         self.model = model;
         Ok(if lines.is_empty() { "nothing has changed".to_owned() } else { lines.join("\n") })
     }
@@ -101,6 +105,9 @@ impl Server {
         let before = Members::of(&old);
         let generation = Arc::new(Generation::build(model, Some(&old)));
         self.front.set_means(means);
+        if let (Some(operator), Some(admin)) = (&self.operator, &model.admin) {
+            operator.set_token(admin.token.clone());
+        }
         self.generation.store(Arc::clone(&generation));
         let ids: Vec<_> = generation.sites().listeners().map(|(id, listen)| (id, listen.clone())).collect();
         for (listen, bound) in new {

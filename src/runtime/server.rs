@@ -64,7 +64,7 @@ pub struct Server {
     /// How that file was when it was read last.
     pub(super) seen: Stamp,
     signals: Signals,
-    operator: Option<Operator>,
+    pub(super) operator: Option<Operator>,
     pid_file: Option<PidFile>,
     inheritance: Inheritance,
     launch: Option<Launch>,

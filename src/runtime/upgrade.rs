@@ -80,7 +80,13 @@ impl Successor {
         let mut child = command.spawn().map_err(failed)?;
         // It holds the successor's end, whose closing is a sign.
         drop(command);
-        let given = handover::give(here.as_fd(), sockets).and_then(|()| {
+        // One that is gone already says more by how it ended.
+        let is_gone = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
+        let given = handover::give(here.as_fd(), sockets).or_else(|error| match is_gone(&error) {
+            true => Ok(()),
+            false => Err(error),
+        });
+        let given = given.and_then(|()| {
             let word = std::os::unix::net::UnixStream::from(here);
             word.set_nonblocking(true)?;
             UnixStream::from_std(word)

@@ -4,11 +4,13 @@ mod names;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::thread;
 
 use crate::config::model::{self, Listen, Model};
 use crate::files::Recent;
+use crate::metrics::{Metrics, SiteMeters};
 use crate::route::{NoTrace, Plan, PoolId, RequestFacts, Router};
-use crate::upstream::Cluster;
+use crate::upstream::{Cluster, Fault};
 use names::Names;
 
 /// A listener by its number, which it keeps from one generation to the next.
@@ -28,6 +30,7 @@ struct Door {
 pub struct Generation {
     sites: Sites,
     clusters: Vec<Cluster>,
+    metrics: Option<Arc<Metrics>>,
 }
 
 /// The sites, and who of them answers where. Touches no socket, so that `explain` can build it too.
@@ -43,6 +46,7 @@ pub struct Site {
     router: Router,
     disk: Recent,
     server_name: String,
+    meters: Option<Arc<SiteMeters>>,
 }
 
 impl Generation {
@@ -51,11 +55,19 @@ impl Generation {
     /// Must be called within a tokio runtime, because pools look after themselves in background tasks.
     pub fn build(model: &Model, old: Option<&Self>) -> Self {
         let before = |name: &str| old?.clusters.iter().find(|cluster| &**cluster.name() == name);
-        let cluster = |pool: &model::Pool| Cluster::new(pool, &model.server.temp_dir, before(&pool.name));
-        Self {
-            sites: Sites::build(model, old.map(Self::sites)),
-            clusters: model.pools.iter().map(cluster).collect(),
+        let metrics = metrics(model, old).map(Arc::new);
+        let cluster = |pool: &model::Pool| {
+            let meters = metrics.as_ref().and_then(|metrics| metrics.pool(&pool.name)).cloned();
+            Cluster::new(pool, &model.server.temp_dir, before(&pool.name)).counted_by(meters)
+        };
+        let clusters = model.pools.iter().map(cluster).collect();
+        let mut sites = Sites::build(model, old.map(Self::sites));
+        if let Some(metrics) = &metrics {
+            for (site, name) in sites.sites.iter_mut().zip(labels(model)) {
+                site.meters = metrics.site(&name).cloned();
+            }
         }
+        Self { sites, clusters, metrics }
     }
 
     /// The sites.
@@ -68,10 +80,35 @@ impl Generation {
         &self.clusters[pool.0]
     }
 
+    /// What is counted; nothing, where nobody could ask for it.
+    pub fn metrics(&self) -> Option<&Arc<Metrics>> {
+        self.metrics.as_ref()
+    }
+
     /// All pools, in the order of the configuration.
     pub fn clusters(&self) -> &[Cluster] {
         &self.clusters
     }
+}
+
+/// Only where there is somebody who may ask: counting costs each request a little.
+fn metrics(model: &Model, old: Option<&Generation>) -> Option<Metrics> {
+    model.admin.as_ref()?;
+    let threads = model.server.threads.or_else(|| thread::available_parallelism().ok().map(Into::into));
+    let before = old.and_then(|old| old.metrics.as_deref());
+    let labels: Vec<_> = labels(model).collect();
+    let sites = labels.iter().map(|label| &**label);
+    let pools = model.pools.iter().map(|pool| &*pool.name);
+    Some(Metrics::new(threads.unwrap_or(1), sites, pools, &Fault::WORDS, before))
+}
+
+/// What metrics call each site: its first name, or where it listens if it has none.
+fn labels(model: &Model) -> impl Iterator<Item = String> {
+    model.sites.iter().map(|site| match (site.server_name.is_empty(), site.listen.first()) {
+        (true, Some(Listen::Tcp(address))) => address.to_string(),
+        (true, Some(Listen::Unix(path))) => format!("unix:{}", path.display()),
+        _ => site.server_name.clone(),
+    })
 }
 
 impl Sites {
@@ -117,7 +154,7 @@ impl Sites {
 impl Site {
     fn build(model: &model::Site) -> Self {
         let router = Router::new(model.rules.clone(), model.locations.clone(), Arc::clone(&model.settings));
-        Self { router, disk: Recent::default(), server_name: model.server_name.clone() }
+        Self { router, disk: Recent::default(), server_name: model.server_name.clone(), meters: None }
     }
 
     /// How a request will be served.
@@ -128,6 +165,11 @@ impl Site {
     /// What decides: for `explain`, which looks on.
     pub fn router(&self) -> &Router {
         &self.router
+    }
+
+    /// Where its requests are counted, if they are.
+    pub fn meters(&self) -> Option<&SiteMeters> {
+        self.meters.as_deref()
     }
 
     /// nginx's `$server_name`: the first of its names, or empty.

@@ -8,6 +8,7 @@ use super::by_hand::{self, Order, UnknownMember};
 use super::checks;
 use super::complaints::Complaints;
 use super::connection::Connection;
+use super::discovery::{self, Lookup, Roster, SourceStatus};
 use super::knock;
 use super::lease::{Grant, Permit};
 use super::member::Member;
@@ -15,12 +16,12 @@ use super::outcome::{Fault, Ledger, SendError};
 use super::queue::{Coming, Wish};
 use super::reply::{Gathered, Reading, ReplyBody};
 use super::request::{RequestBody, Upload, UpstreamRequest};
-use super::resolve::{self, Lookup, Servers};
 use super::status::{self, PoolStatus};
 use super::talk::{Said, Talk};
 use crate::balance::{self, Again, Repeatable, Seen, Tries};
 use crate::config::model::{Pool, Timeouts};
 use crate::fcgi::{BodyRule, Exchange, Keep, ReplyHead, RequestId};
+use crate::metrics::PoolMeters;
 use crate::route::Label;
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -38,10 +39,11 @@ use tokio::time::{Instant, sleep, timeout_at};
 #[derive(Debug)]
 pub struct Cluster {
     admission: Arc<Admission>,
-    servers: Arc<Mutex<Servers>>,
+    roster: Arc<Mutex<Roster>>,
     pool: Pool,
     temp_dir: PathBuf,
     ids: Arc<AtomicU32>,
+    meters: Option<Arc<PoolMeters>>,
     tasks: Vec<AbortHandle>,
     /// A newer one has taken over.
     succeeded: AtomicBool,
@@ -54,27 +56,27 @@ impl Cluster {
     ///
     /// Must be called within a tokio runtime.
     pub fn new(pool: &Pool, temp_dir: &Path, old: Option<&Self>) -> Self {
-        Self::with_lookup(pool, temp_dir, old, resolve::system())
+        Self::with_lookup(pool, temp_dir, old, discovery::system())
     }
 
     pub(crate) fn with_lookup(pool: &Pool, temp_dir: &Path, old: Option<&Self>, lookup: Lookup) -> Self {
-        let before = old.map(|old| old.servers.lock().clone());
-        let servers = Servers::new(&pool.servers, before.as_ref());
+        let before = old.map(|old| old.roster.lock().clone());
+        let mut roster = Roster::new(pool, before.as_ref());
         let admission = old.map_or_else(|| Admission::new(pool), |old| old.hand_over_to(pool));
         let present = admission.members();
-        let seats = servers.seats(&present);
+        let seats = roster.seats(&present, Instant::now().into_std());
         if !present.is_empty() {
             let is_new = |member: &Arc<Member>| !present.iter().any(|known| Arc::ptr_eq(known, member));
             let members = seats.iter().map(|seat| &seat.member);
             members.filter(|&member| is_new(member)).for_each(|member| member.is_back(Instant::now()));
         }
-        admission.seat(seats, servers.has_pending());
-        let has_names = !servers.names().is_empty();
-        let servers = Arc::new(Mutex::new(servers));
+        admission.seat(seats, roster.has_pending());
+        let has_sources = roster.has_sources();
+        let roster = Arc::new(Mutex::new(roster));
         let mut tasks = vec![tokio::spawn(keep_house(Arc::clone(&admission))).abort_handle()];
-        if has_names {
+        if has_sources {
             let following =
-                resolve::follow(Arc::clone(&admission), Arc::clone(&servers), lookup, pool.resolve);
+                discovery::follow(Arc::clone(&admission), Arc::clone(&roster), lookup, pool.resolve);
             tasks.push(tokio::spawn(following).abort_handle());
         }
         match &pool.health {
@@ -90,7 +92,15 @@ impl Cluster {
         }
         let ids = old.map_or_else(Arc::default, |old| Arc::clone(&old.ids));
         let succeeded = AtomicBool::new(false);
-        Self { admission, servers, pool: pool.clone(), temp_dir: temp_dir.to_owned(), ids, tasks, succeeded }
+        let (pool, temp_dir, meters) = (pool.clone(), temp_dir.to_owned(), None);
+        Self { admission, roster, pool, temp_dir, ids, meters, tasks, succeeded }
+    }
+
+    /// Counts its requests from now on.
+    #[must_use]
+    pub fn counted_by(mut self, meters: Option<Arc<PoolMeters>>) -> Self {
+        self.meters = meters;
+        self
     }
 
     /// The desk, for a newer cluster of the same pool, which looks after it from now on.
@@ -152,12 +162,17 @@ impl Cluster {
                 };
                 slot = match journey.again(&failed) {
                     Again::No => return Err(self.tells_of(journey.ledger.fails(failed.fault, None))),
-                    Again::SameMemberFresh => (failed.permit, None),
+                    Again::SameMemberFresh => {
+                        journey.ledger.tries_again(failed.fault);
+                        (failed.permit, None)
+                    }
                     Again::NextMember => {
                         journey.wish.tried.push(Arc::clone(failed.permit.member()));
                         if failed.seen.is_work_again() && !self.admission.may_retry(&journey.wish) {
+                            journey.ledger.may_not_try_again();
                             return Err(self.tells_of(journey.ledger.fails(failed.fault, None)));
                         }
+                        journey.ledger.tries_again(failed.fault);
                         drop(failed.permit);
                         self.find_slot(&mut journey, Some(failed.fault)).await?
                     }
@@ -185,6 +200,11 @@ impl Cluster {
     /// The pool as an operator sees it.
     pub fn status(&self) -> PoolStatus {
         status::of(&self.admission)
+    }
+
+    /// Who tells of its members, beside those that are written.
+    pub fn sources(&self) -> Vec<SourceStatus> {
+        self.roster.lock().status()
     }
 
     #[cfg(test)]
@@ -342,7 +362,11 @@ impl Journey {
             retry_until: pool.retry.timeout.map(|timeout| now + timeout),
             last_moment: timeouts.total.map(|total| now + total),
             stale_replaced: false,
-            ledger: Box::new(Ledger::new(request.observer, now)),
+            ledger: Box::new(Ledger::new(
+                request.observer,
+                cluster.meters.as_deref().map(PoolMeters::here),
+                now,
+            )),
         }
     }
 

@@ -11,7 +11,7 @@
 //! - `pump` and `spool`: a reply taken from php-fpm faster than its reader reads.
 //! - `checks`: active health: every member is asked every few seconds; `inquiry` one such question; `vitals` what is
 //!   known from the answers.
-//! - `resolve`: names to members; `status` the pool as an operator sees it.
+//! - `discovery`: who the members are: written, or told by names and other sources; `status` the pool as an operator sees it.
 //!
 //! Which member, whether to try again, how long to keep: `balance`. What bytes mean: `fcgi`.
 
@@ -23,6 +23,7 @@ mod cluster;
 mod complaints;
 mod connection;
 mod desk;
+mod discovery;
 mod endpoint;
 mod inquiry;
 mod knock;
@@ -37,7 +38,6 @@ mod queue;
 mod repeats;
 mod reply;
 mod request;
-mod resolve;
 mod share;
 mod spool;
 mod status;
@@ -56,12 +56,12 @@ mod responder;
 pub use by_hand::{Order, UnknownMember};
 pub use checks::status_door;
 pub use cluster::Cluster;
+pub use discovery::{SourceStatus, endpoints_of, told_by};
 pub use endpoint::Endpoint;
 pub use inquiry::{Answer, Question, Reaction, ask};
 pub use outcome::{Ending, Fault, Observer, Outcome, ReplyError, SendError};
 pub use reply::ReplyBody;
 pub use request::{ClientBody, RequestBody, UpstreamRequest};
-pub use resolve::endpoints_of;
 pub use status::{MemberStatus, PoolStatus, QueueStatus};
 pub use troubles::Retries;
 pub use vitals::Counts;

@@ -5,6 +5,7 @@
 
 use crate::balance::Failure;
 use crate::fcgi::Violation;
+use crate::metrics::PoolMeter;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,6 +69,50 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// One word for each, for metrics; [`Fault::place`] is the place here.
+    pub const WORDS: [&str; 17] = [
+        "queue_full",
+        "overload",
+        "queue_timeout",
+        "nobody",
+        "connect",
+        "closed_early",
+        "first_byte_timeout",
+        "upload_stalled",
+        "stalled",
+        "total_timeout",
+        "truncated",
+        "too_short",
+        "garbage",
+        "request_body",
+        "request_body_timeout",
+        "temp_file",
+        "host_gone",
+    ];
+
+    /// Its place in [`Fault::WORDS`].
+    pub fn place(self) -> usize {
+        match self {
+            Self::QueueFull => 0,
+            Self::Overload => 1,
+            Self::QueueTimeout => 2,
+            Self::Nobody => 3,
+            Self::Connect(_) => 4,
+            Self::ClosedEarly => 5,
+            Self::FirstByteTimeout => 6,
+            Self::UploadStalled => 7,
+            Self::Stalled => 8,
+            Self::TotalTimeout => 9,
+            Self::Truncated => 10,
+            Self::TooShort => 11,
+            Self::Garbage(_) => 12,
+            Self::RequestBody => 13,
+            Self::RequestBodyTimeout => 14,
+            Self::TempFile => 15,
+            Self::HostGone => 16,
+        }
+    }
+
     /// The part of the way on which it happened, for the log.
     pub fn phase(self) -> &'static str {
         match self {
@@ -191,10 +236,11 @@ pub(crate) struct Ledger {
     began: Instant,
     outcome: Outcome,
     observer: Option<Observer>,
+    meter: Option<PoolMeter>,
 }
 
 impl Ledger {
-    pub(crate) fn new(observer: Option<Observer>, now: Instant) -> Self {
+    pub(crate) fn new(observer: Option<Observer>, meter: Option<PoolMeter>, now: Instant) -> Self {
         let outcome = Outcome {
             member: None,
             reused: false,
@@ -207,7 +253,7 @@ impl Ledger {
             body_bytes: 0,
             ending: Ending::ClientLeft,
         };
-        Self { began: now, outcome, observer }
+        Self { began: now, outcome, observer, meter }
     }
 
     pub(crate) fn began(&self) -> Instant {
@@ -267,7 +313,27 @@ impl Ledger {
         ReplyError { fault, member: self.outcome.member.clone() }
     }
 
+    /// Another attempt is made after this.
+    pub(crate) fn tries_again(&self, fault: Fault) {
+        if let Some(meter) = &self.meter {
+            meter.retried(fault.place());
+        }
+    }
+
+    /// Another attempt would be made, but for the budget.
+    pub(crate) fn may_not_try_again(&self) {
+        if let Some(meter) = &self.meter {
+            meter.denied();
+        }
+    }
+
     fn deliver(&mut self) {
+        if let Some(meter) = self.meter.take() {
+            meter.ended(self.outcome.queued, self.outcome.first_byte);
+            if let Ending::Failed(fault) = self.outcome.ending {
+                meter.failed(fault.place());
+            }
+        }
         let Some(observer) = self.observer.take() else { return };
         self.outcome.total = self.began.elapsed();
         observer(self.outcome.clone());
@@ -288,7 +354,7 @@ mod tests {
     fn ledger() -> (Ledger, mpsc::Receiver<Outcome>) {
         let (tell, told) = mpsc::channel();
         let observer: Observer = Box::new(move |outcome| tell.send(outcome).unwrap());
-        (Ledger::new(Some(observer), Instant::now()), told)
+        (Ledger::new(Some(observer), None, Instant::now()), told)
     }
 
     #[test]
@@ -310,6 +376,22 @@ mod tests {
             told.iter().map(|outcome| outcome.ending).collect::<Vec<_>>(),
             [Ending::Failed(Fault::Truncated)]
         );
+    }
+
+    #[test]
+    fn each_fault_has_a_word_of_its_own() {
+        let mut words = Fault::WORDS.to_vec();
+        words.sort_unstable();
+        words.dedup();
+        assert_eq!(words.len(), Fault::WORDS.len());
+        for (fault, word) in [
+            (Fault::QueueFull, "queue_full"),
+            (Fault::Connect(Failure::Refused), "connect"),
+            (Fault::Garbage(Violation::Version(0)), "garbage"),
+            (Fault::TempFile, "temp_file"),
+        ] {
+            assert_eq!(Fault::WORDS[fault.place()], word);
+        }
     }
 
     #[test]

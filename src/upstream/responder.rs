@@ -235,6 +235,7 @@ pub(crate) fn pool(servers: Vec<ServerSpec>) -> Pool {
     Pool {
         name: "php".into(),
         servers,
+        discover: Vec::new(),
         policy: PolicyKind::RoundRobin,
         hash_key: None,
         queue: Queue { size: 1024, timeout: Duration::from_secs(30), header: false },

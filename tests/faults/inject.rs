@@ -37,7 +37,7 @@ impl Rig {
             Strike::Readdress => self.lead_to(&[1]),
             Strike::LoseName => {
                 self.lead_to(&[]);
-                self.cornac.wait_for_log("look-up failed; the last known good is kept");
+                self.cornac.wait_for_log("a source of members fails; the last known good is kept");
             }
         }
     }
@@ -116,10 +116,9 @@ impl Rig {
         let settled = || {
             let log = self.cornac.log();
             (0..5).all(|index| {
-                let member = format!("member=\"{}\"", hosts.address(index));
-                let mut lines = log.lines().rev();
-                let last = lines.find(|line| line.contains(&member) && line.contains(" its name"));
-                last.is_some_and(|line| line.contains("found by")) == which.contains(&index)
+                let address = hosts.address(index);
+                let [came, went] = ["+", "−"].map(|sign| log.rfind(&format!("{sign} {address} (")));
+                (came > went) == which.contains(&index)
             })
         };
         assert!(wait_until(SOON, settled), "cornac does not follow:\n{}", self.cornac.log());

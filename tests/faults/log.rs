@@ -33,6 +33,17 @@ fn message(line: &str) -> Option<String> {
         return None;
     }
     let (_, text) = behind.split_once(": ")?;
+    if let Some(changes) = text.strip_prefix("pool php: ") {
+        return Some(format!("{level} pool php: {}", signs(changes)));
+    }
     let end = FIELDS.iter().filter_map(|field| text.find(field)).min().unwrap_or(text.len());
     Some(format!("{level} {}", &text[..end]))
+}
+
+/// `+ 127.0.0.3:9000 (…), + 127.0.0.4:9000 (…), − 127.0.0.2:9000 (…)` → `+ …, − … (draining)`: how many is by chance.
+fn signs(changes: &str) -> String {
+    let signs = [("+ ", "+ …"), ("− ", "− … (draining)")];
+    let seen: Vec<_> =
+        signs.iter().filter(|(sign, _)| changes.contains(sign)).map(|(_, shown)| *shown).collect();
+    seen.join(", ")
 }

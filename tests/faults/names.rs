@@ -28,11 +28,11 @@ pub const ROWS: [Row; 3] = [
             "the name leads to another address",
             "As when a container is made anew: the old address finishes what it has. Then the name leads to the old one again.",
             [
-                cell("200 victim", (1, 0), &[GONE, FOUND], "1"),
-                cell("200 victim", (1, 0), &[GONE, FOUND], "1"),
-                cell("200 victim", (1, 0), &[GONE, FOUND], "1"),
-                cell("200 victim", (1, 0), &[GONE, FOUND], "1"),
-                cell("200 other", (0, 1), &[GONE, FOUND], "1"),
+                cell("200 victim", (1, 0), &[MOVED], "1"),
+                cell("200 victim", (1, 0), &[MOVED], "1"),
+                cell("200 victim", (1, 0), &[MOVED], "1"),
+                cell("200 victim", (1, 0), &[MOVED], "1"),
+                cell("200 other", (0, 1), &[MOVED], "1"),
             ],
         )
     },
@@ -42,7 +42,7 @@ pub const ROWS: [Row; 3] = [
         ..row(
             "name_lost",
             "the name server does not know the name any more",
-            "The last known good is kept, and nobody sees anything. (`log = \"info,cornac::upstream::resolve=debug\"` shows it.)",
+            "The last known good is kept, and no client sees anything.",
             [
                 cell("200 victim", (1, 0), &[NO_LOOKUP], "1"),
                 cell("200 victim", (1, 0), &[NO_LOOKUP], "1"),

@@ -67,11 +67,9 @@ impl Rig {
         let hosts = Hosts::of(addresses);
         hosts.lead_to(super::inject::first_addresses(row.strike));
         let servers = vec![format!("{{ address = \"{}:{}\", max_conns = 1 }}", Hosts::NAME, port.number())];
-        let tp = site(row, servers)
-            .pool("resolve = \"20ms\"")
-            .server("log = \"info,cornac::upstream::resolve=debug\"");
+        let tp = site(row, servers).pool("resolve = \"20ms\"");
         let cornac = Cornac::with_hosts(hosts.file(), |listen| tp.toml(listen));
-        cornac.wait_for_log("member found by its name");
+        cornac.wait_for_log("pool php: + ");
         Self { cornac, victim, others, hosts: Some(hosts), stopped: vec![], fillers: vec![] }
     }
 

@@ -44,6 +44,7 @@ pub const CUT_ANOTHERS: &str = "ERROR a reply was cut off, and the client's conn
 /// Lines about php and about names.
 pub const MEMORY: &str =
     "WARN PHP message: PHP Fatal error:  Allowed memory size of 134217728 bytes exhausted";
-pub const FOUND: &str = "INFO member found by its name";
-pub const GONE: &str = "INFO member is gone from its name: draining";
-pub const NO_LOOKUP: &str = "DEBUG look-up failed; the last known good is kept";
+pub const FOUND: &str = "INFO pool php: + …";
+pub const GONE: &str = "INFO pool php: − … (draining)";
+pub const MOVED: &str = "INFO pool php: + …, − … (draining)";
+pub const NO_LOOKUP: &str = "WARN a source of members fails; the last known good is kept";

@@ -9,9 +9,15 @@
     reason = "each test file is a crate of its own and uses its part of the rig; `pub` is what the rig offers"
 )]
 
+pub mod api;
 mod child;
 pub mod compare;
+pub mod consul;
 mod cornac;
+pub mod dns;
+pub mod docker;
+pub mod etcd;
+mod fleet;
 mod fpm;
 mod hosts;
 pub mod http;
@@ -29,6 +35,7 @@ mod site;
 
 pub use child::{Listen, Process, Signal, find_program, signal, wait_until, worker_pids};
 pub use cornac::{Cornac, Finished};
+pub use fleet::{Fleet, told_by};
 pub use fpm::{Fpm, FpmBuilder, Pm};
 pub use hosts::Hosts;
 pub use load::{Answer, Load};

@@ -29,9 +29,9 @@ use tokio::task::JoinSet;
 
 use super::cli::Doctor;
 use super::{Failure, run};
-use crate::config::model::{EndpointSpec, Listen, Model, ServerSpec, Site};
+use crate::config::model::{Discover, EndpointSpec, Listen, Model, ServerSpec, Site};
 use crate::route::PoolId;
-use crate::upstream::{Endpoint, endpoints_of};
+use crate::upstream::{Endpoint, endpoints_of, told_by};
 use door::{Door, Php};
 use files::Place;
 use finding::{Diagnosis, Examined, Finding, Severity};
@@ -75,6 +75,16 @@ async fn examine_pool(model: &Arc<Model>, id: PoolId) -> Vec<Examined> {
             Err(error) => lost.push(not_found(&pool.name, server, &error)),
         }
     }
+    for discover in &pool.discover {
+        match told_by(&discover.source, &pool.name, pool.resolve).await {
+            Ok(endpoints) => {
+                patients.extend(endpoints.into_iter().map(|endpoint| {
+                    Patient::new(model, id, &discover.terms.at(spec_of(&endpoint)), endpoint)
+                }))
+            }
+            Err(error) => lost.push(silent_source(&pool.name, discover, &error)),
+        }
+    }
     let mut asking = JoinSet::new();
     for (place, patient) in patients.into_iter().enumerate() {
         asking.spawn(async move { (place, patient.examine().await) });
@@ -96,6 +106,21 @@ fn not_found(pool: &str, server: &ServerSpec, error: &std::io::Error) -> Examine
         .means("It gets no requests until it can.")
         .change("Check the name; in containers, that both are in the same network.");
     Examined { pool: pool.to_owned(), member: Some(written(server)), findings: vec![finding] }
+}
+
+fn silent_source(pool: &str, discover: &Discover, error: &str) -> Examined {
+    let finding = Finding::problem(format!("it cannot tell who its members are: {error}"))
+        .means("Those that it told of last go on; after a start there are none.")
+        .change("Mend the source, or list servers beside it that are always there.");
+    Examined { pool: pool.to_owned(), member: Some(discover.source.to_string()), findings: vec![finding] }
+}
+
+/// What is discovered, as if it were written.
+fn spec_of(endpoint: &Endpoint) -> EndpointSpec {
+    match endpoint {
+        Endpoint::Unix(path) => EndpointSpec::Unix(path.clone()),
+        Endpoint::Tcp(at) => EndpointSpec::Tcp { host: at.ip().to_string(), port: at.port() },
+    }
 }
 
 /// A member, and what is needed to ask it everything.

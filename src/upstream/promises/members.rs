@@ -214,7 +214,7 @@ async fn members_come_and_go_with_the_addresses_of_their_name() {
     let (first, second) = (echo().await, echo().await);
     let found = Arc::new(Mutex::new(Err(())));
     let table = Arc::clone(&found);
-    let lookup: crate::upstream::resolve::Lookup = Arc::new(move |_| {
+    let lookup: crate::upstream::discovery::Lookup = Arc::new(move |_| {
         let answer: Result<Vec<_>, ()> = table.lock().clone();
         Box::pin(async move { answer.map_err(|()| std::io::Error::other("SERVFAIL")) })
     });
@@ -253,7 +253,7 @@ async fn a_request_waits_for_the_first_look_up_of_a_name() {
     let member = echo().await;
     let (go, address) = (gate(), member.address);
     let waits = Arc::clone(&go);
-    let lookup: crate::upstream::resolve::Lookup = Arc::new(move |_| {
+    let lookup: crate::upstream::discovery::Lookup = Arc::new(move |_| {
         let waits = Arc::clone(&waits);
         Box::pin(async move {
             waits.acquire().await.unwrap().forget();

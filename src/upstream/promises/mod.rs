@@ -4,6 +4,7 @@ mod afterwork;
 mod attempts;
 mod by_hand;
 mod checks;
+mod discovery;
 mod learning;
 mod members;
 mod overload;

@@ -124,7 +124,7 @@ async fn an_address_that_a_name_gains_begins_slowly() {
     let members = [echo().await, echo().await];
     let found = Arc::new(Mutex::new(vec![members[0].address]));
     let table = Arc::clone(&found);
-    let lookup: crate::upstream::resolve::Lookup = Arc::new(move |_| {
+    let lookup: crate::upstream::discovery::Lookup = Arc::new(move |_| {
         let addresses = table.lock().clone();
         Box::pin(async move { Ok(addresses) })
     });
