@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::cli::Serve;
+use super::ctl::TOKEN;
 use super::{Failure, run};
 use crate::config::model::{EventLog, LogTarget};
 use crate::config::{self, Preset};
@@ -77,6 +78,7 @@ async fn serve_with(
 }
 
 fn configuration(args: &Serve, root: &Path, preset: Preset, servers: &[String]) -> String {
+    let admin = args.open_admin.as_deref().map(|listen| admin(listen, std::env::var(TOKEN).is_ok()));
     // Our own php-fpm has so many workers and nobody else's clients: the limit need not be learnt.
     let limit = if args.fpm.is_empty() { format!(", max_conns = {}", args.workers) } else { String::new() };
     let servers: Vec<_> =
@@ -84,12 +86,18 @@ fn configuration(args: &Serve, root: &Path, preset: Preset, servers: &[String]) 
     format!(
         "[server]\naccess_log = {{ path = \"stdout\", format = \"short\" }}\n\n\
          [pools.php]\nservers = [{}]\n\n\
-         [[sites]]\nlisten = [{}]\nroot = {}\npreset = {}\n",
+         [[sites]]\nlisten = [{}]\nroot = {}\npreset = {}\n{}",
         servers.join(", "),
         quoted(&args.listen.to_string()),
         quoted(&root.display().to_string()),
         quoted(preset.name()),
+        admin.unwrap_or_default(),
     )
+}
+
+fn admin(listen: &str, has_token: bool) -> String {
+    let token = if has_token { format!("token = {{ env = \"{TOKEN}\" }}\n") } else { String::new() };
+    format!("[admin]\nlisten = {}\n{token}", quoted(listen))
 }
 
 /// As a TOML string, whatever the folder's name holds.
@@ -111,7 +119,27 @@ mod tests {
             preset: None,
             fpm: fpm.iter().map(|&fpm| fpm.to_owned()).collect(),
             workers: 3,
+            open_admin: None,
         }
+    }
+
+    #[test]
+    fn an_operator_elsewhere_needs_a_token() {
+        let parse = |admin: &str| {
+            let text = configuration(&args(&["a:1"]), Path::new("/"), Preset::Plain, &["a:1".to_owned()]);
+            config::parse(&format!("{text}{admin}"), "cornac serve", Path::new("/")).map(|model| model.admin)
+        };
+        assert!(parse("").expect("valid").is_none());
+        assert!(
+            parse(&admin("127.0.0.1:9180", false)).expect("valid").is_some_and(|admin| admin.token.is_none())
+        );
+        assert!(
+            parse(&admin("0.0.0.0:9180", false)).expect_err("refused").to_string().contains("needs a token")
+        );
+        assert_eq!(
+            admin("unix:/a", true),
+            "[admin]\nlisten = \"unix:/a\"\ntoken = { env = \"CORNAC_ADMIN_TOKEN\" }\n"
+        );
     }
 
     #[test]
