@@ -117,7 +117,11 @@ fn read_event_log(log: Node<'_>, base: &Path) -> Option<EventLog> {
     let filter = table.get("filter").and_then(Node::text);
     let path = table.get("path").and_then(Node::text);
     table.finish(&[]);
-    let to = path.map_or(Some(LogTarget::Stderr), |path| file(&path, base).map(LogTarget::File));
+    let to = path.map_or(Some(LogTarget::Stderr), |path| match path.value {
+        "stderr" => Some(LogTarget::Stderr),
+        "stdout" => Some(LogTarget::Stdout),
+        _ => file(&path, base).map(LogTarget::File),
+    });
     let filter = filter.map_or_else(|| Some("info".to_owned()), |filter| read_filter(&filter));
     Some(EventLog { filter: filter?, to: to? })
 }
@@ -217,6 +221,7 @@ mod tests {
         let log = server("log = { path = \"e.log\", filter = \"warn\" }").log;
         assert_eq!(log, EventLog { filter: "warn".to_owned(), to: file.clone() });
         assert_eq!(server("log = { path = \"e.log\" }").log.filter, "info");
+        assert_eq!(server("log = { path = \"stdout\" }").log.to, LogTarget::Stdout);
         assert_eq!(server("log = \"warn\"").log.to, LogTarget::Stderr);
         let threshold = Duration::from_millis(1_500);
         let slow = server("slow_log = { threshold = \"1500ms\" }").slow_log;

@@ -15,6 +15,7 @@ use super::open_files;
 use super::operator::Operator;
 use super::pid_file::PidFile;
 use super::reload::{ReloadError, Stamp};
+use super::service_manager;
 use super::signals::{Signals, Wish};
 use super::upgrade::{Launch, Successor, UpgradeError};
 use super::workers::Workers;
@@ -158,7 +159,11 @@ impl Server {
             Ok(unwanted) => unwanted.iter().for_each(|address| doors::remove_socket_file_of(address)),
             Err(error) => warn!(%error, "the cornac before this one cannot be told, and may go on"),
         }
+        service_manager::hears_that_we_serve();
         let mut end = self.until_the_end().await;
+        if end != End::HandedOn {
+            service_manager::hears_that_we_stop();
+        }
         if let Some(operator) = &mut self.operator {
             operator.hears_of_the_end(end == End::HandedOn);
         }
