@@ -1,6 +1,6 @@
 # What one does with this repository. `make` alone tells.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-check test soak docs-faults bench
+.PHONY: help demo demo-check test test-docker test-ha soak docs-faults bench up
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -16,6 +16,17 @@ test: ## formatting, lints, unit tests, black-box tests on real php-fpm, nginx a
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
 	@if cargo nextest --version >/dev/null 2>&1; then set -x; cargo nextest run && cargo test --doc; else set -x; cargo test; fi
+
+test-docker: ## the compose rig of docker/ at work: scale, kill, start orders, variants; needs Docker, or root to start one
+	@scripts/with-docker.sh cargo test --test containers -- --ignored --nocapture --test-threads=1
+
+test-ha: ## two cornacs with keepalived in network namespaces: one dies, the address moves; needs root
+	@scripts/install-deps.sh build php ha
+	cargo test --test high_availability -- --ignored --nocapture --test-threads=1
+
+up: ## cornac over three php-fpm containers on http://127.0.0.1:8080/, by docker compose, until Ctrl-C
+	@if docker compose version >/dev/null 2>&1; then set -x; exec docker compose -f docker/compose.yml up --build; \
+	else set -x; exec docker-compose -f docker/compose.yml up --build; fi
 
 soak: ## php-fpms that fail at random under clients that ask for everything: SOAK_SECONDS=60, SOAK_SEED= an earlier one
 	@scripts/install-deps.sh build php

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the named groups need, through apt, and only what is missing.
-#   scripts/install-deps.sh build php nginx etcd demo bench
+#   scripts/install-deps.sh build php nginx etcd demo bench docker ha
 # Without root or apt it says what to install, and ends with 1.
 set -euo pipefail
 
@@ -38,7 +38,15 @@ packages_for() {
         demo)  have curl || echo curl ;;
         bench) have wrk || echo wrk
                have nginx || echo nginx-light ;;
-        *)     echo "install-deps: unknown group '$1' (build, php, nginx, etcd, demo, bench)" >&2; exit 2 ;;
+        # objcopy (binutils) comes with gcc. With a Docker of another maker, only what is missing is taken from Debian.
+        docker) have dockerd || docker info >/dev/null 2>&1 || echo docker.io iptables
+               have docker || echo docker.io
+               have docker-compose || docker compose version >/dev/null 2>&1 || echo docker-compose
+               have debootstrap || echo debootstrap ;;
+        ha)    have keepalived || echo keepalived
+               have ip || echo iproute2
+               have curl || echo curl ;;
+        *)     echo "install-deps: unknown group '$1' (build, php, nginx, etcd, demo, bench, docker, ha)" >&2; exit 2 ;;
     esac
 }
 

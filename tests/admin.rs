@@ -193,9 +193,13 @@ fn with_a_token_nobody_reads_or_changes_anything_without_it() {
         let body = if method == "GET" { "" } else { "{\"state\":\"drain\"}" };
         http::request(cornac.admin(), method, path, &headers, body.as_bytes())
     };
-    for (method, path) in
-        [("GET", "/api/v1/pools"), ("PATCH", &*server), ("POST", "/api/v1/reload"), ("GET", "/x")]
-    {
+    for (method, path) in [
+        ("GET", "/api/v1/pools"),
+        ("PATCH", &*server),
+        ("POST", "/api/v1/reload"),
+        ("GET", "/metrics"),
+        ("GET", "/x"),
+    ] {
         for (token, says) in [(None, "a token is required"), (Some("open-sesamE"), "wrong token")] {
             let refused = ask(method, path, token);
             assert_eq!(

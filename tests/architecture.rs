@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A room and its floor, from the roof down.
-const FLOORS: [(&str, u8); 11] = [
+const FLOORS: [(&str, u8); 12] = [
     ("app", 8),
     ("runtime", 7),
     ("front", 6),
@@ -13,6 +13,7 @@ const FLOORS: [(&str, u8); 11] = [
     ("site", 5),
     ("upstream", 4),
     ("files", 4),
+    ("logs", 4),
     ("config", 3),
     ("metrics", 3),
     ("fcgi", 1),

@@ -215,9 +215,25 @@ fn every_other_example_is_valid_and_serves() {
         done.push(example);
     }
 
+    let (port, admin) = (free_port(), free_port());
+    let text = with_addresses(
+        "ha.toml",
+        &[
+            ("192.0.2.11:9000", &fpm.server()),
+            ("192.0.2.12:9000", &others[0].server()),
+            ("127.0.0.1:9180", &admin.to_string()),
+            ("0.0.0.0:80", &port.to_string()),
+            ("/srv/app/public", &tp()),
+        ],
+    );
+    assert_eq!(run(&text, port).get("/").status, 200);
+    done.push("ha.toml");
+
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
     for entry in fs::read_dir(folder).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        assert!(done.contains(&name.as_str()), "config/{name} is in no test");
+        // keepalived's has tests/high_availability.
+        let is_done = done.contains(&name.as_str()) || name == "keepalived.conf";
+        assert!(is_done, "config/{name} is in no test");
     }
 }

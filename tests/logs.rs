@@ -298,3 +298,85 @@ fn an_outage_is_not_a_line_a_request_and_the_access_log_has_them_all() {
     assert_eq!(errors.len(), 6, "{errors:?}");
     assert!(errors[5].contains("requests=45") && errors[5].contains("connection refused"), "{errors:?}");
 }
+
+#[test]
+fn the_event_log_goes_to_a_file_which_sigusr1_opens_anew_and_a_reload_moves() {
+    let (fpm, folder) = (Fpm::start("a"), Scratch::new());
+    let file = |name: &str| folder.join(name);
+    let tp = |filter: &str, name: &str| {
+        let log = format!("log = {{ filter = \"{filter}\", path = \"{}\" }}", file(name).display());
+        Tp::over([&fpm]).quiet().server(&log)
+    };
+    let cornac = tp("info", "one.log").start();
+    let listen = cornac.address().to_string();
+    assert!(lines(&file("one.log"), 2)[0].contains("listening on "));
+    std::fs::rename(file("one.log"), file("one.log.1")).expect("a rotation");
+    cornac.signal(Signal::USR1);
+    assert!(lines(&file("one.log"), 1)[0].contains("logs reopened"));
+    std::fs::write(cornac.config_file(), tp("debug", "two.log").toml(&listen)).expect("the configuration");
+    cornac.signal(Signal::HUP);
+    lines(&file("two.log"), 1);
+    let mut client = Connection::open(cornac.address());
+    client.send("nonsense\r\n\r\n");
+    client.read_to_end();
+    let said =
+        || std::fs::read_to_string(file("two.log")).unwrap_or_default().contains("DEBUG cornac::front");
+    assert!(wait_until(Duration::from_secs(10), said), "the new filter is not in force");
+    assert!(!cornac.log().contains("INFO"), "{}", cornac.log());
+}
+
+#[test]
+fn a_slow_request_has_a_line_of_its_own_with_route_member_and_phases() {
+    let (fpm, folder) = (Fpm::start("a"), Scratch::new());
+    let slow = folder.join("slow.log");
+    let to_file = format!("slow_log = {{ threshold = \"100ms\", path = \"{}\" }}", slow.display());
+    let cornac = Tp::over([&fpm]).quiet().server(&to_file).start();
+    assert_eq!(cornac.get("/json").status, 200);
+    assert_eq!(cornac.get("/sleep/120").status, 200);
+    let line = lines(&slow, 1).remove(0);
+    assert!(line.contains(" target=\"/sleep/120\" ") && line.contains(" status=200 "), "{line}");
+    assert!(line.contains(" pool=php ") && line.contains(fpm.server().trim_start_matches("unix:")), "{line}");
+    let time = |key: &str| -> f64 {
+        let value = line.split(&format!(" {key}=")).nth(1).and_then(|rest| rest.split(' ').next());
+        value.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no {key}: {line}"))
+    };
+    assert!(time("first_byte_ms") >= 120.0 && time("total_ms") >= time("first_byte_ms"), "{line}");
+    assert!(
+        time("queue_ms") + time("connect_ms") <= time("first_byte_ms") && time("body_ms") >= 0.0,
+        "{line}"
+    );
+    drop(cornac);
+    assert_eq!(lines(&slow, 1).len(), 1, "the quick one has none");
+
+    let cornac = Tp::over([&fpm]).quiet().server("slow_log = { threshold = \"100ms\" }").start();
+    assert_eq!(cornac.get("/sleep/120").status, 200);
+    cornac.wait_for_log("WARN cornac::front::slow_log: slow request: ");
+}
+
+#[test]
+fn the_access_log_goes_to_syslog() {
+    let (fpm, folder) = (Fpm::start("a"), Scratch::new());
+    let path = folder.join("log");
+    let daemon = std::os::unix::net::UnixDatagram::bind(&path).expect("a fresh name");
+    daemon.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout that is not zero");
+    let log = format!("access_log = {{ path = \"syslog:unix:{}\", format = \"json\" }}", path.display());
+    let cornac = Tp::over([&fpm]).quiet().server(&log).start();
+    assert_eq!(cornac.get("/json?syslog").status, 200);
+    let mut datagram = [0; 4096];
+    let length = daemon.recv(&mut datagram).expect("a line");
+    let text = String::from_utf8_lossy(&datagram[..length]).into_owned();
+    let (head, line) = text.split_once("]: ").expect("a head");
+    assert!(head.starts_with("<190>") && head.ends_with(&format!(" cornac[{}", cornac.pid())), "{text}");
+    let entry: Value = serde_json::from_str(line).expect("an object");
+    assert_eq!(entry["target"], "/json?syslog");
+}
+
+#[test]
+fn a_log_that_cannot_be_written_costs_lines_and_no_request() {
+    let fpm = Fpm::start("a");
+    let cornac = Tp::over([&fpm]).quiet().server("access_log = \"/dev/full\"").start();
+    for _ in 0..20 {
+        assert_eq!(cornac.get("/json").status, 200);
+    }
+    cornac.wait_for_log("lines of a log are lost: No space left on device");
+}

@@ -71,6 +71,16 @@ fn each_kind_of_project_is_served_and_announced() {
 }
 
 #[test]
+fn an_operator_is_listened_to_where_it_is_asked_for() {
+    let admin = support::free_port();
+    let cornac = serve(&fixtures("tp"), &["--open-admin", &admin.to_string()]);
+    assert_eq!(support::http::get(admin.address(), "/readyz").text(), "ready\n");
+    let status = Cornac::command(&["ctl", "status", "--admin", &admin.to_string()]);
+    assert!(status.text.contains("/php.sock  ready"), "{}", status.text);
+    drop(cornac);
+}
+
+#[test]
 fn the_front_page_and_files_of_a_project_are_served_without_a_word_about_it() {
     let cornac = serve(&fixtures("tp"), &[]);
     assert!(cornac.get("/").text().contains("It works"));

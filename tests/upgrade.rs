@@ -5,7 +5,7 @@ mod support;
 use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -20,6 +20,8 @@ const SOON: Duration = Duration::from_secs(30);
 /// A cornac from a file of its own, which can be replaced, and whoever takes over from it.
 struct Upgradable {
     first: Process,
+    /// What systemd would hear.
+    manager: UnixDatagram,
     port: Port,
     folder: Scratch,
 }
@@ -35,9 +37,12 @@ impl Upgradable {
         let mut command = Command::new(binary);
         // Relative, as many a unit file has it.
         command.args(["run", "-c", "cornac.toml"]).current_dir(folder.path());
+        let manager = UnixDatagram::bind(folder.join("notify.sock")).expect("a fresh name");
+        manager.set_read_timeout(Some(SOON)).expect("a timeout that is not zero");
+        command.env("NOTIFY_SOCKET", folder.join("notify.sock"));
         let mut first = Process::start("cornac", &mut command, folder.join("output.log"));
         first.wait_for_listener(&Listen::Tcp(port.address()), None);
-        let started = Self { first, port, folder };
+        let started = Self { first, manager, port, folder };
         assert!(wait_until(SOON, || started.pid() == Some(started.first.pid())), "{}", started.log());
         started
     }
@@ -57,6 +62,13 @@ impl Upgradable {
     /// Of whoever is in office.
     fn pid(&self) -> Option<u32> {
         fs::read_to_string(self.pid_file()).ok()?.trim().parse().ok()
+    }
+
+    /// What systemd hears next.
+    fn told(&self) -> String {
+        let mut datagram = [0; 256];
+        let length = self.manager.recv(&mut datagram).expect("a datagram");
+        String::from_utf8_lossy(&datagram[..length]).into_owned()
     }
 
     /// Another file takes the binary's name, as a package manager does it.
@@ -186,14 +198,18 @@ fn a_binary_or_a_configuration_that_does_not_work_leaves_everything_as_it_is() {
 fn an_upgrade_may_bring_another_configuration_with_other_listeners() {
     let fpm = Fpm::start("a");
     let mut cornac = Upgradable::start(Tp::over([&fpm]));
+    assert_eq!(cornac.told(), format!("READY=1\nMAINPID={}", cornac.first.pid()));
     let comes = free_port();
     let config = cornac.folder.join("cornac.toml");
     let text = fs::read_to_string(&config).expect("the configuration");
     let socket = format!("unix:{}", cornac.folder.join("http.sock").display());
     fs::write(&config, text.replace(&socket, &comes.to_string())).expect("our own file");
-    cornac.upgrade();
+    let successor = cornac.upgrade();
+    assert_eq!(cornac.told(), format!("READY=1\nMAINPID={successor}"), "and not that the old one stops");
     assert_eq!(http::get(comes.address(), "/json").status, 200);
     assert_eq!(http::get(cornac.address(), "/json").status, 200);
     let gone = wait_until(SOON, || !cornac.folder.join("http.sock").exists());
     assert!(gone, "nobody listens there any more:\n{}", cornac.log());
+    signal(successor, Signal::TERM);
+    assert_eq!(cornac.told(), "STOPPING=1");
 }

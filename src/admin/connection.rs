@@ -101,3 +101,68 @@ pub(super) async fn collect(body: Incoming) -> Result<Bytes, Refusal> {
         Err(_) => Err(Refusal::Broken),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+    use tokio::task::JoinHandle;
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::admin::wishes;
+    use crate::config;
+
+    /// The operator's end of a connection, and the task that serves the other.
+    fn operator() -> (DuplexStream, JoinHandle<()>) {
+        let text = "[pools.php]\nservers = [\"127.0.0.1:9\"]\n[[sites]]\nlisten = [\":80\"]\nroot = \"/\"\n";
+        let model = config::parse(text, "c.toml", Path::new("/")).expect("a configuration");
+        let generation = Arc::new(ArcSwap::from_pointee(Generation::build(&model, None)));
+        let admin = Arc::new(Admin::new(generation, Arc::default(), None, wishes().0));
+        let (ours, its) = tokio::io::duplex(1 << 20);
+        (ours, tokio::spawn(admin.serve(its, None)))
+    }
+
+    async fn answer(operator: &mut DuplexStream) -> String {
+        let mut answer = String::new();
+        operator.read_to_string(&mut answer).await.expect("text until it closes");
+        answer
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_says_nothing_or_half_a_head_is_let_go() {
+        for said in ["", "GET / HTTP/1.1\r\nHost: x", "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"] {
+            let (mut operator, served) = operator();
+            let began = Instant::now();
+            operator.write_all(said.as_bytes()).await.expect("it listens");
+            served.await.expect("no panic");
+            assert_eq!(began.elapsed().as_secs(), 10, "{said:?}");
+            assert_eq!(answer(&mut operator).await.starts_with("HTTP/1.1 200"), said.contains("/healthz"));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_order_that_does_not_come_to_its_end_is_refused() {
+        let (mut operator, served) = operator();
+        let began = Instant::now();
+        let head = "PATCH /api/v1/pools/php/servers/127.0.0.1:9 HTTP/1.1\r\nHost: x\r\nContent-Length: 19\r\n\
+                    Content-Type: application/json\r\n\r\n{\"state\":";
+        operator.write_all(head.as_bytes()).await.expect("it listens");
+        let answer = answer(&mut operator).await;
+        assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("did not come whole"), "{answer}");
+        served.await.expect("no panic");
+        assert!(began.elapsed().as_secs() < 21, "{:?}", began.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_no_http_and_heads_without_end_cost_nothing() {
+        for said in [vec![0_u8; 100], [b"GET / HTTP/1.1\r\n".to_vec(), vec![b'a'; 200_000]].concat()] {
+            let (mut operator, served) = operator();
+            // It may close before it has read all.
+            drop(operator.write_all(&said).await);
+            served.await.expect("no panic");
+            assert!(!answer(&mut operator).await.contains(" 200 "));
+        }
+    }
+}

@@ -76,6 +76,9 @@ pub(super) struct Serve {
     /// php-fpm's workers: as many scripts run at once
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(super) workers: u32,
+    /// Listen to an operator there, as [admin] listen does; other than on 127.0.0.1 with the token in CORNAC_ADMIN_TOKEN
+    #[arg(long, value_name = "ADDR")]
+    pub(super) open_admin: Option<String>,
 }
 
 /// `cornac explain`.
@@ -127,8 +130,9 @@ pub(super) struct Doctor {
     --token-file or from the environment variable CORNAC_ADMIN_TOKEN.\n\n\
     Examples:\n  \
     cornac ctl status\n  \
-    cornac ctl drain php fpm2:9000 --wait && ssh fpm2 apt-get upgrade && cornac ctl ready php fpm2:9000\n  \
-    cornac ctl weight php fpm1:9000 3\n\n\
+    cornac ctl drain php 10.0.0.2:9000 --wait\n  \
+    cornac ctl ready 10.0.0.2:9000\n  \
+    cornac ctl weight php 10.0.0.1:9000 3\n\n\
     Exit codes: 0 done, 1 refused (no such server, wrong token, mistakes in the configuration), 2 bad usage, 3 nobody listens there."
 )]
 pub(super) struct Ctl {

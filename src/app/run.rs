@@ -1,36 +1,27 @@
 //! `cornac run`: a configuration, served in the foreground.
 
-use std::io::IsTerminal;
 use std::path::Path;
-
-use tracing_subscriber::EnvFilter;
+use std::sync::Arc;
 
 use super::Failure;
-use crate::config::model::Model;
-use crate::runtime::{Server, written};
+use crate::config::model::{EventLog as EventLogSettings, Model};
+use crate::logs::EventLog;
+use crate::runtime::{Server, StartError, written};
 
 pub(super) fn run(config: &Path) -> Result<(), Failure> {
     let model = super::load(config)?;
-    start_log(&model.server.log)?;
+    let events = start_log(&model.server.log)?;
     runtime()?.block_on(async {
-        let server = Server::start(model.clone(), Some(config))?;
+        let server = Server::start(model.clone(), Some(config), &events)?;
         announce(&server, &model);
         server.run().await;
         Ok(())
     })
 }
 
-/// Events go to stderr; standard output is the access log's, where it is asked to go there.
-pub(super) fn start_log(filter: &str) -> Result<(), Failure> {
-    let filter = EnvFilter::try_new(filter)
-        .map_err(|error| Failure::Request(format!("`log = \"{filter}\"` is no filter: {error}")))?;
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
-    // A second start in one process (tests) keeps the first log.
-    drop(subscriber.try_init());
-    Ok(())
+/// Everything that is said in this process goes there. Standard output is the access log's, where it is asked to go there.
+pub(super) fn start_log(settings: &EventLogSettings) -> Result<Arc<EventLog>, Failure> {
+    Ok(Arc::new(EventLog::start(settings).map_err(StartError::EventLog)?))
 }
 
 /// For what is not a request: signals, accepting, names, housekeeping. Clients are served by threads of their own.

@@ -18,6 +18,8 @@ pub enum Event {
     },
     /// It failed a request.
     Failed(Failure),
+    /// The same, and a moment ago it still answered others.
+    FailedAmongOthers(Failure),
     /// Its ejection is over and a request is on the way to it.
     ProbeSent,
     /// That request ended without saying anything about the member (the client left).
@@ -47,6 +49,10 @@ pub enum Event {
     /// The operator put it back.
     PutBack,
 }
+
+/// So many times `max_fails` are needed against a member that answers others: a few together may be one script asked for
+/// a few times.
+const MANY: u32 = 4;
 
 /// The state of a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -105,7 +111,8 @@ impl Health {
             Event::TakenDown => Self::Down,
             Event::PutBack => Self::Ready,
             Event::Succeeded { began } => self.succeeded(began, now, rules),
-            Event::Failed(failure) => self.failed(failure, now, rules, chance),
+            Event::Failed(failure) => self.failed((failure, 0), now, rules, chance),
+            Event::FailedAmongOthers(failure) => self.failed((failure, 1), now, rules, chance),
             Event::CheckPassed { enough } if enough && self.is_out_by_failure() => Self::Ready,
             Event::CheckPassed { .. } => self,
             Event::CheckFailed { failure, enough, next } => {
@@ -172,22 +179,23 @@ impl Health {
         }
     }
 
-    fn failed(self, failure: Failure, now: Instant, rules: &Rules, chance: f64) -> Self {
+    /// A failure, and the answer that came just before it, if one did.
+    fn failed(self, (failure, before): (Failure, u32), now: Instant, rules: &Rules, chance: f64) -> Self {
         match self {
-            Self::Ready => Self::suspect(failure, (0, 0, 0), now, now, rules),
+            Self::Ready => Self::suspect(failure, (0, 0, before), now, now, rules),
             Self::Suspect { since, .. } if now.saturating_duration_since(since) > rules.window => {
-                Self::suspect(failure, (0, 0, 0), now, now, rules)
+                Self::suspect(failure, (0, 0, before), now, now, rules)
             }
             Self::Suspect { failures, surely, answered, since, .. } => {
-                Self::suspect(failure, (failures, surely, answered), since, now, rules)
+                Self::suspect(failure, (failures, surely, answered.max(before)), since, now, rules)
             }
             Self::Probing { times, .. } => Self::ejected(failure, times + 1, now, rules, chance),
             Self::Ejected { .. } | Self::Draining | Self::Down => self,
         }
     }
 
-    /// One failure more. Those that a script may have done eject it only if it does not answer more requests than it fails;
-    /// the others add up whatever it answers between them, as in nginx.
+    /// One failure more. Those that a script may have done eject a member that answers others only if they are many, and more
+    /// than its answers; those that no script can have done add up whatever it answers between them, as in nginx.
     fn suspect(
         last: Failure,
         (failures, surely, answered): (u32, u32, u32),
@@ -198,9 +206,10 @@ impl Health {
         let of = rules.max_fails;
         let failures = failures.saturating_add(1);
         let surely = surely + u32::from(!last.may_be_the_scripts());
+        let enough = if answered == 0 { of } else { of.saturating_mul(MANY) };
         match of {
             0 => Self::Ready,
-            _ if surely >= of || (failures >= of && failures > answered) => {
+            _ if surely >= of || (failures >= enough && failures > answered) => {
                 Self::ejected(last, 1, now, rules, 0.0)
             }
             _ => Self::Suspect { failures, of, surely, answered, since, last },
@@ -355,12 +364,16 @@ mod tests {
             }
             assert_eq!(poisoned.says(), format!("ejected for 5 s ({failure})"), "and then no other answer");
             let mut half = Member::new(Rules::DEFAULT);
-            half.on(failed).succeeds().on(failed).succeeds().on(failed);
-            assert_eq!(
-                half.says(),
-                format!("ejected for 5 s ({failure})"),
-                "three failures beside two answers"
-            );
+            for _ in 0..11 {
+                half.on(failed).succeeds();
+            }
+            assert!(half.takes(), "a few may be one script that is asked for a few times");
+            assert_eq!(half.on(failed).says(), format!("ejected for 5 s ({failure})"));
+            let mut among_others = Member::new(Rules::DEFAULT);
+            for _ in 0..3 {
+                among_others.on(Event::FailedAmongOthers(failure));
+            }
+            assert!(among_others.takes(), "three at once, and a moment ago it answered");
         }
     }
 

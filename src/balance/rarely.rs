@@ -18,7 +18,12 @@ impl Rarely {
 
     /// It has happened. If it is time to say so: how often it has since it was said last.
     pub fn happened(&mut self, now: Instant) -> Option<u64> {
-        self.unsaid += 1;
+        self.happened_times(1, now)
+    }
+
+    /// It has happened so many times at once.
+    pub fn happened_times(&mut self, times: u64, now: Instant) -> Option<u64> {
+        self.unsaid += times;
         if self.last.is_some_and(|last| now.saturating_duration_since(last) < self.every) {
             return None;
         }

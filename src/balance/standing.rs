@@ -81,7 +81,7 @@ impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Succeeded { .. } => "it answered a request",
-            Self::Failed(_) => "it failed a request",
+            Self::Failed(_) | Self::FailedAmongOthers(_) => "it failed a request",
             Self::ProbeSent => "one request finds out whether it is back",
             Self::ProbeLost => "the request that was to find out ended before",
             Self::CheckPassed { .. } => "it passed its checks",

@@ -42,8 +42,10 @@ pub struct Server {
     pub reload_on_change: bool,
     /// Where requests are logged.
     pub access_log: AccessLog,
-    /// Filter of the event log, in tracing's syntax: `info`, `cornac=debug`.
-    pub log: String,
+    /// Requests that take long.
+    pub slow_log: Option<SlowLog>,
+    /// What cornac itself has to say.
+    pub log: EventLog,
     /// Where bodies go that are too large for memory.
     pub temp_dir: PathBuf,
     /// Written at start, removed at stop.
@@ -70,6 +72,24 @@ pub struct AccessLog {
     pub format: LogFormat,
 }
 
+/// `log`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventLog {
+    /// In tracing's syntax: `info`, `cornac=debug`.
+    pub filter: String,
+    /// Standard error or a file.
+    pub to: LogTarget,
+}
+
+/// `slow_log`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SlowLog {
+    /// From this time on a request is slow.
+    pub threshold: Duration,
+    /// `None`: the event log.
+    pub to: Option<LogTarget>,
+}
+
 /// Where a log goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LogTarget {
@@ -77,8 +97,21 @@ pub enum LogTarget {
     Off,
     /// Standard output.
     Stdout,
+    /// Standard error.
+    Stderr,
     /// Appended to a file.
     File(PathBuf),
+    /// A datagram for each line.
+    Syslog(Syslog),
+}
+
+/// Where a syslog listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Syslog {
+    /// The machine's own.
+    Unix(PathBuf),
+    /// Over UDP (RFC 5426).
+    Udp(SocketAddr),
 }
 
 /// The format of the access log.

@@ -56,6 +56,22 @@ fn cases() -> Vec<Case> {
         (SERVER, r#"log = "cornac=loud""#, &[
             r#"2:7: log: 'cornac=loud' is not a filter ["error", "warn", "info", "debug", "trace", or "info,cornac=debug"]"#,
         ]),
+        (SERVER, r#"access_log = "syslog:nowhere""#, &[
+            r#"2:14: access_log: 'nowhere' is not where a syslog listens ["syslog:" (the machine's own), "syslog:10.0.0.5:514" or "syslog:unix:/path"]"#,
+        ]),
+        (SERVER, r#"slow_log = { path = "slow.log" }"#, &[
+            r#"2:12: 'threshold' is missing [{ threshold = "1s" }]"#,
+        ]),
+        (SERVER, r#"slow_log = { threshold = 0 }"#, &[
+            r#"2:26: threshold: must be more than 0"#,
+        ]),
+        (SERVER, r#"log = { filter = "cornac=loud", file = "e.log" }"#, &[
+            r#"2:18: filter: 'cornac=loud' is not a filter ["error", "warn", "info", "debug", "trace", or "info,cornac=debug"]"#,
+            r#"2:33: unknown key 'file' [did you mean 'filter'?]"#,
+        ]),
+        (SERVER, r#"reload_on_change = 1"#, &[
+            r#"2:20: reload_on_change: expected true or false, found an integer"#,
+        ]),
         (SERVER, r#"temp_dir = "missing""#, &[
             r#"2:12: temp_dir: BASE/missing does not exist [it must exist and be writable]"#,
         ]),

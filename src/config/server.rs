@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
-use super::model::{AccessLog, LogFormat, LogTarget, Server};
+use super::model::{AccessLog, EventLog, LogFormat, LogTarget, Server, SlowLog, Syslog};
 use super::reader::{Node, Table};
 use super::text::Text;
 use super::values;
 
 const SHUTDOWN: Duration = Duration::from_secs(30);
+const DEV_LOG: &str = "/dev/log";
+const SYSLOG_HINT: &str = "\"syslog:\" (the machine's own), \"syslog:10.0.0.5:514\" or \"syslog:unix:/path\"";
 const OFF: AccessLog = AccessLog { to: LogTarget::Off, format: LogFormat::Combined };
 
 /// Reads `[server]`, which may be left out.
@@ -22,7 +24,8 @@ pub(super) fn read(root: &Table<'_>, base: &Path) -> Server {
         shutdown_timeout: SHUTDOWN,
         reload_on_change: false,
         access_log: OFF,
-        log: "info".to_owned(),
+        slow_log: None,
+        log: EventLog { filter: "info".to_owned(), to: LogTarget::Stderr },
         temp_dir: std::env::temp_dir(),
         pid_file: None,
         resolver: Vec::new(),
@@ -34,8 +37,9 @@ pub(super) fn read(root: &Table<'_>, base: &Path) -> Server {
     server.shutdown_timeout = table.duration_or("shutdown_timeout", SHUTDOWN);
     server.reload_on_change = table.boolean_or("reload_on_change", false);
     server.access_log = table.get("access_log").and_then(|log| read_access_log(log, base)).unwrap_or(OFF);
-    if let Some(filter) = table.get("log").and_then(Node::text).and_then(|text| read_filter(&text)) {
-        server.log = filter;
+    server.slow_log = table.get("slow_log").and_then(|log| read_slow_log(log, base));
+    if let Some(log) = table.get("log").and_then(|log| read_event_log(log, base)) {
+        server.log = log;
     }
     if let Some(folder) = table.get("temp_dir").and_then(Node::text) {
         server.temp_dir = values::existing_folder(&folder, base, "it must exist and be writable");
@@ -83,11 +87,53 @@ fn read_access_log(log: Node<'_>, base: &Path) -> Option<AccessLog> {
 }
 
 fn target(text: &Text<'_>, base: &Path) -> Option<LogTarget> {
-    match text.value {
-        "off" => Some(LogTarget::Off),
-        "stdout" => Some(LogTarget::Stdout),
+    match (text.value, text.value.strip_prefix("syslog:")) {
+        ("off", _) => Some(LogTarget::Off),
+        ("stdout", _) => Some(LogTarget::Stdout),
+        (_, Some(at)) => read_syslog(text, at).map(LogTarget::Syslog),
         _ => file(text, base).map(LogTarget::File),
     }
+}
+
+/// `syslog:`, `syslog:unix:/path`, `syslog:10.0.0.5:514`.
+fn read_syslog(text: &Text<'_>, at: &str) -> Option<Syslog> {
+    if at.is_empty() {
+        return Some(Syslog::Unix(DEV_LOG.into()));
+    }
+    if let Some(path) = at.strip_prefix("unix:/") {
+        return Some(Syslog::Unix(format!("/{path}").into()));
+    }
+    let address = at.parse().map(Syslog::Udp);
+    address.map_err(|_| text.mistake(format_args!("'{at}' is not where a syslog listens"), SYSLOG_HINT)).ok()
+}
+
+/// A filter, or `{ filter, path }`.
+fn read_event_log(log: Node<'_>, base: &Path) -> Option<EventLog> {
+    if !log.is_table() {
+        let filter = read_filter(&log.text_or(" or a table")?)?;
+        return Some(EventLog { filter, to: LogTarget::Stderr });
+    }
+    let table = log.table()?;
+    let filter = table.get("filter").and_then(Node::text);
+    let path = table.get("path").and_then(Node::text);
+    table.finish(&[]);
+    let to = path.map_or(Some(LogTarget::Stderr), |path| match path.value {
+        "stderr" => Some(LogTarget::Stderr),
+        "stdout" => Some(LogTarget::Stdout),
+        _ => file(&path, base).map(LogTarget::File),
+    });
+    let filter = filter.map_or_else(|| Some("info".to_owned()), |filter| read_filter(&filter));
+    Some(EventLog { filter: filter?, to: to? })
+}
+
+/// `{ threshold, path }`.
+fn read_slow_log(log: Node<'_>, base: &Path) -> Option<SlowLog> {
+    let table = log.table()?;
+    let threshold = table.required("threshold", "{ threshold = \"1s\" }").and_then(Node::positive_duration);
+    let path = table.get("path").and_then(Node::text);
+    table.finish(&[]);
+    let to = path.map(|path| target(&path, base));
+    Some(SlowLog { threshold: threshold?, to: to.flatten() })
 }
 
 /// A file that will be written: its folder must be there.
@@ -126,7 +172,7 @@ mod tests {
         let project = project();
         let server = model_in(project.path(), SITE).server;
         assert_eq!((server.threads, server.shutdown_timeout), (None, Duration::from_secs(30)));
-        assert_eq!((server.access_log, &*server.log, server.pid_file), (OFF, "info", None));
+        assert_eq!((server.access_log, &*server.log.filter, server.pid_file), (OFF, "info", None));
     }
 
     #[test]
@@ -157,6 +203,31 @@ mod tests {
         let resolver = model_in(project().path(), &text).server.resolver;
         let expected = ["127.0.0.1:5353", "10.0.0.2:53", "[::1]:53"];
         assert_eq!(resolver, expected.map(|address| address.parse().unwrap()));
+    }
+
+    #[test]
+    fn a_log_goes_to_syslog_too_and_events_and_slow_requests_to_files() {
+        let project = project();
+        let server = |lines: &str| model_in(project.path(), &format!("[server]\n{lines}\n{SITE}")).server;
+        for (written, to) in [
+            ("syslog:", Syslog::Unix("/dev/log".into())),
+            ("syslog:unix:/run/log", Syslog::Unix("/run/log".into())),
+            ("syslog:10.0.0.5:514", Syslog::Udp(([10, 0, 0, 5], 514).into())),
+        ] {
+            let log = server(&format!("access_log = \"{written}\"")).access_log;
+            assert_eq!(log.to, LogTarget::Syslog(to), "{written}");
+        }
+        let file = LogTarget::File(project.path().join("e.log"));
+        let log = server("log = { path = \"e.log\", filter = \"warn\" }").log;
+        assert_eq!(log, EventLog { filter: "warn".to_owned(), to: file.clone() });
+        assert_eq!(server("log = { path = \"e.log\" }").log.filter, "info");
+        assert_eq!(server("log = { path = \"stdout\" }").log.to, LogTarget::Stdout);
+        assert_eq!(server("log = \"warn\"").log.to, LogTarget::Stderr);
+        let threshold = Duration::from_millis(1_500);
+        let slow = server("slow_log = { threshold = \"1500ms\" }").slow_log;
+        assert_eq!(slow, Some(SlowLog { threshold, to: None }));
+        let slow = server("slow_log = { threshold = \"1500ms\", path = \"e.log\" }").slow_log;
+        assert_eq!(slow, Some(SlowLog { threshold, to: Some(file) }));
     }
 
     #[test]

@@ -1,28 +1,22 @@
-//! The access log: one line a request, written when its last byte is out. Errors and events are tracing's.
+//! The access log: one line a request, when its last byte is out; and those that took long once more, in the slow log.
+//! Where lines go is `logs`'; events are tracing's.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::io;
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use serde::Serialize;
 
-use crate::config::model::{AccessLog as Settings, LogFormat, LogTarget};
+use super::slow_log::SlowLog;
+use crate::config::model::{LogFormat, Server};
+use crate::logs::Writer;
 use crate::upstream::{Ending, Outcome};
 
-/// An open access log.
+/// An open access log, or slow log, or both.
 #[derive(Debug)]
 pub struct AccessLog {
     format: LogFormat,
-    sink: Sink,
-}
-
-#[derive(Debug)]
-enum Sink {
-    Stdout,
-    /// Appended with one write a line, so that lines of several processes do not mix (POSIX, O_APPEND).
-    File(PathBuf, Mutex<File>),
+    writer: Option<Writer>,
+    slow: Option<SlowLog>,
 }
 
 /// What a line tells. Times are in milliseconds.
@@ -51,13 +45,16 @@ pub(super) struct Entry {
 /// What the pool did for the request.
 #[derive(Debug, Serialize)]
 pub(super) struct UpstreamEntry {
-    pool: String,
-    member: Option<String>,
-    tries: u32,
+    pub(super) pool: String,
+    pub(super) member: Option<String>,
+    pub(super) tries: u32,
     reused: bool,
-    queue_ms: f64,
-    connect_ms: f64,
-    first_byte_ms: Option<f64>,
+    pub(super) queue_ms: f64,
+    pub(super) connect_ms: f64,
+    pub(super) first_byte_ms: Option<f64>,
+    /// From the first byte on; for the slow log.
+    #[serde(skip)]
+    pub(super) body_ms: Option<f64>,
     /// Why there was no whole reply.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
@@ -77,6 +74,7 @@ impl UpstreamEntry {
                 Ending::Failed(fault) => Some(format!("{}: {fault}", fault.phase())),
                 Ending::Complete | Ending::ClientLeft => None,
             },
+            body_ms: outcome.first_byte.map(|first| millis(outcome.total.saturating_sub(first))),
         }
     }
 }
@@ -96,25 +94,29 @@ pub(super) fn millis(time: Duration) -> f64 {
 }
 
 impl AccessLog {
-    /// Opens it; `None` when it is off.
+    /// Opens what `[server]` asks for; `None` when that is nothing.
     ///
     /// # Errors
-    /// The file cannot be opened for appending.
-    pub fn open(settings: &Settings) -> io::Result<Option<Self>> {
-        let sink = match &settings.to {
-            LogTarget::Off => return Ok(None),
-            LogTarget::Stdout => Sink::Stdout,
-            LogTarget::File(path) => Sink::File(path.clone(), Mutex::new(open_file(path)?)),
-        };
-        Ok(Some(Self { format: settings.format, sink }))
+    /// A file cannot be opened for appending.
+    pub fn open(settings: &Server) -> io::Result<Option<Self>> {
+        let writer = Writer::open("access_log", &settings.access_log.to)?;
+        let slow = settings.slow_log.as_ref().map(SlowLog::open).transpose()?;
+        let is_any = writer.is_some() || slow.is_some();
+        Ok(is_any.then_some(Self { format: settings.access_log.format, writer, slow }))
     }
 
-    /// Opens the file again under its name.
+    /// Opens the files again under their names.
     pub(super) fn reopen(&self) -> io::Result<()> {
-        if let Sink::File(path, file) = &self.sink {
-            *file.lock() = open_file(path)?;
-        }
-        Ok(())
+        self.writers().map(Writer::reopen).fold(Ok(()), io::Result::and)
+    }
+
+    /// Returns when all lines are written so far.
+    pub(super) fn flush(&self) {
+        self.writers().for_each(Writer::flush);
+    }
+
+    fn writers(&self) -> impl Iterator<Item = &Writer> {
+        self.writer.iter().chain(self.slow.iter().filter_map(SlowLog::writer))
     }
 
     /// A time as this log's format writes it, in the machine's time zone.
@@ -127,21 +129,15 @@ impl AccessLog {
         jiff::Zoned::now().strftime(pattern).to_string()
     }
 
-    /// Writes one line. A full disk must not stop the server: the line is lost and the next one is tried.
+    /// Takes in a request that has ended.
     pub(super) fn write(&self, entry: &Entry) {
-        let line = render(self.format, entry);
-        let written = match &self.sink {
-            Sink::Stdout => io::stdout().lock().write_all(line.as_bytes()),
-            Sink::File(_, file) => file.lock().write_all(line.as_bytes()),
-        };
-        if let Err(error) = written {
-            tracing::error!(%error, "a line of the access log is lost");
+        if let Some(writer) = &self.writer {
+            writer.write(render(self.format, entry).into_bytes());
+        }
+        if let Some(slow) = &self.slow {
+            slow.look(entry);
         }
     }
-}
-
-fn open_file(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).open(path)
 }
 
 fn render(format: LogFormat, entry: &Entry) -> String {
@@ -237,12 +233,12 @@ fn short(entry: &Entry) -> String {
     )
 }
 
-fn or_dash(text: &str) -> &str {
+pub(super) fn or_dash(text: &str) -> &str {
     if text.is_empty() { "-" } else { text }
 }
 
 /// What a client sent, with everything escaped that could break out of the quotes or of the line.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

@@ -13,7 +13,6 @@ use crate::upstream::{ReplyBody, ReplyError};
 
 /// A reply's body.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "moved a few times a request: a Box would cost more")]
 pub(super) enum Body {
     /// No byte, or no byte any more.
     Empty,

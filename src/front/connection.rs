@@ -74,6 +74,11 @@ impl Front {
         self.means.load().access_log.as_ref().map_or(Ok(()), |log| log.reopen())
     }
 
+    /// Returns when the log's lines are written so far: at the end of the process.
+    pub fn flush_log(&self) {
+        self.means.load().access_log.iter().for_each(|log| log.flush());
+    }
+
     /// Serves a client until it leaves, or until `drain` asks and what it has begun is answered.
     pub async fn serve<S: Stream>(self: Arc<Self>, stream: S, client: Client, drain: Watcher) {
         let _counted = self.meters.as_ref().map(|meters| meters.comes());

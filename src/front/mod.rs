@@ -24,6 +24,7 @@ mod patience;
 mod pipeline;
 mod respond;
 mod script;
+mod slow_log;
 mod visit;
 
 pub use access_log::AccessLog;

@@ -70,12 +70,19 @@ impl SiteMeter {
 
     /// Bytes of a request's body.
     pub fn received(&self, bytes: u64) {
-        self.0.0.received.fetch_add(bytes, Ordering::Relaxed);
+        add(&self.0.0.received, bytes);
     }
 
     /// Bytes of a reply's body.
     pub fn sent(&self, bytes: u64) {
-        self.0.0.sent.fetch_add(bytes, Ordering::Relaxed);
+        add(&self.0.0.sent, bytes);
+    }
+}
+
+/// Most requests have no body.
+fn add(count: &AtomicU64, bytes: u64) {
+    if bytes > 0 {
+        count.fetch_add(bytes, Ordering::Relaxed);
     }
 }
 
@@ -85,14 +92,14 @@ pub(super) fn write(page: &mut Page<'_>, sites: &[(&str, &SiteMeters)]) -> std::
     let mut durations = Vec::new();
     for &(name, meters) in sites {
         for (class, route) in CLASSES.iter().enumerate() {
-            for (code, word) in CODES.iter().enumerate() {
-                let count = meters.requests(class, code);
-                // Most of the thirty never happen.
-                if count > 0 {
+            let counts: Vec<_> = (0..CODES.len()).map(|code| meters.requests(class, code)).collect();
+            // A class that answers has all its codes, so that the first error is seen as a change; most classes never do.
+            if counts.iter().any(|&count| count > 0) {
+                requests.extend(CODES.iter().zip(counts).map(|(word, count)| {
                     let labels =
                         [label(name), vec![("route", (*route).to_owned()), ("code", (*word).to_owned())]];
-                    requests.push((labels.concat(), count as f64));
-                }
+                    (labels.concat(), count as f64)
+                }));
             }
             let total = Total::of(meters.0.all().map(|counts| &counts.durations[class]));
             if total.count > 0 {

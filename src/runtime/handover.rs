@@ -3,14 +3,16 @@
 //!
 //! The sockets travel with the messages (SCM_RIGHTS), so no descriptor is left open over an exec by mistake.
 
-use std::io::{self, IoSlice, IoSliceMut};
+use std::io::{self, IoSlice, IoSliceMut, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 
 use rustix::cmsg_space;
+use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags, recvmsg, sendmsg,
 };
 
 use super::listen::written;
@@ -24,25 +26,19 @@ pub(super) const VERSION: &str = "1";
 const READY: &[u8] = b"ready";
 /// After the last socket.
 const END: &[u8] = b"end";
-/// The longest address: the path of a unix socket has 107 bytes.
-const LONGEST: usize = 256;
+/// The length of a message, filled up with zeros. The longest address, the path of a unix socket, has 107 bytes.
+const LENGTH: usize = 256;
 
 /// What a successor got, and where it says that it is ready.
 #[derive(Debug)]
 pub(super) struct Inheritance {
     sockets: Vec<(String, OwnedFd)>,
-    predecessor: Option<OwnedFd>,
-}
-
-/// Both ends: ours, and the successor's standard input.
-pub(super) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
-    // Messages keep their borders, and the end of the other process is the end of the file.
-    Ok(socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?)
+    predecessor: Option<UnixStream>,
 }
 
 /// Hands the sockets on.
 pub(super) fn give<'a>(
-    to: BorrowedFd<'_>,
+    to: &UnixStream,
     sockets: impl Iterator<Item = (&'a Listen, BorrowedFd<'a>)>,
 ) -> io::Result<()> {
     for (listen, socket) in sockets {
@@ -51,15 +47,20 @@ pub(super) fn give<'a>(
     send(to, END, None)
 }
 
-fn send(to: BorrowedFd<'_>, text: &[u8], socket: Option<BorrowedFd<'_>>) -> io::Result<()> {
+fn send(to: &UnixStream, text: &[u8], socket: Option<BorrowedFd<'_>>) -> io::Result<()> {
+    let mut message = [0; LENGTH];
+    let room = message.get_mut(..text.len()).ok_or_else(|| io::Error::other("an address is too long"))?;
+    room.copy_from_slice(text);
     let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     let sockets: Vec<_> = socket.into_iter().collect();
     if !sockets.is_empty() && !control.push(SendAncillaryMessage::ScmRights(&sockets)) {
         return Err(io::Error::other("no room for a socket"));
     }
-    sendmsg(to, &[IoSlice::new(text)], &mut control, SendFlags::NOSIGNAL)?;
-    Ok(())
+    match sendmsg(to, &[IoSlice::new(&message)], &mut control, SendFlags::empty())? {
+        LENGTH => Ok(()),
+        _ => Err(io::Error::from(io::ErrorKind::WriteZero)),
+    }
 }
 
 /// Whether a successor's word is that it serves.
@@ -83,8 +84,8 @@ impl Inheritance {
             Ok(version) if version == VERSION => {}
             Ok(version) => return Err(io::Error::other(format!("{VARIABLE}={version} is not known here"))),
         }
-        let predecessor = io::stdin().as_fd().try_clone_to_owned()?;
-        let sockets = receive(predecessor.as_fd())?;
+        let predecessor = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+        let sockets = receive(&predecessor)?;
         // What is started from here must not find it, and its end must be seen when we end.
         rustix::stdio::dup2_stdin(std::fs::File::open("/dev/null")?)?;
         Ok(Self { sockets, predecessor: Some(predecessor) })
@@ -99,35 +100,40 @@ impl Inheritance {
     /// Clients are served here from now on. What was handed on and is not wanted any more is closed: those addresses are returned.
     pub(super) fn is_served(&mut self) -> io::Result<Vec<String>> {
         let unwanted = std::mem::take(&mut self.sockets).into_iter().map(|(address, _)| address).collect();
-        if let Some(predecessor) = self.predecessor.take() {
-            send(predecessor.as_fd(), READY, None)?;
+        if let Some(mut predecessor) = self.predecessor.take() {
+            predecessor.write_all(READY)?;
         }
         Ok(unwanted)
     }
 }
 
-fn receive(from: BorrowedFd<'_>) -> io::Result<Vec<(String, OwnedFd)>> {
+fn receive(from: &UnixStream) -> io::Result<Vec<(String, OwnedFd)>> {
     let mut sockets = Vec::new();
     loop {
-        let mut text = [0; LONGEST];
+        let mut message = [0; LENGTH];
         let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
-        let got = recvmsg(from, &mut [IoSliceMut::new(&mut text)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
-        let text = String::from_utf8_lossy(&text[..got.bytes]).into_owned();
+        let got = recvmsg(from, &mut [IoSliceMut::new(&mut message)], &mut control, RecvFlags::WAITALL)?;
+        let length = message.iter().position(|&byte| byte == 0).unwrap_or(LENGTH);
+        let text = String::from_utf8_lossy(&message[..length]).into_owned();
         let socket = control.drain().find_map(|message| match message {
             RecvAncillaryMessage::ScmRights(mut sockets) => sockets.next(),
             _ => None,
         });
         match socket {
-            Some(socket) => sockets.push((text, socket)),
+            Some(socket) if got.bytes == LENGTH => {
+                fcntl_setfd(&socket, FdFlags::CLOEXEC)?;
+                sockets.push((text, socket));
+            }
             None if text.as_bytes() == END => return Ok(sockets),
-            None => return Err(io::Error::other("the sockets did not arrive")),
+            _ => return Err(io::Error::other("the sockets did not arrive")),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
     use std::net::{TcpListener, TcpStream};
 
     use super::*;
@@ -137,11 +143,11 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("bound");
         let _waits = TcpStream::connect(address).expect("it listens");
-        let (here, there) = pair().expect("a pair");
+        let (mut here, there) = UnixStream::pair().expect("a pair");
         let listen = Listen::Tcp(address);
-        give(here.as_fd(), [(&listen, listener.as_fd())].into_iter()).expect("given");
+        give(&here, [(&listen, listener.as_fd())].into_iter()).expect("given");
         drop(listener);
-        let sockets = receive(there.as_fd()).expect("received");
+        let sockets = receive(&there).expect("received");
         let mut heir = Inheritance { sockets, predecessor: Some(there) };
         assert!(heir.take(&Listen::Unix("/other".into())).is_none());
         let socket = TcpListener::from(heir.take(&listen).expect("it was given"));
@@ -149,14 +155,14 @@ mod tests {
         socket.accept().expect("who came to the old one");
         heir.is_served().expect("the other end is there");
         let mut word = [0; 16];
-        let length = rustix::io::read(&here, &mut word).expect("a word");
+        let length = here.read(&mut word).expect("a word");
         assert!(is_ready(&word[..length]));
     }
 
     #[test]
     fn a_predecessor_that_ends_in_the_middle_is_an_error() {
-        let (here, there) = pair().expect("a pair");
+        let (here, there) = UnixStream::pair().expect("a pair");
         drop(here);
-        assert!(receive(there.as_fd()).is_err());
+        assert!(receive(&there).is_err());
     }
 }

@@ -10,6 +10,7 @@ mod php;
 mod pid_file;
 mod reload;
 mod server;
+mod service_manager;
 mod signals;
 mod upgrade;
 mod workers;

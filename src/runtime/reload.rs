@@ -89,6 +89,7 @@ impl Server {
         }
         let new = self.bind_what_is_new(&model)?;
         let means = self.means_for(&model)?;
+        self.events.follow(&self.model.server.log, &model.server.log).map_err(StartError::EventLog)?;
         // From here on nothing can fail.
         let lines = self.put_in_force(&model, new, means);
         for key in changes::not_now(&self.model, &model) {
@@ -144,8 +145,8 @@ impl Server {
     fn means_for(&self, model: &Model) -> Result<Means, StartError> {
         let (old, new) = (&self.model.server, &model.server);
         let mut means = (*self.front.means()).clone();
-        if old.access_log != new.access_log {
-            means.access_log = AccessLog::open(&new.access_log).map_err(StartError::AccessLog)?.map(Arc::new);
+        if (&old.access_log, &old.slow_log) != (&new.access_log, &new.slow_log) {
+            means.access_log = AccessLog::open(new).map_err(StartError::AccessLog)?.map(Arc::new);
         }
         if old.temp_dir != new.temp_dir {
             server::try_temp_dir(&new.temp_dir)?;

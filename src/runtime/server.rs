@@ -15,12 +15,14 @@ use super::open_files;
 use super::operator::Operator;
 use super::pid_file::PidFile;
 use super::reload::{ReloadError, Stamp};
+use super::service_manager;
 use super::signals::{Signals, Wish};
 use super::upgrade::{Launch, Successor, UpgradeError};
 use super::workers::Workers;
 use crate::admin::{self, NotReloaded};
 use crate::config::model::{Listen, Model};
 use crate::front::{AccessLog, Front, Means};
+use crate::logs::{EventLog, EventLogError};
 use crate::site::Generation;
 
 /// How often the configuration file is looked at, where `reload_on_change` asks for it.
@@ -32,8 +34,11 @@ pub enum StartError {
     /// A socket.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// The event log.
+    #[error(transparent)]
+    EventLog(#[from] EventLogError),
     /// The access log.
-    #[error("cannot open the access log: {0}")]
+    #[error("cannot open the access log or the slow log: {0}")]
     AccessLog(std::io::Error),
     /// The folder for large bodies.
     #[error("temp_dir {0} cannot be written: {1}; create it or choose another")]
@@ -63,6 +68,7 @@ pub struct Server {
     pub(super) source: Option<PathBuf>,
     /// How that file was when it was read last.
     pub(super) seen: Stamp,
+    pub(super) events: Arc<EventLog>,
     signals: Signals,
     pub(super) operator: Option<Operator>,
     pid_file: Option<PidFile>,
@@ -90,11 +96,11 @@ enum Task {
 }
 
 impl Server {
-    /// Binds everything, or nothing. `source` is the file that a reload reads.
+    /// Binds everything, or nothing. `source` is the file that a reload reads; `events` what it may change then.
     ///
     /// # Errors
     /// What the operator has to mend first.
-    pub fn start(model: Model, source: Option<&Path>) -> Result<Self, StartError> {
+    pub fn start(model: Model, source: Option<&Path>, events: &Arc<EventLog>) -> Result<Self, StartError> {
         open_files::allow_all();
         let signals = Signals::listen().map_err(StartError::Signals)?;
         try_temp_dir(&model.server.temp_dir)?;
@@ -104,7 +110,7 @@ impl Server {
             Ok((id, listen.clone(), Bound::inherited(listen, &mut inheritance)?))
         };
         let bound = generation.sites().listeners().map(bind).collect::<Result<Vec<_>, BindError>>()?;
-        let access_log = AccessLog::open(&model.server.access_log).map_err(StartError::AccessLog)?;
+        let access_log = AccessLog::open(&model.server).map_err(StartError::AccessLog)?;
         let means = Means { access_log: access_log.map(Arc::new), temp_dir: model.server.temp_dir.clone() };
         let generation = Arc::new(ArcSwap::from_pointee(generation));
         let operator = model
@@ -127,6 +133,7 @@ impl Server {
             model,
             source,
             seen,
+            events: Arc::clone(events),
             signals,
             operator,
             pid_file,
@@ -152,7 +159,11 @@ impl Server {
             Ok(unwanted) => unwanted.iter().for_each(|address| doors::remove_socket_file_of(address)),
             Err(error) => warn!(%error, "the cornac before this one cannot be told, and may go on"),
         }
+        service_manager::hears_that_we_serve();
         let mut end = self.until_the_end().await;
+        if end != End::HandedOn {
+            service_manager::hears_that_we_stop();
+        }
         if let Some(operator) = &mut self.operator {
             operator.hears_of_the_end(end == End::HandedOn);
         }
@@ -170,6 +181,9 @@ impl Server {
         for cluster in self.generation.load().clusters() {
             cluster.drain();
         }
+        // With the last door the threads end, and who is cut has its line in the log.
+        drop(self.doors);
+        self.front.flush_log();
     }
 
     /// Does what there is to do, until something ends the server.
@@ -264,9 +278,9 @@ impl Server {
     }
 
     fn reopen_logs(&self) {
-        match self.front.reopen_log() {
+        match self.events.reopen().and(self.front.reopen_log()) {
             Ok(()) => info!("logs reopened"),
-            Err(error) => error!(%error, "the access log cannot be reopened; lines go to the old file"),
+            Err(error) => error!(%error, "a log cannot be reopened; its lines go to the old file"),
         }
     }
 

@@ -6,7 +6,8 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream as StdStream;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -74,16 +75,21 @@ impl Successor {
             return Err(UpgradeError::Init);
         }
         let failed = |source| UpgradeError::Start { program: launch.program.clone(), source };
-        let (here, there) = handover::pair().map_err(failed)?;
+        let (here, there) = StdStream::pair().map_err(failed)?;
         let mut command = Command::new(&launch.program);
-        command.args(&launch.args).env(VARIABLE, VERSION).stdin(there);
+        command.args(&launch.args).env(VARIABLE, VERSION).stdin(OwnedFd::from(there));
         let mut child = command.spawn().map_err(failed)?;
         // It holds the successor's end, whose closing is a sign.
         drop(command);
-        let given = handover::give(here.as_fd(), sockets).and_then(|()| {
-            let word = std::os::unix::net::UnixStream::from(here);
-            word.set_nonblocking(true)?;
-            UnixStream::from_std(word)
+        // One that is gone already says more by how it ended.
+        let is_gone = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
+        let given = handover::give(&here, sockets).or_else(|error| match is_gone(&error) {
+            true => Ok(()),
+            false => Err(error),
+        });
+        let given = given.and_then(|()| {
+            here.set_nonblocking(true)?;
+            UnixStream::from_std(here)
         });
         match given {
             Ok(word) => Ok(Self { child, word }),

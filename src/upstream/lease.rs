@@ -15,6 +15,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
+/// Who said something so long ago is alive.
+const A_MOMENT: Duration = Duration::from_secs(1);
+
 /// A slot of a member.
 #[derive(Debug)]
 pub(crate) struct Permit {
@@ -136,7 +139,8 @@ impl Permit {
 
     pub(crate) fn failed(&mut self, failure: Failure) {
         if failure.blames_the_member() {
-            self.report(Event::Failed(failure));
+            let others = failure.may_be_the_scripts() && self.member.spoke_within(A_MOMENT, Instant::now());
+            self.report(if others { Event::FailedAmongOthers(failure) } else { Event::Failed(failure) });
         }
     }
 

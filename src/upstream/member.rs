@@ -197,6 +197,11 @@ impl Member {
         self.pulse.beats(now);
     }
 
+    /// Whether it has spoken in that time.
+    pub(crate) fn spoke_within(&self, time: Duration, now: Instant) -> bool {
+        now.checked_sub(time).is_some_and(|then| !self.pulse.none_since(then))
+    }
+
     /// Whether it has spoken lately, as far as a wait since then tells: in the second half of it.
     pub(crate) fn spoke_lately(&self, since: Instant, now: Instant) -> bool {
         !self.pulse.none_since(since + now.duration_since(since) / 2)

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 #[derive(Debug)]
 pub(crate) struct Pulse {
     began: Instant,
+    /// One more than have passed; 0: never yet.
     tenths: AtomicU64,
 }
 
@@ -21,7 +22,7 @@ impl Pulse {
 
     /// Something moved.
     pub(crate) fn beats(&self, now: Instant) {
-        let tenths = now.duration_since(self.began).as_millis() as u64 / 100;
+        let tenths = now.duration_since(self.began).as_millis() as u64 / 100 + 1;
         if self.tenths.load(Ordering::Relaxed) != tenths {
             self.tenths.store(tenths, Ordering::Relaxed);
         }
@@ -29,7 +30,10 @@ impl Pulse {
 
     /// Whether nothing has moved since then, as far as tenths of a second tell.
     pub(crate) fn none_since(&self, then: Instant) -> bool {
-        self.began + Duration::from_millis(100 * self.tenths.load(Ordering::Relaxed)) <= then
+        match self.tenths.load(Ordering::Relaxed).checked_sub(1) {
+            Some(tenths) => self.began + Duration::from_millis(100 * tenths) <= then,
+            None => true,
+        }
     }
 }
 
@@ -42,6 +46,7 @@ mod tests {
         let start = Instant::now();
         let pulse = Pulse::new(start);
         let at = |millis| start + Duration::from_millis(millis);
+        assert!(pulse.none_since(at(0)));
         pulse.beats(at(5_050));
         assert!(pulse.none_since(at(5_060)) && !pulse.none_since(at(4_000)));
         pulse.beats(at(9_000));

@@ -78,12 +78,16 @@ pub struct Connection {
 
 impl Connection {
     pub fn open(to: SocketAddr) -> Self {
-        let stream = TcpStream::connect_timeout(&to, Duration::from_secs(5))
-            .unwrap_or_else(|error| panic!("cannot connect to {to}: {error}"));
+        Self::try_open(to).unwrap_or_else(|error| panic!("cannot connect to {to}: {error}"))
+    }
+
+    /// For those who count who could not connect.
+    pub fn try_open(to: SocketAddr) -> io::Result<Self> {
+        let stream = TcpStream::connect_timeout(&to, Duration::from_secs(5))?;
         stream.set_read_timeout(Some(SILENCE)).expect("a timeout that is not zero");
         stream.set_write_timeout(Some(SILENCE)).expect("a timeout that is not zero");
         stream.set_nodelay(true).expect("a TCP socket");
-        Self { stream, pending: vec![] }
+        Ok(Self { stream, pending: vec![] })
     }
 
     /// How long a read may be silent from now on.

@@ -22,7 +22,7 @@ use client::Client;
 use target::Target;
 
 /// Where a token may be found, so that it stands in no list of processes.
-const TOKEN: &str = "CORNAC_ADMIN_TOKEN";
+pub(super) const TOKEN: &str = "CORNAC_ADMIN_TOKEN";
 /// How often `--wait` looks.
 const LOOK: Duration = Duration::from_millis(200);
 

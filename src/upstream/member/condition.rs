@@ -77,6 +77,9 @@ impl Member {
         let member = &*self.name;
         let standing = Standing { health, in_flight: self.in_flight(), busy_for: None };
         match health {
+            Health::Ejected { .. } if matches!(event, Event::DoorOpened | Event::Restarted) => {
+                tracing::info!(pool, member, because = %event, "member may be tried again: it was {standing}");
+            }
             Health::Ejected { .. } | Health::Down => {
                 tracing::warn!(pool, member, because = %event, "member is {standing}");
             }

@@ -1,0 +1,122 @@
+//! Clients on a host of their own, each request on a connection of its own, and how long nobody was answered.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use crate::network::Host;
+use crate::support::wait_until;
+
+const CLIENTS: usize = 4;
+/// A client's patience: an address that is nowhere says nothing.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// One request's end.
+#[derive(Clone, Debug)]
+struct Answer {
+    at: Instant,
+    /// Why there is none.
+    failed: Option<String>,
+}
+
+#[derive(Debug)]
+pub struct Clients {
+    stop: Arc<AtomicBool>,
+    answers: Arc<Mutex<Vec<Answer>>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Clients {
+    pub fn start(on: &Host, site: SocketAddr) -> Self {
+        let (stop, answers) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(vec![])));
+        let threads = (0..CLIENTS).map(|_| {
+            let (host, stop, answers) = (on.clone(), Arc::clone(&stop), Arc::clone(&answers));
+            std::thread::spawn(move || {
+                host.enter();
+                while !stop.load(Ordering::Relaxed) {
+                    let failed = ask(site).err().map(|error| error.to_string());
+                    if failed.is_some() {
+                        // As a person would; who is refused would else ask ten thousand times a second.
+                        std::thread::sleep(Duration::from_millis(20));
+                    }
+                    answers.lock().push(Answer { at: Instant::now(), failed });
+                }
+            })
+        });
+        let threads = threads.collect();
+        Self { stop, answers, threads }
+    }
+
+    /// So many more are answered.
+    pub fn wait_for(&self, more: usize) {
+        let answered = || self.answers.lock().iter().filter(|answer| answer.failed.is_none()).count();
+        let goal = answered() + more;
+        let seen = wait_until(Duration::from_secs(30), || answered() >= goal);
+        assert!(seen, "{} answers are missing; {:?}", goal - answered(), self.answers.lock().last());
+    }
+
+    pub fn stop(self) -> Sums {
+        self.stop.store(true, Ordering::Relaxed);
+        for thread in self.threads {
+            thread.join().expect("a client does not panic");
+        }
+        Sums(std::mem::take(&mut self.answers.lock()))
+    }
+}
+
+/// A script's answer, whole.
+fn ask(site: SocketAddr) -> io::Result<()> {
+    let mut stream = TcpStream::connect_timeout(&site, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(b"GET /sleep/10 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let whole = answer.starts_with("HTTP/1.1 200") && answer.contains("slept_ms");
+    if whole { Ok(()) } else { Err(io::Error::other(format!("{answer:?}"))) }
+}
+
+pub struct Sums(Vec<Answer>);
+
+impl Sums {
+    fn failed(&self) -> Vec<&Answer> {
+        self.0.iter().filter(|answer| answer.failed.is_some()).collect()
+    }
+
+    /// The longest time between two answers.
+    fn gap(&self) -> (Instant, Duration) {
+        let good: Vec<_> =
+            self.0.iter().filter(|answer| answer.failed.is_none()).map(|answer| answer.at).collect();
+        let gaps = good.windows(2).map(|pair| (pair[1], pair[1] - pair[0]));
+        gaps.max_by_key(|&(_, gap)| gap).expect("two answers")
+    }
+
+    /// Each client lost the request that it had on its way when the address moved, at most: no new connection failed.
+    pub fn assert_only_those_on_their_way(&self) {
+        self.assert_only_a_gap();
+        assert!(self.failed().len() <= CLIENTS, "more than one a client: {:?}", self.failed());
+    }
+
+    /// There was one gap, and no request failed but those that ended in it or, begun in it, a client's patience later.
+    pub fn assert_only_a_gap(&self) {
+        let (end, gap) = self.gap();
+        let from = end - gap;
+        for failed in self.failed() {
+            let inside = failed.at >= from && failed.at <= end + 2 * PATIENCE;
+            assert!(inside, "{failed:?} outside of the gap of {gap:?}");
+        }
+    }
+}
+
+impl fmt::Display for Sums {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (sent, failed) = (self.0.len(), self.failed().len());
+        let gap = self.gap().1.as_secs_f64();
+        write!(f, "{sent} sent, {} answered, {failed} failed, {gap:.2} s without an answer", sent - failed)
+    }
+}
