@@ -59,7 +59,7 @@ impl Etcd {
     fn call(&self, path: &str, body: serde_json::Value) -> serde_json::Value {
         let body = body.to_string();
         let mut connection = Connection::open(self.clients.address());
-        connection.send(&format!(
+        connection.send(format!(
             "POST {path} HTTP/1.1\r\nHost: etcd\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         ));
