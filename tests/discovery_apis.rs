@@ -195,7 +195,7 @@ fn etcd_is_followed_over_a_dead_endpoint_a_compaction_a_wrong_value_and_its_own_
     let source = format!("{{ etcd = [\"http://{dead}\", \"{}\"], prefix = \"/cornac/php/\" }}", etcd.url());
     let cornac = told_by(&source).start();
     cornac.wait_for_log(&format!("+ {} (etcd /cornac/php/, weight 3)", fleet.server(0)));
-    cornac.wait_for_log("its value is left out: 'nonsense' is not an address");
+    cornac.wait_for_log("the value of /cornac/php/odd is left out: 'nonsense' is not an address");
     assert!(
         !cornac.log().contains("a source of members fails"),
         "one of two is no trouble:\n{}",
@@ -216,4 +216,5 @@ fn etcd_is_followed_over_a_dead_endpoint_a_compaction_a_wrong_value_and_its_own_
             && log.contains(&format!("− {} {GONE}", fleet.server(0)))
     };
     assert!(wait_until(SOON, told), "{}", cornac.log());
+    assert_eq!(cornac.log().matches("is left out").count(), 1, "said once:\n{}", cornac.log());
 }

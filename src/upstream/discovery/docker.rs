@@ -3,6 +3,7 @@
 //! The list alone decides; an event only says that it is time to look. Podman's compatible interface will do as well.
 
 use std::collections::{BTreeMap, HashSet};
+use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
@@ -10,8 +11,9 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Deserializer};
 use tokio::time::{sleep, timeout};
 
+use super::complaints::Complaints;
 use super::found::{Found, Outlet};
-use super::http::Call;
+use super::http::{Answer, Call};
 use super::pauses::Pauses;
 use super::trouble::Trouble;
 use crate::config::model::Docker;
@@ -77,65 +79,66 @@ fn null_is_empty<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(value
 /// Tells of the containers.
 pub(super) async fn follow(docker: Docker, pool: String, outlet: Outlet) {
     let mut pauses = Pauses::up_to(LONGEST_PAUSE);
-    let mut complained = HashSet::new();
+    let mut complaints = Complaints::default();
     loop {
-        let mut complain = |wrong: String| {
-            if complained.insert(wrong.clone()) {
-                tracing::warn!(pool, source = "docker", "{wrong}");
-            }
+        let mut hears = |(found, wrong): (Vec<Found>, Vec<String>)| {
+            complaints.tell(wrong, "docker", &pool);
+            pauses.end();
+            found
         };
-        let trouble = watch(&docker, &outlet, &mut pauses, &mut complain).await;
+        let Err(trouble) = watch(&docker, &outlet, &mut hears).await;
         outlet.tell(Err(trouble)).await;
         sleep(pauses.next(rand::random())).await;
     }
 }
 
-/// Until it fails. `complain` is told of containers that cannot be used.
+/// Until it fails.
 async fn watch(
     docker: &Docker,
     outlet: &Outlet,
-    pauses: &mut Pauses,
-    complain: &mut impl FnMut(String),
-) -> Trouble {
+    hears: &mut impl FnMut((Vec<Found>, Vec<String>)) -> Vec<Found>,
+) -> Result<Infallible, Trouble> {
     // The events first: what happens between them and the list is an event.
-    let target = format!("/events?filters={}", encoded(EVENTS));
-    let mut events = match Call::get(&docker.at, &target).ask().await {
-        Ok(events) => events,
-        Err(trouble) => return trouble,
-    };
+    let mut events = events(docker).await?;
     loop {
-        match list(docker, complain).await {
-            Ok(found) => outlet.tell(Ok(found)).await,
-            Err(trouble) => return trouble,
-        }
-        pauses.end();
-        match timeout(RESYNC, events.part()).await {
-            Err(_) => {}
-            Ok(Ok(Some(_))) => sleep(BURST).await,
-            Ok(Ok(None)) => return events.not_understood("it has ended its events"),
-            Ok(Err(trouble)) => return trouble,
-        }
+        let found = hears(list(docker).await?);
+        outlet.tell(Ok(found)).await;
+        next(&mut events).await?;
     }
 }
 
-async fn list(docker: &Docker, complain: &mut impl FnMut(String)) -> Result<Vec<Found>, Trouble> {
+async fn events(docker: &Docker) -> Result<Answer, Trouble> {
+    let target = format!("/events?filters={}", encoded(EVENTS));
+    Call::get(&docker.at, &target).ask().await
+}
+
+/// Until it is time to look.
+async fn next(events: &mut Answer) -> Result<(), Trouble> {
+    match timeout(RESYNC, events.part()).await {
+        Err(_) => {}
+        Ok(Ok(Some(_))) => sleep(BURST).await,
+        Ok(Ok(None)) => return Err(events.not_understood("it has ended its events")),
+        Ok(Err(trouble)) => return Err(trouble),
+    }
+    Ok(())
+}
+
+/// Who is there, and what is wrong with others.
+async fn list(docker: &Docker) -> Result<(Vec<Found>, Vec<String>), Trouble> {
     let filters = serde_json::json!({ "label": [docker.label], "status": ["running"] }).to_string();
     let target = format!("/containers/json?filters={}", encoded(&filters));
-    let answer = Call::get(&docker.at, &target).ask().await?;
-    let not_understood = |error: serde_json::Error| Trouble::NotUnderstood {
-        at: docker.at.to_string(),
-        why: error.to_string(),
-    };
-    let containers: Vec<Container> =
-        serde_json::from_slice(&answer.whole().await?).map_err(not_understood)?;
-    let mut found = Vec::new();
+    let answer = Call::get(&docker.at, &target).ask().await?.whole().await?;
+    let not_understood =
+        |why: serde_json::Error| Trouble::NotUnderstood { at: docker.at.to_string(), why: why.to_string() };
+    let containers: Vec<Container> = serde_json::from_slice(&answer).map_err(not_understood)?;
+    let (mut found, mut wrong) = (Vec::new(), Vec::new());
     for container in containers.iter().filter(|container| container.is_fit()) {
         match container.member(docker) {
             Ok(member) => found.push(member),
-            Err(why) => complain(format!("container {} is left out: {why}", container.name())),
+            Err(why) => wrong.push(format!("container {} is left out: {why}", container.name())),
         }
     }
-    Ok(found)
+    Ok((found, wrong))
 }
 
 fn encoded(filters: &str) -> String {

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::time::{sleep, timeout};
 
+use super::complaints::Complaints;
 use super::found::{Named, Outlet};
 use super::http::Call;
 use super::listing;
@@ -48,9 +49,12 @@ struct KeyValue {
 /// Tells of the members below the prefix.
 pub(super) async fn follow(etcd: Etcd, pool: String, lookup: Lookup, outlet: Outlet) {
     let mut pauses = Pauses::up_to(LONGEST_PAUSE);
+    let mut complaints = Complaints::default();
     let mut failed = 0;
     for at in etcd.endpoints.iter().cycle() {
-        let source = Watched { at, prefix: &etcd.prefix, pool: &pool, lookup: &lookup, outlet: &outlet };
+        let complaints = &mut complaints;
+        let source =
+            Watched { at, prefix: &etcd.prefix, pool: &pool, lookup: &lookup, outlet: &outlet, complaints };
         let (answered, trouble) = source.watch().await;
         if answered {
             pauses.end();
@@ -72,11 +76,12 @@ struct Watched<'a> {
     pool: &'a str,
     lookup: &'a Lookup,
     outlet: &'a Outlet,
+    complaints: &'a mut Complaints,
 }
 
 impl Watched<'_> {
     /// Until it fails; whether it has answered before.
-    async fn watch(&self) -> (bool, Trouble) {
+    async fn watch(mut self) -> (bool, Trouble) {
         let mut answered = false;
         loop {
             match self.round().await {
@@ -87,9 +92,10 @@ impl Watched<'_> {
     }
 
     /// Reads the keys, and watches until they are to be read again.
-    async fn round(&self) -> Result<(), Trouble> {
+    async fn round(&mut self) -> Result<(), Trouble> {
         let range: Range = self.ask_range().await?;
-        self.outlet.tell(located(self.members(&range), self.lookup).await).await;
+        let members = self.members(&range);
+        self.outlet.tell(located(members, self.lookup).await).await;
         let revision = range.header.revision.parse::<u64>();
         let revision = revision.map_err(|error| self.not_understood(&error.to_string()))?;
         let from = json!({ "create_request": {
@@ -121,17 +127,18 @@ impl Watched<'_> {
     }
 
     /// A value that is wrong costs its own member only: keys are written by many hands.
-    fn members(&self, range: &Range) -> Vec<Named> {
-        let mut named = Vec::new();
+    fn members(&mut self, range: &Range) -> Vec<Named> {
+        let (mut named, mut wrong) = (Vec::new(), Vec::new());
         for KeyValue { key, value } in &range.kvs {
             match text_of(value).and_then(|value| listing::read_one(&value)) {
                 Ok(member) => named.push(member),
                 Err(why) => {
                     let key = text_of(key).unwrap_or_default();
-                    tracing::warn!(pool = self.pool, source = "etcd", key, "its value is left out: {why}");
+                    wrong.push(format!("the value of {key} is left out: {why}"));
                 }
             }
         }
+        self.complaints.tell(wrong, "etcd", self.pool);
         named
     }
 
