@@ -19,13 +19,16 @@ use crate::upstream::Endpoint;
 
 /// The containers are listed at least so often, whatever events say.
 const RESYNC: Duration = Duration::from_secs(30);
+/// After an event they are listed once more: Docker 20.10 tells of a death, and of the network that the dead one left, before its own
+/// list knows of either.
+const ECHO: Duration = Duration::from_millis(500);
 /// Events come in bursts.
 const BURST: Duration = Duration::from_millis(20);
 /// Docker is on this machine: it may be asked often.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// What may change who is there.
-const EVENTS: &str = r#"{"type":["container","network"],"event":["start","die","pause","unpause","health_status","connect","disconnect"]}"#;
+const EVENTS: &str = r#"{"type":["container","network"],"event":["start","die","stop","destroy","pause","unpause","health_status","connect","disconnect"]}"#;
 
 /// A container, as far as it concerns us.
 #[derive(Debug, Deserialize)]
@@ -103,15 +106,19 @@ async fn watch(
         Ok(events) => events,
         Err(trouble) => return trouble,
     };
+    let mut quiet = RESYNC;
     loop {
         match list(docker, complain).await {
             Ok(found) => outlet.tell(Ok(found)).await,
             Err(trouble) => return trouble,
         }
         pauses.end();
-        match timeout(RESYNC, events.part()).await {
-            Err(_) => {}
-            Ok(Ok(Some(_))) => sleep(BURST).await,
+        match timeout(quiet, events.part()).await {
+            Err(_) => quiet = RESYNC,
+            Ok(Ok(Some(_))) => {
+                quiet = ECHO;
+                sleep(BURST).await;
+            }
             Ok(Ok(None)) => return events.not_understood("it has ended its events"),
             Ok(Err(trouble)) => return trouble,
         }
