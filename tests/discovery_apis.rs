@@ -60,6 +60,17 @@ fn a_container_that_is_unhealthy_is_left_out_and_labels_tell_weight_and_port() {
 }
 
 #[test]
+fn a_container_that_docker_still_lists_when_it_tells_of_its_death_leaves_the_pool() {
+    let (fleet, docker) = (Fleet::start(["a", "b"]), Docker::start());
+    docker.run("a", &fleet.server(0), json!({}));
+    docker.run("b", &fleet.server(1), json!({}));
+    let cornac = told_by(&docker_source(&docker)).start();
+    cornac.wait_for_log(&format!("+ {} (docker)", fleet.server(1)));
+    docker.die_before_the_list_knows("a");
+    cornac.wait_for_log(&format!("− {} {GONE}", fleet.server(0)));
+}
+
+#[test]
 fn a_docker_that_is_not_there_is_told_and_one_that_goes_away_costs_nobody_anything() {
     let (fleet, mut docker) = (Fleet::start(["a", "b"]), Docker::start());
     docker.goes_away();

@@ -55,7 +55,7 @@ impl Operator {
     }
 
     /// Where he is listened to, with the real port where 0 was asked for.
-    pub(super) fn listen(&self) -> &Listen {
+    pub(super) fn address(&self) -> &Listen {
         &self.bound
     }
 

@@ -150,7 +150,7 @@ impl Server {
 
     /// Where the operator is listened to, if anywhere.
     pub fn admin_address(&self) -> Option<&Listen> {
-        self.operator.as_ref().map(Operator::listen)
+        self.operator.as_ref().map(Operator::address)
     }
 
     /// Serves until a signal ends it.

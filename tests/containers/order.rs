@@ -22,7 +22,7 @@ fn cornac_may_be_there_before_php_and_before_its_name() {
     println!("cornac first: /style.css is 200, /json is {}", early.status);
     assert!(matches!(early.status, 502 | 503), "{early:?}");
     assert_eq!(rig.members(), []);
-    assert_eq!(rig.log().matches("cannot look up").count(), 1, "said once: {}", rig.log());
+    assert_eq!(rig.log().matches("cannot be looked up").count(), 1, "said once: {}", rig.log());
     rig.start(&["fpm"]);
     rig.wait_for_php();
     rig.wait_for_members(3);

@@ -45,7 +45,11 @@ fn five_and_two(rig: &Rig, title: &str) {
     assert_eq!(before.len(), 3);
     let clients = Clients::start(rig.site());
     wait_for_answers(&clients, &before);
-    rig.scale_to(5);
+    let seen = std::thread::scope(|scope| {
+        scope.spawn(|| rig.scale_to(5));
+        rig.wait_for_members(5);
+        Timestamp::now()
+    });
     let is_new = |one: &Container| !before.iter().any(|id| id.starts_with(&one.id));
     let new: Vec<_> = rig.containers("fpm").into_iter().filter(is_new).collect();
     assert_eq!(new.len(), 2);
@@ -60,6 +64,8 @@ fn five_and_two(rig: &Rig, title: &str) {
     let sums = clients.stop();
 
     println!("{title}: {sums}");
+    let started = new.iter().map(|container| container.started).max().expect("two new ones");
+    println!("  five members were seen {:.2} s after the last one's start", seconds(started, seen));
     first_requests(&sums, &new);
     println!("  three members had left {gone:.2} s after they were told to go");
     assert!(gone < FIVE_SECONDS, "members that are gone stay for {gone} s");

@@ -15,6 +15,8 @@ use super::api::{Api, Asked, Reply};
 struct Engine {
     containers: Vec<Value>,
     events: Vec<String>,
+    /// Told of as dead, and listed once more as running.
+    dying: Vec<String>,
 }
 
 type Shared = Arc<(Mutex<Engine>, Condvar)>;
@@ -69,6 +71,12 @@ impl Docker {
         self.change("die", name, |containers| containers.retain(|container| !is(container, name)));
     }
 
+    /// It has ended; Docker 20.10 was seen to say so before its own list knows.
+    pub fn die_before_the_list_knows(&self, name: &str) {
+        self.engine.0.lock().dying.push(name.to_owned());
+        self.change("die", name, |_| ());
+    }
+
     /// What its HEALTHCHECK found: "healthy" or "unhealthy".
     pub fn health(&self, name: &str, health: &str) {
         self.change(&format!("health_status: {health}"), name, |containers| {
@@ -98,7 +106,12 @@ fn answer((engine, news): &(Mutex<Engine>, Condvar), asked: &Asked, reply: &mut 
             let label = filters["label"][0].as_str().unwrap_or_default().to_owned();
             let (key, value) = label.split_once('=').unwrap_or((&label, ""));
             let has_label = |container: &&Value| container["Labels"][key] == value;
-            let list: Vec<_> = engine.lock().containers.iter().filter(has_label).cloned().collect();
+            let mut engine = engine.lock();
+            let list: Vec<_> = engine.containers.iter().filter(has_label).cloned().collect();
+            for dead in std::mem::take(&mut engine.dying) {
+                engine.containers.retain(|container| !is(container, &dead));
+            }
+            drop(engine);
             reply.send("200 OK", "", &json!(list).to_string());
         }
         Some("/events") => {
