@@ -21,13 +21,16 @@ use crate::upstream::Endpoint;
 
 /// The containers are listed at least so often, whatever events say.
 const RESYNC: Duration = Duration::from_secs(30);
+/// After an event they are listed once more: Docker 20.10 tells of a death, and of the network that the dead one left, before its own
+/// list knows of either.
+const ECHO: Duration = Duration::from_millis(500);
 /// Events come in bursts.
 const BURST: Duration = Duration::from_millis(20);
 /// Docker is on this machine: it may be asked often.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// What may change who is there.
-const EVENTS: &str = r#"{"type":["container","network"],"event":["start","die","pause","unpause","health_status","connect","disconnect"]}"#;
+const EVENTS: &str = r#"{"type":["container","network"],"event":["start","die","stop","destroy","pause","unpause","health_status","connect","disconnect"]}"#;
 
 /// A container, as far as it concerns us.
 #[derive(Debug, Deserialize)]
@@ -100,10 +103,11 @@ async fn watch(
 ) -> Result<Infallible, Trouble> {
     // The events first: what happens between them and the list is an event.
     let mut events = events(docker).await?;
+    let mut quiet = RESYNC;
     loop {
         let found = hears(list(docker).await?);
         outlet.tell(Ok(found)).await;
-        next(&mut events).await?;
+        quiet = if is_told(&mut events, quiet).await? { ECHO } else { RESYNC };
     }
 }
 
@@ -112,15 +116,14 @@ async fn events(docker: &Docker) -> Result<Answer, Trouble> {
     Call::get(&docker.at, &target).ask().await
 }
 
-/// Until it is time to look.
-async fn next(events: &mut Answer) -> Result<(), Trouble> {
-    match timeout(RESYNC, events.part()).await {
-        Err(_) => {}
-        Ok(Ok(Some(_))) => sleep(BURST).await,
-        Ok(Ok(None)) => return Err(events.not_understood("it has ended its events")),
-        Ok(Err(trouble)) => return Err(trouble),
+/// Until it is time to look: whether there was an event, or it was `quiet` for so long.
+async fn is_told(events: &mut Answer, quiet: Duration) -> Result<bool, Trouble> {
+    let Ok(part) = timeout(quiet, events.part()).await else { return Ok(false) };
+    if part?.is_none() {
+        return Err(events.not_understood("it has ended its events"));
     }
-    Ok(())
+    sleep(BURST).await;
+    Ok(true)
 }
 
 /// Who is there, and what is wrong with others.
