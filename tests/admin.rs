@@ -90,6 +90,17 @@ fn a_drain_under_load_fails_nothing_and_sends_nothing_more_there() {
 }
 
 #[test]
+fn a_drain_closes_what_lies_idle_at_once() {
+    for state in ["drain", "down"] {
+        let a = Fpm::start("a");
+        let cornac = Operated::start(&Tp::over([&a]).pool(KEEPS), "");
+        assert_eq!(cornac.get("/json").status, 200);
+        assert!(wait_until(SOON, || cornac.member(&a)["idle"] == 1), "it is kept");
+        assert_eq!(cornac.patch(&a, &json!({ "state": state })).json()["idle"], 0, "{state}");
+    }
+}
+
+#[test]
 fn down_is_down_over_failures_and_checks_until_it_is_put_back() {
     let (a, b) = two();
     let cornac = Operated::start(&Tp::over([&a, &b]).pool("health = { interval = \"50ms\" }"), "");
