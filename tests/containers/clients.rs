@@ -136,12 +136,11 @@ impl Sums {
 
     pub fn assert_none_failed(&self, method: &str) {
         let failed = self.failed(method);
-        assert!(
-            failed.is_empty(),
-            "{} {method}s failed: {:#?}",
-            failed.len(),
-            &failed[..failed.len().min(5)]
-        );
+        let some = failed.iter().take(5).map(|answer| {
+            let Answer { at, target, status, why, took, .. } = answer;
+            format!("\n{at} {method} {target}: {status} {why} after {took:?}")
+        });
+        assert!(failed.is_empty(), "{} {method}s failed: {}", failed.len(), some.collect::<String>());
     }
 }
 
