@@ -134,7 +134,7 @@ fn a_wrong_status_path_is_said_once_and_is_not_held_against_the_member() {
     );
     wait_for_lines(&log, "/nostatus 404", 4);
     assert_eq!(cornac.get("/json").status, 200);
-    assert_eq!(cornac.log().matches("is not php-fpm's status page").count(), 1);
+    assert_eq!(cornac.settled_log().matches("is not php-fpm's status page").count(), 1);
 }
 
 #[test]

@@ -293,7 +293,7 @@ fn an_outage_is_not_a_line_a_request_and_the_access_log_has_them_all() {
     let entry = cornac.entry("/json?n=49");
     assert_eq!(entry["error"], "connect: connection refused");
     assert!(wait_until(Duration::from_secs(30), || cornac.log().contains("more in the last 10 s: ")));
-    let log = cornac.log();
+    let log = cornac.settled_log();
     let errors: Vec<_> = log.lines().filter(|line| line.contains("ERROR")).collect();
     assert_eq!(errors.len(), 6, "{errors:?}");
     assert!(errors[5].contains("requests=45") && errors[5].contains("connection refused"), "{errors:?}");

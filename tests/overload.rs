@@ -146,5 +146,5 @@ fn an_overload_is_answered_or_refused_and_what_is_refused_never_runs() {
     assert!(refused.iter().all(|seen| seen.status == 503 && seen.retry_after), "{refused:?}");
     assert!(!answered.is_empty() && !refused.is_empty());
     assert_eq!(runs() - before, answered.len() as u64);
-    assert!(cornac.log().contains("more requests come than the pool can answer"));
+    assert!(cornac.settled_log().contains("more requests come than the pool can answer"));
 }

@@ -74,7 +74,7 @@ fn error_pages_of_the_application_reach_the_client_as_they_are() {
         let reply = cornac.get(&format!("/status/{status}"));
         assert_eq!((reply.status, reply.text()), (status, format!("status {status}\n").as_str()));
     }
-    assert!(!cornac.log().contains("ejected"), "an error page is no failure of the member");
+    assert!(!cornac.settled_log().contains("ejected"), "an error page is no failure of the member");
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn what_php_writes_to_stderr_is_in_the_log_with_the_requests_id_and_never_in_the
     let id = cornac.entry("/stderr?n=1")["request_id"].as_str().expect("an id").to_owned();
     cornac.wait_for_log("fixture: first of two lines");
     cornac.wait_for_log("fixture: second");
-    let log = cornac.log();
+    let log = cornac.settled_log();
     for text in ["a line by error_log()", "control characters", "first of two lines", "fixture: second"] {
         let line = log.lines().find(|line| line.contains(text)).unwrap_or_else(|| panic!("{text}:\n{log}"));
         assert!(line.contains(&id), "{line:?} does not name the request {id}");
@@ -123,7 +123,7 @@ fn a_fatal_error_is_in_the_log_with_the_requests_id() {
     assert_eq!(cornac.get("/fatal?n=1").status, 500);
     let id = cornac.entry("/fatal?n=1")["request_id"].as_str().expect("an id").to_owned();
     cornac.wait_for_log("no_such_function_in_the_fixture");
-    let log = cornac.log();
+    let log = cornac.settled_log();
     let line = log.lines().find(|line| line.contains("no_such_function_in_the_fixture")).unwrap();
     assert!(line.contains(&id), "{line}");
 }
@@ -132,10 +132,10 @@ fn a_fatal_error_is_in_the_log_with_the_requests_id() {
 fn stderr_without_end_is_bounded_in_the_log() {
     let (_fpm, cornac) = one_worker();
     for target in ["/stderr/long?bytes=100000", "/stderr/long?bytes=3000000"] {
-        let before = cornac.log().len();
+        let before = cornac.settled_log().len();
         assert_eq!(cornac.get(target).json(), json!({ "logged": true }));
         cornac.entry(target);
-        let grown = cornac.log().len() - before;
+        let grown = cornac.settled_log().len() - before;
         assert!((1_000..32_000).contains(&grown), "{grown} bytes for {target}");
     }
 }
@@ -148,7 +148,7 @@ fn a_script_that_php_fpm_cannot_see_is_logged_with_its_path_and_the_remedy() {
     assert_eq!(reply.status, 404);
     assert!(!reply.text().contains("/nonexistent"), "the path is nobody else's business");
     cornac.wait_for_log("Primary script unknown");
-    let log = cornac.log();
+    let log = cornac.settled_log();
     let line = log.lines().find(|line| line.contains("Primary script unknown")).unwrap();
     assert!(line.contains("/nonexistent/app/public/index.php") && line.contains("backend_root"), "{line}");
     let id = cornac.entry("/echo/a/b")["request_id"].as_str().expect("an id").to_owned();

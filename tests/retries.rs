@@ -66,7 +66,7 @@ fn the_log_names_member_and_phase_of_a_502() {
     assert!(entry["member"].as_str().is_some_and(|name| name.contains(&member)), "{entry}");
     let id = entry["request_id"].as_str().expect("an id").to_owned();
     cornac.wait_for_log("closed without an answer");
-    let log = cornac.log();
+    let log = cornac.settled_log();
     let event = log.lines().find(|line| line.contains("closed without an answer") && line.contains(&id));
     let event = event.unwrap_or_else(|| panic!("no event of request {id}:\n{log}"));
     assert!(event.contains(&member) && event.contains("first byte"), "{event}");

@@ -11,6 +11,9 @@ use crate::config::model::{LogFormat, Server};
 use crate::logs::Writer;
 use crate::upstream::{Ending, Outcome};
 
+/// Lines of this time are written at once: a write for each costs whole microseconds.
+pub(super) const REST: Duration = Duration::from_millis(5);
+
 /// An open access log, or slow log, or both.
 #[derive(Debug)]
 pub struct AccessLog {
@@ -99,7 +102,7 @@ impl AccessLog {
     /// # Errors
     /// A file cannot be opened for appending.
     pub fn open(settings: &Server) -> io::Result<Option<Self>> {
-        let writer = Writer::open("access_log", &settings.access_log.to)?;
+        let writer = Writer::open("access_log", &settings.access_log.to, REST)?;
         let slow = settings.slow_log.as_ref().map(SlowLog::open).transpose()?;
         let is_any = writer.is_some() || slow.is_some();
         Ok(is_any.then_some(Self { format: settings.access_log.format, writer, slow }))

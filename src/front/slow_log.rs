@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::access_log::{Entry, escaped, millis, or_dash};
+use super::access_log::{Entry, REST, escaped, millis, or_dash};
 use crate::config::model::SlowLog as Settings;
 use crate::logs::Writer;
 
@@ -16,7 +16,7 @@ pub(super) struct SlowLog {
 
 impl SlowLog {
     pub(super) fn open(settings: &Settings) -> io::Result<Self> {
-        let writer = settings.to.as_ref().map(|to| Writer::open("slow_log", to)).transpose()?.flatten();
+        let writer = settings.to.as_ref().map(|to| Writer::open("slow_log", to, REST)).transpose()?.flatten();
         Ok(Self { threshold_ms: millis(settings.threshold), writer })
     }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::{self, IsTerminal};
+use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
@@ -44,7 +45,7 @@ impl EventLog {
     pub fn start(settings: &Settings) -> Result<Self, EventLogError> {
         // An event log always goes somewhere: `off` is the filter's.
         let to = if settings.to == LogTarget::Off { &LogTarget::Stderr } else { &settings.to };
-        let writer = Writer::open(NAME, to)?.expect("a target that is not off is open");
+        let writer = Writer::open(NAME, to, Duration::ZERO)?.expect("a target that is not off is open");
         let for_subscriber = writer.clone();
         let builder = tracing_subscriber::fmt()
             .with_ansi(*to == LogTarget::Stderr && io::stderr().is_terminal())

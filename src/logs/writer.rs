@@ -1,8 +1,8 @@
 //! A thread that writes lines, and the bounded line to it.
 //!
-//! Whoever has a line never waits: where the thread cannot keep up, lines are dropped, counted and said. After each write it rests for a
-//! moment, so that busy times are written in a few large pieces: measured, that costs less than half of a write by whoever has the
-//! line. (tracing-appender's thread writes each line by itself, and cannot open a file anew.)
+//! Whoever has a line never waits: where the thread cannot keep up, lines are dropped, counted and said. After each write it may rest for
+//! a moment, so that busy times are written in a few large pieces. (tracing-appender's thread writes each line by itself, and cannot open
+//! a file anew.)
 
 use std::io::{self, Write as _};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,8 +21,8 @@ use crate::config::model::LogTarget;
 const ROOM: usize = 16_384;
 /// As many are written at once.
 const MOST: usize = 1_024;
-/// After each write.
-const REST: Duration = Duration::from_millis(5);
+/// How long an end looks away from a line that is full.
+const MOMENT: Duration = Duration::from_millis(5);
 /// How often it is said that lines are lost.
 const SAY_EVERY: Duration = Duration::from_secs(10);
 /// How long an end waits until everything is written.
@@ -54,16 +54,17 @@ enum Message {
 }
 
 impl Writer {
-    /// Opens the target and starts the thread; `None` where nothing is to be written. `name` is for complaints.
+    /// Opens the target and starts the thread; `None` where nothing is to be written. `name` is for complaints, and `rest` how long
+    /// lines are gathered after each write.
     ///
     /// # Errors
     /// The target cannot be opened, or there is no thread.
-    pub fn open(name: &'static str, to: &LogTarget) -> io::Result<Option<Self>> {
+    pub fn open(name: &'static str, to: &LogTarget, rest: Duration) -> io::Result<Option<Self>> {
         let Some(target) = Target::open(to)? else { return Ok(None) };
         let (line, lines) = sync_channel(ROOM);
         let (to, next, lost) = (Mutex::new(to.clone()), Mutex::default(), AtomicU64::default());
         let shared = Arc::new(Shared { name, to, next, lost });
-        let work = Work { lines, target, shared: Arc::clone(&shared), said: Rarely::every(SAY_EVERY) };
+        let work = Work { lines, target, shared: Arc::clone(&shared), rest, said: Rarely::every(SAY_EVERY) };
         thread::Builder::new().name(format!("cornac-{name}")).spawn(|| work.run())?;
         Ok(Some(Self { line, shared }))
     }
@@ -107,7 +108,7 @@ impl Writer {
                 return;
             }
             message = back;
-            thread::sleep(REST);
+            thread::sleep(MOMENT);
         }
         let _in_time = is_written.recv_timeout(deadline.saturating_duration_since(Instant::now()));
     }
@@ -117,6 +118,7 @@ struct Work {
     lines: Receiver<Message>,
     target: Target,
     shared: Arc<Shared>,
+    rest: Duration,
     said: Rarely,
 }
 
@@ -139,7 +141,7 @@ impl Work {
                 // Who asked may have gone.
                 let _heard = answer.send(());
             }
-            thread::sleep(REST);
+            thread::sleep(self.rest);
         }
     }
 
@@ -190,7 +192,8 @@ mod tests {
     fn lines_arrive_in_order_and_in_the_file_that_has_the_name() {
         let folder = tempfile::tempdir().expect("a temp dir");
         let (path, moved) = (folder.path().join("a.log"), folder.path().join("a.log.1"));
-        let writer = Writer::open("test", &LogTarget::File(path.clone())).expect("opens").expect("on");
+        let writer =
+            Writer::open("test", &LogTarget::File(path.clone()), MOMENT).expect("opens").expect("on");
         (0..3_000).for_each(|number| writer.write(format!("{number}\n").into_bytes()));
         writer.flush();
         let expected: Vec<_> = (0..3_000).map(|number| number.to_string()).collect();
@@ -214,7 +217,7 @@ mod tests {
         rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0)
             .expect("a fifo");
         let reader = std::fs::File::options().read(true).write(true).open(&path).expect("a fifo");
-        let writer = Writer::open("test", &LogTarget::File(path)).expect("opens").expect("on");
+        let writer = Writer::open("test", &LogTarget::File(path), MOMENT).expect("opens").expect("on");
         let line = vec![b'x'; 1_000];
         // A pipe holds 64 KiB; all of this would need a reader.
         (0..2 * ROOM).for_each(|_| writer.write(line.clone()));

@@ -106,18 +106,19 @@ impl Server {
         try_temp_dir(&model.server.temp_dir)?;
         let mut inheritance = Inheritance::receive().map_err(StartError::Handover)?;
         let generation = Generation::build(&model, None);
-        let bind = |(id, listen): (_, &Listen)| {
-            Ok((id, listen.clone(), Bound::inherited(listen, &mut inheritance)?))
-        };
-        let bound = generation.sites().listeners().map(bind).collect::<Result<Vec<_>, BindError>>()?;
-        let access_log = AccessLog::open(&model.server).map_err(StartError::AccessLog)?;
-        let means = Means { access_log: access_log.map(Arc::new), temp_dir: model.server.temp_dir.clone() };
         let generation = Arc::new(ArcSwap::from_pointee(generation));
+        // The operator first: who finds a site open finds him too.
         let operator = model
             .admin
             .as_ref()
             .map(|admin| Operator::start(admin, &generation, &mut inheritance))
             .transpose()?;
+        let bind = |(id, listen): (_, &Listen)| {
+            Ok((id, listen.clone(), Bound::inherited(listen, &mut inheritance)?))
+        };
+        let bound = generation.load().sites().listeners().map(bind).collect::<Result<Vec<_>, BindError>>()?;
+        let access_log = AccessLog::open(&model.server).map_err(StartError::AccessLog)?;
+        let means = Means { access_log: access_log.map(Arc::new), temp_dir: model.server.temp_dir.clone() };
         let front = Arc::new(Front::new(Arc::clone(&generation), means));
         let workers = Workers::start(model.server.threads, &front).map_err(StartError::Threads)?;
         // Not before the sockets stand: a second cornac, which finds them taken, must not touch the first one's file.

@@ -15,7 +15,9 @@ pub fn read(rig: &Rig, log: &str) -> Vec<String> {
         .filter_map(|entry| entry["request_id"].as_str().map(str::to_owned))
         .collect();
     let mut lines: Vec<String> = vec![];
-    for line in log.lines().filter(|line| !held.iter().any(|id| line.contains(id))) {
+    let is_asked_for =
+        |line: &&str| !line.contains("logs reopened") && !held.iter().any(|id| line.contains(id));
+    for line in log.lines().filter(is_asked_for) {
         let Some(line) = message(line) else { continue };
         let line = rig.names().iter().fold(line, |line, (address, name)| line.replace(address, name));
         if !lines.contains(&line) {

@@ -57,7 +57,7 @@ pub fn observe(row: &Row, column: Column, expected: &Cell) -> Observed {
 type Seen = (String, String, Vec<Client>);
 
 fn running(row: &Row, column: Column, rig: &mut Rig) -> Seen {
-    let mut from = rig.cornac.log().len();
+    let mut from = rig.cornac.settled_log().len();
     if row.when == When::Before {
         rig.strike(row);
     }
@@ -65,7 +65,7 @@ fn running(row: &Row, column: Column, rig: &mut Rig) -> Seen {
     if row.when == When::Running {
         rig.victim.wait_for_count("cell", 1);
         client.read_begun();
-        from = rig.cornac.log().len();
+        from = rig.cornac.settled_log().len();
         rig.strike(row);
     }
     if row.release {
@@ -89,7 +89,7 @@ fn queued(row: &Row, rig: &mut Rig) -> Seen {
     }
     let mut client = Client::send(rig, Column::Queued, "");
     settle(rig);
-    let from = rig.cornac.log().len();
+    let from = rig.cornac.settled_log().len();
     rig.strike(row);
     if row.release {
         rig.victim.open_gate("held");
@@ -125,7 +125,7 @@ fn log_since(rig: &Rig, from: usize, answer: &str) -> String {
         entry["target"].as_str().is_some_and(|target| target.contains("/gate/cell"))
     };
     rig.cornac.entry_where("the request", is_it);
-    rig.cornac.log().get(from..).unwrap_or_default().to_owned()
+    rig.cornac.settled_log().get(from..).unwrap_or_default().to_owned()
 }
 
 fn requests_until_the_victim_serves(rig: &Rig) -> String {

@@ -115,6 +115,15 @@ impl Cornac {
         self.process.log()
     }
 
+    /// With all that was said so far: the event log is written by a thread of its own, and this is behind it.
+    pub fn settled_log(&self) -> String {
+        let reopened = || self.log().matches("logs reopened").count();
+        let before = reopened();
+        self.signal(Signal::USR1);
+        assert!(child::wait_until(child::START, || reopened() > before), "{}", self.log());
+        self.log()
+    }
+
     pub fn signal(&self, signal: Signal) {
         self.process.signal(signal);
     }
