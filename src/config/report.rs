@@ -73,7 +73,8 @@ impl From<Option<String>> for Hint {
 
 /// `did you mean X?`, or the whole list when nothing is near.
 pub fn nearest(word: &str, known: &[&str], what: &str) -> Option<String> {
-    let distance = |candidate: &&&str| strsim::damerau_levenshtein(&word.to_lowercase(), candidate);
+    let word = word.to_lowercase();
+    let distance = |candidate: &&&str| strsim::damerau_levenshtein(&word, &candidate.to_lowercase());
     let near =
         known.iter().filter(|candidate| distance(candidate) <= 1 + candidate.len() / 4).min_by_key(distance);
     match near {
@@ -86,6 +87,13 @@ pub fn nearest(word: &str, known: &[&str], what: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_nearest_is_found_whatever_its_case() {
+        let known = ["/tmp/QXZJWV/fpm.sock", "/tmp/qaaaaa/fpm.sock"];
+        let hint = nearest("/tmp/QXZJWV/fmp.sock", &known, "servers");
+        assert_eq!(hint.as_deref(), Some("did you mean '/tmp/QXZJWV/fpm.sock'?"));
+    }
 
     #[test]
     fn a_line_that_could_not_be_read_makes_no_second_mistake_and_no_missing_key() {

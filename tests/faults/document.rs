@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
+use super::said::NOTHING;
 use super::table::{Column, Row};
 
 /// Set it, and the test writes the file instead of comparing.
@@ -55,8 +56,8 @@ fn log(lines: &[&str]) -> String {
     if lines.is_empty() {
         return "nothing".to_owned();
     }
-    let line =
-        |line: &&str| line.split(" | ").map(|said| format!("`{said}`")).collect::<Vec<_>>().join(" or ");
+    let quoted = |said| if said == NOTHING { said.to_owned() } else { format!("`{said}`") };
+    let line = |line: &&str| line.split(" | ").map(quoted).collect::<Vec<_>>().join(" or ");
     lines.iter().map(line).collect::<Vec<_>>().join("<br>")
 }
 

@@ -6,10 +6,12 @@ pub const CLOSED_AGAIN: &str = "INFO member is suspect (2 of 3 failures: closed 
 pub const REFUSED: &str = "INFO member is suspect (1 of 3 failures: connection refused)";
 pub const REFUSED_AGAIN: &str = "INFO member is suspect (2 of 3 failures: connection refused)";
 pub const UNREACHABLE: &str = "INFO member is suspect (1 of 3 failures: unreachable)";
-/// A stop shows in three ways, by how far it has come.
+/// For a line that need not be there.
+pub const NOTHING: &str = "nothing";
+/// A stop shows in three ways, by how far it has come, or not at all to who finds another member first.
 pub const STOPPED: &str = "INFO member is suspect (1 of 3 failures: closed without an answer) | \
     INFO member is suspect (1 of 3 failures: connection refused) | \
-    INFO member is suspect (1 of 3 failures: unreachable)";
+    INFO member is suspect (1 of 3 failures: unreachable) | nothing";
 pub const STOPPED_AGAIN: &str = "INFO member is suspect (2 of 3 failures: closed without an answer) | \
     INFO member is suspect (2 of 3 failures: connection refused) | \
     INFO member is suspect (2 of 3 failures: unreachable)";
