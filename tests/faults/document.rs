@@ -56,7 +56,7 @@ fn log(lines: &[&str]) -> String {
     if lines.is_empty() {
         return "nothing".to_owned();
     }
-    let quoted = |said| if said == NOTHING { said.to_owned() } else { format!("`{said}`") };
+    let quoted = |said: &str| if said == NOTHING { said.to_owned() } else { format!("`{said}`") };
     let line = |line: &&str| line.split(" | ").map(quoted).collect::<Vec<_>>().join(" or ");
     lines.iter().map(line).collect::<Vec<_>>().join("<br>")
 }
