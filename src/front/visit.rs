@@ -21,11 +21,11 @@ use crate::upstream::{Observer, Outcome};
 /// nginx's status for a client that closed the connection before it got an answer.
 const CLIENT_CLOSED_REQUEST: u16 = 499;
 
-/// The visit: a name, and next to nothing else where nothing is logged or counted.
+/// The visit: a name, and next to nothing else where nothing is logged or counted. It is moved with its reply, so it stays small.
 pub(super) struct Visit {
     label: Label,
     open: Option<Box<Open>>,
-    count: Option<Count>,
+    count: Option<Box<Count>>,
 }
 
 /// What metrics want to know of it.
@@ -63,12 +63,14 @@ impl Visit {
         client: &Client,
     ) -> Self {
         let label = Label(rand::random());
-        let count = meters.map(|meters| Count {
-            began: Instant::now(),
-            meter: meters.nowhere().here(),
-            class: Class::Refused,
-            status: 0,
-            sent: 0,
+        let count = meters.map(|meters| {
+            Box::new(Count {
+                began: Instant::now(),
+                meter: meters.nowhere().here(),
+                class: Class::Refused,
+                status: 0,
+                sent: 0,
+            })
         });
         let open = log.map(|log| {
             Box::new(Open {
@@ -175,7 +177,8 @@ impl Visit {
 
 impl Drop for Visit {
     fn drop(&mut self) {
-        if let Some(Count { began, meter, class, status, sent }) = self.count.take() {
+        if let Some(count) = self.count.take() {
+            let Count { began, meter, class, status, sent } = *count;
             meter.ended(class, status, began.elapsed());
             meter.sent(sent);
         }

@@ -28,6 +28,8 @@ use tokio::time::{Instant, timeout_at};
 pub(crate) struct Admission {
     pool: Arc<str>,
     terms: ArcSwap<Terms>,
+    /// Whether the policy goes by the members' times.
+    pub(crate) measures: AtomicBool,
     pub(crate) afterwork: Afterwork,
     pub(crate) pulse: Pulse,
     pub(crate) repeats: Repeats,
@@ -47,8 +49,6 @@ pub(crate) struct Admission {
 #[derive(Debug)]
 struct Terms {
     keepalive: Keepalive,
-    /// Whether the policy goes by the members' times.
-    measures: bool,
     queue_size: usize,
     queue_timeout: Duration,
 }
@@ -77,6 +77,7 @@ impl Admission {
         Arc::new(Self {
             pool: pool.name.as_str().into(),
             terms: ArcSwap::from_pointee(Terms::of(pool)),
+            measures: AtomicBool::new(pool.policy.measures()),
             afterwork: Afterwork::default(),
             pulse: Pulse::new(Instant::now()),
             repeats: Repeats::default(),
@@ -97,13 +98,10 @@ impl Admission {
         self.terms.load().keepalive
     }
 
-    pub(crate) fn measures(&self) -> bool {
-        self.terms.load().measures
-    }
-
     /// What a newer configuration of the same pool says. Who waits goes on waiting, and what was counted stays.
     pub(crate) fn follow(&self, pool: &Pool) {
         self.terms.store(Arc::new(Terms::of(pool)));
+        self.measures.store(pool.policy.measures(), Ordering::Relaxed);
         self.desk.lock().follow(pool, Instant::now());
     }
 
@@ -255,7 +253,7 @@ impl Admission {
             member.loses_connection();
             return Some(connection);
         }
-        let refused = member.keep(connection, reply, &self.keepalive(), now);
+        let refused = member.keep(connection, reply, &self.terms.load().keepalive, now);
         if refused.is_none() {
             self.wake_housekeeper();
         }
@@ -325,12 +323,7 @@ impl Admission {
 
 impl Terms {
     fn of(pool: &Pool) -> Self {
-        Self {
-            keepalive: pool.keepalive,
-            measures: pool.policy.measures(),
-            queue_size: pool.queue.size,
-            queue_timeout: pool.queue.timeout,
-        }
+        Self { keepalive: pool.keepalive, queue_size: pool.queue.size, queue_timeout: pool.queue.timeout }
     }
 }
 

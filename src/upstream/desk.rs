@@ -10,7 +10,7 @@ use super::queue::{Queue, Wish};
 use super::share::{self, Share};
 use super::troubles::Troubles;
 use super::view::View;
-use crate::balance::Policy;
+use crate::balance::{Keepalive, Policy};
 use crate::config::model::Pool;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
@@ -25,6 +25,7 @@ pub(super) struct Desk {
     /// by weight remember what they were given.
     in_parts: bool,
     policy: Policy,
+    keepalive: Keepalive,
     rng: SmallRng,
     /// One for each route with `max_share`.
     pub(super) shares: Vec<Arc<Share>>,
@@ -52,6 +53,7 @@ impl Desk {
             seats: Vec::new(),
             in_parts: false,
             policy: Policy::new(pool.policy),
+            keepalive: pool.keepalive,
             rng: SmallRng::from_rng(&mut rand::rng()),
             shares: pool.shares.iter().map(|&percent| Share::new(percent)).collect(),
             queue: Queue::new(pool.queue.timeout, pool.shares.len()),
@@ -66,6 +68,7 @@ impl Desk {
         if self.policy.kind() != pool.policy {
             self.policy = Policy::new(pool.policy);
         }
+        self.keepalive = pool.keepalive;
         let before = std::mem::take(&mut self.shares);
         let same =
             |place: usize, percent| before.get(place).filter(|share| share.percent() == percent).cloned();
@@ -198,7 +201,7 @@ impl Desk {
             };
             let seat = &self.seats[index];
             // Another generation shares the member and may have been faster: then the view shows it now.
-            if let Some(taken) = seat.member.take(seat.limit(), wish.fresh, &admission.keepalive(), now) {
+            if let Some(taken) = seat.member.take(seat.limit(), wish.fresh, &self.keepalive, now) {
                 let probe = seat.member.is_out_by_failure() && !panic;
                 if probe {
                     seat.member.is_probed(now, &seat.rules);

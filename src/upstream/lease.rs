@@ -12,6 +12,7 @@ use crate::balance::{Answered, Connection as Origin, Event, Failure, Rules, Take
 use crate::fcgi::RequestId;
 use bytes::Bytes;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -125,7 +126,7 @@ impl Permit {
     }
 
     pub(crate) fn with(mut self, connection: Box<Connection>, request: Bytes) -> Lease {
-        let waiting = self.opening.then(|| Waiting::starts(&self.member, Instant::now()));
+        let waiting = self.opening.then(|| Waiting::starts(&self.member, self.began, Instant::now()));
         self.opening = false;
         Lease { connection, waiting, request, first_byte: None, permit: self }
     }
@@ -178,7 +179,7 @@ impl Lease {
 
     /// The first byte did not come for so long: a member's time for `least_time`, if the policy is that.
     pub(crate) fn silent_for(&self, time: Duration, now: Instant) {
-        if self.permit.admission.measures() {
+        if self.permit.admission.measures.load(Ordering::Relaxed) {
             self.permit.member.answered(time, now);
         }
     }

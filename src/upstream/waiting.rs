@@ -13,8 +13,8 @@ pub(crate) struct Waiting {
 }
 
 impl Waiting {
-    pub(crate) fn starts(member: &Arc<Member>, now: Instant) -> Self {
-        let ticket = member.with_slots(|slots| slots.opened(now.into_std()));
+    pub(crate) fn starts(member: &Arc<Member>, begun: Instant, now: Instant) -> Self {
+        let ticket = member.with_slots(|slots| slots.opened(begun.into_std(), now.into_std()));
         Self { member: Arc::clone(member), ticket: Some(ticket) }
     }
 

@@ -1,13 +1,11 @@
 //! Fresh connections without a first byte: which of them have a worker, and which wait in php-fpm's backlog.
 //!
 //! connect() tells nothing (fpm-facts 14), but the backlog is first in, first out: when a connection has its first byte, every
-//! one that was opened before it has been accepted too.
+//! one that was open before it was begun has been accepted too. When each of two really came to the backlog lies somewhere between
+//! its beginning and our noting that it is open, and a thread may be held up in between: only what cannot overlap is ordered.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
-
-/// Connections that were opened within less than this may have come to the backlog in another order.
-const SAME_TIME: Duration = Duration::from_millis(1);
 
 /// A fresh connection's place in the order of opening.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,6 +14,9 @@ pub struct Ticket(u64);
 #[derive(Debug)]
 struct Newcomer {
     ticket: u64,
+    /// Not in the backlog before.
+    begun: Instant,
+    /// In the backlog since then at the latest; in order.
     since: Instant,
     /// Requests that were sent later, on connections with a worker, and have been answered.
     overtaken: u32,
@@ -40,15 +41,17 @@ pub(super) struct Backlog {
 }
 
 impl Backlog {
-    pub(super) fn opened(&mut self, now: Instant, replaces: bool) -> Ticket {
+    /// A connection that was begun then is open now.
+    pub(super) fn opened(&mut self, begun: Instant, now: Instant, replaces: bool) -> Ticket {
         self.tickets += 1;
-        self.silent.push_back(Newcomer { ticket: self.tickets, since: now, overtaken: 0, replaces });
+        let since = self.silent.back().map_or(now, |last| last.since.max(now));
+        self.silent.push_back(Newcomer { ticket: self.tickets, begun, since, overtaken: 0, replaces });
         Ticket(self.tickets)
     }
 
     pub(super) fn first_byte(&mut self, ticket: Ticket, now: Instant) -> Option<Heard> {
         let newcomer = self.gone(ticket)?;
-        self.accepted = self.accepted.max(newcomer.since.checked_sub(SAME_TIME));
+        self.accepted = self.accepted.max(Some(newcomer.begun));
         Some(Heard { waited: now.saturating_duration_since(newcomer.since), replaces: newcomer.replaces })
     }
 
@@ -71,7 +74,7 @@ impl Backlog {
     }
 
     fn first_waiting(&self) -> usize {
-        self.silent.partition_point(|newcomer| self.accepted.is_some_and(|until| newcomer.since <= until))
+        self.silent.partition_point(|newcomer| self.accepted.is_some_and(|until| newcomer.since < until))
     }
 
     /// How many may be without a worker: none of them has been proven to have one.
@@ -102,7 +105,7 @@ mod tests {
     #[test]
     fn a_first_byte_proves_that_everybody_opened_before_has_a_worker_too() {
         let (mut backlog, start) = (Backlog::default(), Instant::now());
-        let [_slow, quick, last] = [0, 2, 3].map(|at| backlog.opened(start + ms(at), false));
+        let [_slow, quick, last] = [0, 2, 3].map(|at| backlog.opened(start + ms(at), start + ms(at), false));
         assert_eq!(backlog.waiting(), 3);
         assert_eq!(backlog.first_byte(quick, start + ms(6)).map(|heard| heard.waited), Some(ms(4)));
         assert_eq!(backlog.waiting(), 1, "the slow one was accepted before the quick one");
@@ -119,15 +122,24 @@ mod tests {
     #[test]
     fn nothing_is_proven_of_those_opened_at_the_same_time() {
         let (mut backlog, start) = (Backlog::default(), Instant::now());
-        let [_first, second] = [0, 0].map(|at| backlog.opened(start + ms(at), false));
+        let [_first, second] = [0, 0].map(|at| backlog.opened(start + ms(at), start + ms(at), false));
         backlog.first_byte(second, start + ms(5));
+        assert_eq!(backlog.waiting(), 1);
+    }
+
+    #[test]
+    fn nothing_is_proven_of_one_that_may_have_come_later_and_was_noted_earlier() {
+        let (mut backlog, start) = (Backlog::default(), Instant::now());
+        backlog.opened(start + ms(4), start + ms(5), false);
+        let held_up = backlog.opened(start + ms(4), start + ms(8), false);
+        backlog.first_byte(held_up, start + ms(9));
         assert_eq!(backlog.waiting(), 1);
     }
 
     #[test]
     fn only_an_answer_to_something_sent_later_overtakes() {
         let (mut backlog, start) = (Backlog::default(), Instant::now());
-        backlog.opened(start + ms(5), false);
+        backlog.opened(start + ms(5), start + ms(5), false);
         backlog.answered(start + ms(4));
         assert_eq!(backlog.first(start + ms(9)), Some((ms(4), 0)));
         backlog.answered(start + ms(6));

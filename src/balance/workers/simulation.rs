@@ -144,7 +144,7 @@ impl World {
 
     fn open(&mut self) {
         let number = self.in_use.len();
-        let ticket = Some(self.slots.opened(self.now));
+        let ticket = Some(self.slots.opened(self.now, self.now));
         self.in_use.push(Some(Ours { opened: self.now, requests: 0, ticket, sent: self.now, number }));
         self.connect(number);
     }

@@ -130,11 +130,11 @@ impl<C: Kept> Slots<C> {
         self.opening += 1;
     }
 
-    /// A slot that was opening has its connection.
-    pub fn opened(&mut self, now: Instant) -> Ticket {
+    /// A slot that was opening has its connection, which was begun then or later.
+    pub fn opened(&mut self, begun: Instant, now: Instant) -> Ticket {
         self.opening = self.opening.saturating_sub(1);
         let open = self.in_use as usize + self.idle.len();
-        self.backlog.opened(now, open <= self.learnt.known_lately(now) as usize)
+        self.backlog.opened(begun, now, open <= self.learnt.known_lately(now) as usize)
     }
 
     /// A fresh connection had its first byte; `any` when its request might have gone on a kept one. Returns whether there is
@@ -319,7 +319,7 @@ mod tests {
         let mut slots = Slots::default();
         let place = |slots: &mut Slots<_>, at| {
             slots.take(Limit::Unlimited, true, &Keepalive::Off, at).expect("no limit");
-            let ticket = slots.opened(at);
+            let ticket = slots.opened(at, at);
             slots.first_byte(ticket, false, at);
         };
         (0..number).for_each(|at| place(&mut slots, start + ms(at)));
@@ -359,7 +359,7 @@ mod tests {
         let mut slots = idle(2, start);
         let told = Keepalive::On { timeout: ms(9000), idle: 9, max_requests: None, max_age: None };
         slots.take(Limit::Learnt(8), true, &told, start + ms(9)).expect("room");
-        slots.opened(start + ms(9));
+        slots.opened(start + ms(9), start + ms(9));
         assert!(slots.reap(&told, true, start + ms(13), |_| true).is_empty());
         assert!(slots.reap(&told, false, start + ms(14), |_| true).is_empty(), "the operator told a limit");
         assert_eq!(slots.reap(&told, true, start + ms(14), |_| true).len(), 1);
