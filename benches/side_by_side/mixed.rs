@@ -1,7 +1,7 @@
 //! Quick scripts and a few slow ones on the same workers, asked for by clients of our own: wrk cannot tell whose time is whose.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::client::Client;
@@ -11,6 +11,13 @@ use crate::sample::Seen;
 const SLOW: u64 = 3;
 /// Longer than any wait in a queue here.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A slow request lies across the beginning and the end of the measure: what counts are the answers in between, among clients who have
+/// asked for a while and go on asking. Clients who begin and end with it would count their last, slow answers' time and few of their own.
+const WARM: Duration = Duration::from_secs(1);
+const WARMS: u8 = 0;
+const COUNTS: u8 = 1;
+const OVER: u8 = 2;
 
 /// What one client saw: the times of its quick requests, and how many were slow or went wrong.
 #[derive(Default)]
@@ -23,16 +30,19 @@ struct Diary {
 
 /// So many clients ask one after another. The percentiles are those of the quick requests.
 pub(crate) fn clients(to: SocketAddr, clients: u32, seconds: u64) -> Result<Seen, String> {
-    let (over, started) = (AtomicBool::new(false), Instant::now());
-    let diaries: Vec<Diary> = std::thread::scope(|scope| {
-        let over = &over;
-        let spawn = |client| scope.spawn(move || keep_asking(to, client, over));
+    let phase = AtomicU8::new(WARMS);
+    let (diaries, elapsed): (Vec<Diary>, Duration) = std::thread::scope(|scope| {
+        let phase = &phase;
+        let spawn = |client| scope.spawn(move || keep_asking(to, client, phase));
         let threads: Vec<_> = (0..u64::from(clients)).map(spawn).collect();
+        std::thread::sleep(WARM);
+        phase.store(COUNTS, Ordering::Relaxed);
+        let started = Instant::now();
         std::thread::sleep(Duration::from_secs(seconds));
-        over.store(true, Ordering::Relaxed);
-        threads.into_iter().map(|thread| thread.join().expect("no client panics")).collect()
+        phase.store(OVER, Ordering::Relaxed);
+        let elapsed = started.elapsed();
+        (threads.into_iter().map(|thread| thread.join().expect("no client panics")).collect(), elapsed)
     });
-    let elapsed = started.elapsed();
     let mut quick: Vec<Duration> = diaries.iter().flat_map(|diary| diary.quick.iter().copied()).collect();
     quick.sort_unstable();
     let at = |share: f64| quick.get((quick.len() as f64 * share) as usize).copied();
@@ -47,14 +57,18 @@ pub(crate) fn clients(to: SocketAddr, clients: u32, seconds: u64) -> Result<Seen
     })
 }
 
-fn keep_asking(to: SocketAddr, client: u64, over: &AtomicBool) -> Diary {
+fn keep_asking(to: SocketAddr, client: u64, phase: &AtomicU8) -> Diary {
     let (mut diary, mut asking) = (Diary::default(), Client::new(to, PATIENCE));
     let mut dice = client;
-    while !over.load(Ordering::Relaxed) {
+    while phase.load(Ordering::Relaxed) != OVER {
         dice = next(dice);
         let is_slow = (dice >> 33) % 100 < SLOW;
         let asked = Instant::now();
-        match asking.get(if is_slow { "/sleep.php?us=200000" } else { "/sleep.php?us=2000" }) {
+        let answer = asking.get(if is_slow { "/sleep.php?us=200000" } else { "/sleep.php?us=2000" });
+        if phase.load(Ordering::Relaxed) != COUNTS {
+            continue;
+        }
+        match answer {
             Ok(_) if is_slow => diary.slow += 1,
             Ok(_) => diary.quick.push(asked.elapsed()),
             Err(_) => diary.errors += 1,
