@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Failure;
 use crate::config::model::{EventLog as EventLogSettings, Model};
 use crate::logs::EventLog;
-use crate::runtime::{Server, StartError, written};
+use crate::runtime::{Server, StartError};
 
 pub(super) fn run(config: &Path) -> Result<(), Failure> {
     let model = super::load(config)?;
@@ -31,10 +31,10 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 
 fn announce(server: &Server, model: &Model) {
     for address in server.addresses() {
-        tracing::info!("listening on {}", written(&address));
+        tracing::info!("listening on {address}");
     }
     if let Some(address) = server.admin_address() {
-        tracing::info!("the admin API is at {}", written(address));
+        tracing::info!("the admin API is at {address}");
     }
     for pool in &model.pools {
         let (servers, sources) = (pool.servers.len(), pool.discover.len());

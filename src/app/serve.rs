@@ -10,7 +10,7 @@ use super::{Failure, run};
 use crate::config::model::{EventLog, LogTarget};
 use crate::config::{self, Preset};
 use crate::files::Disk;
-use crate::runtime::{Php, Server, written};
+use crate::runtime::{Php, Server};
 
 pub(super) fn serve(args: &Serve) -> Result<(), Failure> {
     let project = args
@@ -58,8 +58,7 @@ async fn serve_with(
     let text = configuration(args, root, preset, &servers);
     let model = config::parse(&text, "cornac serve", root).map_err(Failure::Config)?;
     let server = Server::start(model, None, events)?;
-    let urls: Vec<_> =
-        server.addresses().iter().map(|address| format!("http://{}/", written(address))).collect();
+    let urls: Vec<_> = server.addresses().iter().map(|address| format!("http://{address}/")).collect();
     super::out(
         format!(
             "\n  {}\n  serves {} (preset {preset}) with {}\n  Ctrl-C ends it\n\n",

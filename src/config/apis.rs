@@ -63,10 +63,7 @@ fn address(text: &Text<'_>, base: &Path) -> Option<ApiAddress> {
         return None;
     }
     if text.starts_with("unix:") {
-        return match endpoints::server(text, base)? {
-            EndpointSpec::Unix(path) => Some(ApiAddress::Unix(path)),
-            EndpointSpec::Tcp { .. } => None,
-        };
+        return endpoints::server(text, base).map(ApiAddress);
     }
     let Some(rest) = text.strip_prefix("http://").or_else(|| text.strip_prefix("tcp://")) else {
         text.mistake(format_args!("'{}' is not the address of an HTTP interface", text.value), hint);
@@ -82,5 +79,5 @@ fn address(text: &Text<'_>, base: &Path) -> Option<ApiAddress> {
     };
     let host = authority.host();
     let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    Some(ApiAddress::Tcp { host: host.to_owned(), port })
+    Some(ApiAddress(EndpointSpec::Tcp { host: host.to_owned(), port }))
 }

@@ -1,6 +1,7 @@
 //! The resolved model: what every front end of the configuration (TOML now, nginx.conf later) comes to. Every value
 //! is checked and every default filled in, so that nothing above this floor checks again.
 
+mod addresses;
 mod discover;
 
 use std::net::SocketAddr;
@@ -14,7 +15,8 @@ use super::{Preset, Secret};
 use crate::balance::{Keepalive, MaxConns, PolicyKind, Rules, Tier};
 use crate::route::{Location, PoolId, Rule, Settings, Template};
 
-pub use discover::{ApiAddress, Consul, Discover, Docker, Etcd, Source, Terms};
+pub use addresses::{ApiAddress, EndpointSpec, Listen};
+pub use discover::{Consul, Discover, Docker, Etcd, Source, Terms};
 
 /// A whole configuration.
 #[derive(Debug, Clone)]
@@ -177,20 +179,6 @@ pub struct ServerSpec {
     pub down: bool,
 }
 
-/// Where a server listens, as it is written.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum EndpointSpec {
-    /// `unix:/path`.
-    Unix(PathBuf),
-    /// An address, or a name that is looked up.
-    Tcp {
-        /// Without brackets.
-        host: String,
-        /// 1–65535.
-        port: u16,
-    },
-}
-
 /// `queue`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Queue {
@@ -280,13 +268,22 @@ pub struct Site {
     pub pool: Option<PoolId>,
 }
 
-/// Where a site listens.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Listen {
-    /// TCP.
-    Tcp(SocketAddr),
-    /// A unix socket.
-    Unix(PathBuf),
+impl Site {
+    /// What an operator reads instead of a number: its first name, or where it listens if it has none.
+    pub fn label(&self) -> String {
+        match (self.server_name.as_str(), self.listen.first()) {
+            ("", Some(listen)) => listen.to_string(),
+            (name, _) => name.to_owned(),
+        }
+    }
+}
+
+impl Server {
+    /// Worker threads, where nobody said: one a core.
+    pub fn worker_threads(&self) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(1, Into::into);
+        self.threads.unwrap_or_else(cores)
+    }
 }
 
 /// A host name of a site (`server_name`).

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::{Debug, Display};
 
-use super::listen::written;
-use crate::config::model::{EndpointSpec, Listen, Model, Pool, ServerSpec, Site};
+use crate::config::model::{Listen, Model, Pool, ServerSpec, Site};
 use crate::site::Generation;
 
 /// The members of each pool by their addresses, and what they have in flight.
@@ -71,9 +70,9 @@ fn of_pool(old: &Pool, new: &Pool, before: &Members, after: &Members) -> Option<
     let added = new.servers.iter().filter(|spec| known(spec).is_none());
     let gone = before.of_pool(&new.name).filter(|(address, _)| !after.has(&new.name, address));
     let altered = new.servers.iter().filter(|&spec| known(spec).is_some_and(|known| known != *spec));
-    let mut parts: Vec<String> = added.map(|spec| format!("+ {}", address(&spec.endpoint))).collect();
+    let mut parts: Vec<String> = added.map(|spec| format!("+ {}", spec.endpoint)).collect();
     parts.extend(gone.map(|(address, in_flight)| format!("− {address} (draining, {in_flight} in flight)")));
-    parts.extend(altered.map(|spec| format!("{} changed", address(&spec.endpoint))));
+    parts.extend(altered.map(|spec| format!("{} changed", spec.endpoint)));
     let settings = settings(old).into_iter().zip(settings(new));
     parts.extend(settings.filter(|(old, new)| old != new).map(|(_, (key, _))| format!("{key} changed")));
     (!parts.is_empty()).then(|| format!("pool {}: {}", new.name, parts.join(", ")))
@@ -96,14 +95,6 @@ fn settings(pool: &Pool) -> [(&'static str, String); 10] {
     ]
 }
 
-fn address(endpoint: &EndpointSpec) -> String {
-    match endpoint {
-        EndpointSpec::Unix(path) => format!("unix:{}", path.display()),
-        EndpointSpec::Tcp { host, port } if host.contains(':') => format!("[{host}]:{port}"),
-        EndpointSpec::Tcp { host, port } => format!("{host}:{port}"),
-    }
-}
-
 fn of_listeners(old: &Model, new: &Model) -> Option<String> {
     let listeners = |model: &Model| -> Vec<Listen> {
         model.sites.iter().flat_map(|site| site.listen.iter().cloned()).collect()
@@ -111,8 +102,8 @@ fn of_listeners(old: &Model, new: &Model) -> Option<String> {
     let (old, new) = (listeners(old), listeners(new));
     one_line(
         "listeners",
-        &new.iter().filter(|listen| !old.contains(listen)).map(written).collect::<Vec<_>>(),
-        &old.iter().filter(|listen| !new.contains(listen)).map(written).collect::<Vec<_>>(),
+        &new.iter().filter(|listen| !old.contains(listen)).map(ToString::to_string).collect::<Vec<_>>(),
+        &old.iter().filter(|listen| !new.contains(listen)).map(ToString::to_string).collect::<Vec<_>>(),
     )
 }
 
@@ -133,7 +124,7 @@ fn by_name(sites: &[Site]) -> BTreeMap<String, String> {
     let mut named = BTreeMap::new();
     for site in sites {
         let name = match site.server_name.as_str() {
-            "" => site.listen.iter().map(written).collect::<Vec<_>>().join(" "),
+            "" => site.listen.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
             name => name.to_owned(),
         };
         // Two sites of one name, on two listeners, are told together.

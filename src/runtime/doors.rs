@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tracing::{error, warn};
 
 use super::handover::Inheritance;
-use super::listen::{Accepted, BindError, Listener, written};
+use super::listen::{Accepted, BindError, Listener};
 use super::workers::{Arrival, Workers};
 use crate::config::model::Listen;
 use crate::front::{Client, Drain, Notes, Watcher};
@@ -129,7 +129,7 @@ impl Bound {
         let socket = listener
             .as_fd()
             .try_clone_to_owned()
-            .map_err(|source| BindError { listen: written(listen), source })?;
+            .map_err(|source| BindError { listen: listen.to_string(), source })?;
         Ok(Self { listener, socket })
     }
 }
@@ -182,7 +182,7 @@ pub(super) fn is_the_clients_own(error: &std::io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionReset)
 }
 
-/// Of an address as `written` writes it, on which nobody listens any more.
+/// Of an address as it prints, on which nobody listens any more.
 pub(super) fn remove_socket_file_of(address: &str) {
     if let Some(path) = address.strip_prefix("unix:") {
         remove_socket_file(&Listen::Unix(path.into()));
@@ -192,6 +192,6 @@ pub(super) fn remove_socket_file_of(address: &str) {
 fn remove_socket_file(listen: &Listen) {
     let Listen::Unix(path) = listen else { return };
     if let Err(error) = std::fs::remove_file(path) {
-        warn!(%error, socket = written(listen), "a socket file is left");
+        warn!(%error, socket = %listen, "a socket file is left");
     }
 }

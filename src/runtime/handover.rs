@@ -15,7 +15,6 @@ use rustix::net::{
     SendFlags, recvmsg, sendmsg,
 };
 
-use super::listen::written;
 use crate::config::model::Listen;
 
 /// Tells a process that it is a successor; its value is the version of what is said here.
@@ -42,7 +41,7 @@ pub(super) fn give<'a>(
     sockets: impl Iterator<Item = (&'a Listen, BorrowedFd<'a>)>,
 ) -> io::Result<()> {
     for (listen, socket) in sockets {
-        send(to, written(listen).as_bytes(), Some(socket))?;
+        send(to, listen.to_string().as_bytes(), Some(socket))?;
     }
     send(to, END, None)
 }
@@ -93,7 +92,7 @@ impl Inheritance {
 
     /// The socket of that address, if it was handed on.
     pub(super) fn take(&mut self, listen: &Listen) -> Option<OwnedFd> {
-        let place = self.sockets.iter().position(|(known, _)| *known == written(listen))?;
+        let place = self.sockets.iter().position(|(known, _)| *known == listen.to_string())?;
         Some(self.sockets.swap_remove(place).1)
     }
 

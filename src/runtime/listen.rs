@@ -63,7 +63,7 @@ impl Listener {
             Listen::Tcp(address) => bind_tcp(*address).map(Self::Tcp),
             Listen::Unix(path) => bind_unix(path).map(Self::Unix),
         };
-        bound.map_err(|source| BindError { listen: written(listen), source })
+        bound.map_err(|source| BindError { listen: listen.to_string(), source })
     }
 
     /// One that listens already, as another process has bound it.
@@ -72,7 +72,7 @@ impl Listener {
             Listen::Tcp(_) => inherited_tcp(socket).map(Self::Tcp),
             Listen::Unix(_) => inherited_unix(socket).map(Self::Unix),
         };
-        taken.map_err(|source| BindError { listen: written(listen), source })
+        taken.map_err(|source| BindError { listen: listen.to_string(), source })
     }
 
     /// The address it got: with the real port where 0 was asked for. `None` for a unix socket.
@@ -136,14 +136,6 @@ impl Accepted {
         // A reply's last segment must not wait for the acknowledgement of the one before.
         drop(stream.set_nodelay(true));
         stream.local_addr().ok()
-    }
-}
-
-/// A listener as an operator writes it.
-pub fn written(listen: &Listen) -> String {
-    match listen {
-        Listen::Tcp(address) => address.to_string(),
-        Listen::Unix(path) => format!("unix:{}", path.display()),
     }
 }
 

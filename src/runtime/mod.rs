@@ -15,7 +15,7 @@ mod signals;
 mod upgrade;
 mod workers;
 
-pub use listen::{BindError, written};
+pub use listen::BindError;
 pub use php::{Php, PhpError};
 pub use reload::ReloadError;
 pub use server::{Server, StartError};

@@ -120,7 +120,7 @@ impl Server {
         let access_log = AccessLog::open(&model.server).map_err(StartError::AccessLog)?;
         let means = Means { access_log: access_log.map(Arc::new), temp_dir: model.server.temp_dir.clone() };
         let front = Arc::new(Front::new(Arc::clone(&generation), means));
-        let workers = Workers::start(model.server.threads, &front).map_err(StartError::Threads)?;
+        let workers = Workers::start(model.server.worker_threads(), &front).map_err(StartError::Threads)?;
         // Not before the sockets stand: a second cornac, which finds them taken, must not touch the first one's file.
         let pid_file = model.server.pid_file.as_deref().map(write_pid_file).transpose()?;
         let mut doors = Doors::new(Arc::new(workers));

@@ -39,10 +39,8 @@ struct Worker {
 struct Guest(Arc<AtomicUsize>);
 
 impl Workers {
-    /// Starts as many threads as asked for, or one a core.
-    pub(super) fn start(threads: Option<usize>, front: &Arc<Front>) -> io::Result<Self> {
-        let cores = || thread::available_parallelism().map_or(1, Into::into);
-        let count = threads.unwrap_or_else(cores);
+    /// Starts so many threads.
+    pub(super) fn start(count: usize, front: &Arc<Front>) -> io::Result<Self> {
         (0..count).map(|number| Worker::start(number, Arc::clone(front))).collect::<io::Result<_>>().map(Self)
     }
 

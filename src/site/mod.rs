@@ -4,7 +4,6 @@ mod names;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::thread;
 
 use crate::config::model::{self, Listen, Model};
 use crate::files::Recent;
@@ -63,7 +62,7 @@ impl Generation {
         let clusters = model.pools.iter().map(cluster).collect();
         let mut sites = Sites::build(model, old.map(Self::sites));
         if let Some(metrics) = &metrics {
-            for (site, name) in sites.sites.iter_mut().zip(labels(model)) {
+            for (site, name) in sites.sites.iter_mut().zip(model.sites.iter().map(model::Site::label)) {
                 site.meters = metrics.site(&name).cloned();
             }
         }
@@ -94,21 +93,11 @@ impl Generation {
 /// Only where there is somebody who may ask: counting costs each request a little.
 fn metrics(model: &Model, old: Option<&Generation>) -> Option<Metrics> {
     model.admin.as_ref()?;
-    let threads = model.server.threads.or_else(|| thread::available_parallelism().ok().map(Into::into));
     let before = old.and_then(|old| old.metrics.as_deref());
-    let labels: Vec<_> = labels(model).collect();
+    let labels: Vec<_> = model.sites.iter().map(model::Site::label).collect();
     let sites = labels.iter().map(|label| &**label);
     let pools = model.pools.iter().map(|pool| &*pool.name);
-    Some(Metrics::new(threads.unwrap_or(1), sites, pools, &Fault::WORDS, before))
-}
-
-/// What metrics call each site: its first name, or where it listens if it has none.
-fn labels(model: &Model) -> impl Iterator<Item = String> {
-    model.sites.iter().map(|site| match (site.server_name.is_empty(), site.listen.first()) {
-        (true, Some(Listen::Tcp(address))) => address.to_string(),
-        (true, Some(Listen::Unix(path))) => format!("unix:{}", path.display()),
-        _ => site.server_name.clone(),
-    })
+    Some(Metrics::new(model.server.worker_threads(), sites, pools, &Fault::WORDS, before))
 }
 
 impl Sites {

@@ -37,7 +37,7 @@ fn exposed(site: &Site, page: &str, way: &str) -> Finding {
     Finding::problem(format!("{way} is php-fpm's own page {page} for everybody"))
         .means("It tells the world how many workers there are, and with ?full what each of them is doing.")
         .change(change)
-        .of_site(&super::name(site))
+        .of_site(&site.label())
 }
 
 /// Whether php-fpm would take a request for `url` as one for its page.

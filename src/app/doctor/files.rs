@@ -36,7 +36,7 @@ pub(super) fn places(model: &Model, pool: PoolId) -> Vec<Place> {
         for location in all(&site.locations).filter(|location| runs_in(location, pool)) {
             let settings = &location.settings;
             let place = Place {
-                site: super::name(site),
+                site: site.label(),
                 root: settings.root.clone(),
                 backend_root: settings.backend_root.clone(),
             };

@@ -29,7 +29,7 @@ use tokio::task::JoinSet;
 
 use super::cli::Doctor;
 use super::{Failure, run};
-use crate::config::model::{Discover, EndpointSpec, Listen, Model, ServerSpec, Site};
+use crate::config::model::{Discover, EndpointSpec, Model, ServerSpec};
 use crate::route::PoolId;
 use crate::upstream::{Endpoint, endpoints_of, told_by};
 use door::{Door, Php};
@@ -105,7 +105,7 @@ fn not_found(pool: &str, server: &ServerSpec, error: &std::io::Error) -> Examine
     let finding = Finding::problem(format!("the name cannot be looked up: {error}"))
         .means("It gets no requests until it can.")
         .change("Check the name; in containers, that both are in the same network.");
-    Examined { pool: pool.to_owned(), member: Some(written(server)), findings: vec![finding] }
+    Examined { pool: pool.to_owned(), member: Some(server.endpoint.to_string()), findings: vec![finding] }
 }
 
 fn silent_source(pool: &str, discover: &Discover, error: &str) -> Examined {
@@ -189,7 +189,7 @@ impl Patient {
 
     /// As it is written, and where that is.
     fn name(&self) -> String {
-        let (written, address) = (written(&self.server), self.endpoint.to_string());
+        let (written, address) = (self.server.endpoint.to_string(), self.endpoint.to_string());
         if written == address { address } else { format!("{written} at {address}") }
     }
 }
@@ -211,21 +211,4 @@ fn as_a_whole(model: &Model, id: PoolId, seen: &[Seen]) -> Option<Examined> {
     findings.extend(exposed::findings(model, id, &pages, by_path_info));
     let examined = Examined { pool: pool.name.clone(), member: None, findings };
     (!examined.findings.is_empty()).then_some(examined)
-}
-
-fn written(server: &ServerSpec) -> String {
-    match &server.endpoint {
-        EndpointSpec::Unix(path) => format!("unix:{}", path.display()),
-        EndpointSpec::Tcp { host, port } if host.contains(':') => format!("[{host}]:{port}"),
-        EndpointSpec::Tcp { host, port } => format!("{host}:{port}"),
-    }
-}
-
-/// How the findings call a site: by its first name, or by where it listens.
-fn name(site: &Site) -> String {
-    match (site.server_name.as_str(), site.listen.first()) {
-        ("", Some(Listen::Tcp(address))) => address.to_string(),
-        ("", Some(Listen::Unix(path))) => format!("unix:{}", path.display()),
-        (name, _) => name.to_owned(),
-    }
 }

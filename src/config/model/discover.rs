@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{EndpointSpec, Pool, ServerSpec};
+use super::{ApiAddress, EndpointSpec, Pool, ServerSpec};
 use crate::balance::{MaxConns, Rules, Tier};
 use crate::config::Secret;
 
@@ -137,28 +137,4 @@ pub struct Etcd {
     pub endpoints: Vec<ApiAddress>,
     /// What the keys begin with.
     pub prefix: String,
-}
-
-/// Where an HTTP interface is: in clear text, so near us.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ApiAddress {
-    /// `unix:/path`.
-    Unix(PathBuf),
-    /// `http://host:port`.
-    Tcp {
-        /// A name or an address, without brackets.
-        host: String,
-        /// Never 0.
-        port: u16,
-    },
-}
-
-impl fmt::Display for ApiAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-            Self::Tcp { host, port } if host.contains(':') => write!(f, "http://[{host}]:{port}"),
-            Self::Tcp { host, port } => write!(f, "http://{host}:{port}"),
-        }
-    }
 }

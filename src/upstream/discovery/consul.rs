@@ -99,9 +99,8 @@ async fn ask(consul: &Consul, index: u64) -> Result<(Vec<Named>, Option<u64>), T
     let patience = if index == 0 { PROMPT } else { PATIENCE };
     let answer = Call { headers, patience, ..Call::get(&consul.at, &target) }.ask().await?;
     let now = answer.headers.get("x-consul-index").and_then(|index| index.to_str().ok()?.parse().ok());
-    let not_understood = |why: String| Trouble::NotUnderstood { at: consul.at.to_string(), why };
-    let instances: Vec<Instance> =
-        serde_json::from_slice(&answer.whole().await?).map_err(|error| not_understood(error.to_string()))?;
+    let instances: Vec<Instance> = answer.json().await?;
+    let not_understood = |why| Trouble::NotUnderstood { at: consul.at.to_string(), why };
     let named = instances.iter().map(Instance::named).collect::<Result<_, _>>().map_err(not_understood)?;
     Ok((named, now))
 }
@@ -139,11 +138,11 @@ impl Instance {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::model::ApiAddress;
+    use crate::config::model::{ApiAddress, EndpointSpec};
     use serde_json::json;
 
     fn consul() -> Consul {
-        let at = ApiAddress::Tcp { host: "127.0.0.1".into(), port: 8500 };
+        let at = ApiAddress(EndpointSpec::Tcp { host: "127.0.0.1".into(), port: 8500 });
         Consul {
             at,
             service: "php fpm".into(),

@@ -130,10 +130,7 @@ async fn is_told(events: &mut Answer, quiet: Duration) -> Result<bool, Trouble> 
 async fn list(docker: &Docker) -> Result<(Vec<Found>, Vec<String>), Trouble> {
     let filters = serde_json::json!({ "label": [docker.label], "status": ["running"] }).to_string();
     let target = format!("/containers/json?filters={}", encoded(&filters));
-    let answer = Call::get(&docker.at, &target).ask().await?.whole().await?;
-    let not_understood =
-        |why: serde_json::Error| Trouble::NotUnderstood { at: docker.at.to_string(), why: why.to_string() };
-    let containers: Vec<Container> = serde_json::from_slice(&answer).map_err(not_understood)?;
+    let containers: Vec<Container> = Call::get(&docker.at, &target).ask().await?.json().await?;
     let (mut found, mut wrong) = (Vec::new(), Vec::new());
     for container in containers.iter().filter(|container| container.is_fit()) {
         match container.member(docker) {
@@ -214,11 +211,11 @@ impl Network {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::model::ApiAddress;
+    use crate::config::model::{ApiAddress, EndpointSpec};
     use serde_json::json;
 
     fn docker() -> Docker {
-        let at = ApiAddress::Unix("/var/run/docker.sock".into());
+        let at = ApiAddress(EndpointSpec::Unix("/var/run/docker.sock".into()));
         Docker { at, label: "cornac.pool=php".into(), port: None, network: None }
     }
 

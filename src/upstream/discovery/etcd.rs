@@ -122,8 +122,7 @@ impl Watched<'_> {
     async fn ask_range(&self) -> Result<Range, Trouble> {
         let range =
             json!({ "key": STANDARD.encode(self.prefix), "range_end": STANDARD.encode(end_of(self.prefix)) });
-        let answer = Call::post(self.at, "/v3/kv/range", range.to_string()).ask().await?.whole().await?;
-        serde_json::from_slice(&answer).map_err(|error| self.not_understood(&error.to_string()))
+        Call::post(self.at, "/v3/kv/range", range.to_string()).ask().await?.json().await
     }
 
     /// A value that is wrong costs its own member only: keys are written by many hands.

@@ -9,13 +9,14 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::trouble::Trouble;
-use crate::config::model::ApiAddress;
+use crate::config::model::{ApiAddress, EndpointSpec};
 
 /// Until a connection stands; every such interface is near.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -60,13 +61,13 @@ impl<'a> Call<'a> {
     pub(super) async fn ask(self) -> Result<Answer, Trouble> {
         let unreachable = |error| Trouble::Unreachable { at: self.at.to_string(), error };
         let late = || io::Error::from(io::ErrorKind::TimedOut);
-        match self.at {
-            ApiAddress::Unix(path) => {
+        match &self.at.0 {
+            EndpointSpec::Unix(path) => {
                 let stream =
                     timeout(CONNECT, UnixStream::connect(path)).await.unwrap_or_else(|_| Err(late()));
                 self.ask_over(stream.map_err(unreachable)?).await
             }
-            ApiAddress::Tcp { host, port } => {
+            EndpointSpec::Tcp { host, port } => {
                 let connecting = TcpStream::connect((host.as_str(), *port));
                 let stream = timeout(CONNECT, connecting).await.unwrap_or_else(|_| Err(late()));
                 self.ask_over(stream.map_err(unreachable)?).await
@@ -95,9 +96,9 @@ impl<'a> Call<'a> {
     }
 
     fn request(self) -> Request<Full<Bytes>> {
-        let host = match self.at {
-            ApiAddress::Unix(_) => "localhost".to_owned(),
-            ApiAddress::Tcp { host, port } => format!("{host}:{port}"),
+        let host = match &self.at.0 {
+            EndpointSpec::Unix(_) => "localhost".to_owned(),
+            tcp @ EndpointSpec::Tcp { .. } => tcp.to_string(),
         };
         let mut request = Request::new(Full::new(Bytes::from(self.body)));
         *request.method_mut() = self.method;
@@ -128,6 +129,13 @@ impl Answer {
         };
         timeout(patience, reading).await.map_err(|_| late)??;
         Ok(whole.freeze())
+    }
+
+    /// What the whole body tells in JSON.
+    pub(super) async fn json<T: DeserializeOwned>(self) -> Result<T, Trouble> {
+        let at = self.at.clone();
+        let body = self.whole().await?;
+        serde_json::from_slice(&body).map_err(|error| Trouble::NotUnderstood { at, why: error.to_string() })
     }
 
     /// The next part of the body, as it comes; `None`: that was all.
