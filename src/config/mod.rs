@@ -10,6 +10,7 @@ mod detect;
 mod diagnostic;
 mod discover;
 mod endpoints;
+mod error_pages;
 mod handlers;
 mod health;
 pub mod model;

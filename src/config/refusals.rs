@@ -623,8 +623,10 @@ index = "index.php""#, &[
         ]),
         (SITE, r#"listen = [":8080"]
 root = "public"
-error_pages = { 404 = "/404.html" }"#, &[
-            r#"6:1: not supported yet: error_pages [remove it, or wait for a later version]"#,
+error_pages = { 200 = "/200.html", 404 = "missing.html", 500 = "@nobody" }"#, &[
+            r#"6:17: '200' names no statuses [404 or "502 503 504"; statuses are 300 to 599]"#,
+            r#"6:42: 404: 'missing.html' is not a page ["/404.html", "@name", "https://example.com/", or with a status for the reply: "=200 /page"; "= @name" leaves the status to the page]"#,
+            r#"6:64: 500: there is no route '@nobody' [add a route with match = "@nobody"]"#,
         ]),
         (SITE, r#"listen = [":8080"]
 root = "public"

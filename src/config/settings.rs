@@ -6,7 +6,7 @@ use crate::route::{Expires, HeaderRule, Settings, Template};
 
 use super::reader::{Node, Table};
 use super::text::Text;
-use super::values;
+use super::{error_pages, values};
 
 /// nginx's default index is `index.html` alone; a preset names its own.
 pub(super) const INDEX: &str = "index.html";
@@ -32,6 +32,8 @@ pub(super) fn read_over(settings: &mut Settings, table: &Table<'_>, known: &[Str
         settings.max_body = size;
     }
     settings.buffering = table.boolean_or("buffering", settings.buffering);
+    error_pages::read_over(&mut settings.error_pages, table, known);
+    settings.intercept_errors = table.boolean_or("intercept_errors", settings.intercept_errors);
     settings.serve_source = table.boolean_or("serve_source", settings.serve_source);
 }
 

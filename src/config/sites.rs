@@ -13,18 +13,16 @@ use super::presets::Preset;
 use super::reader::{Node, Table};
 use super::routes::{self, Around};
 use super::text::Text;
-use super::{endpoints, handlers, settings, values};
+use super::{endpoints, error_pages, handlers, settings, values};
 
 /// Keys of the contract that no room behind this one can do yet.
-const PLANNED: [&str; 8] = [
+const PLANNED: [&str; 6] = [
     "tls",
     "trusted_proxies",
     "real_ip_header",
-    "error_pages",
     "compression",
     "auth",
     "limits",
-    "intercept_errors",
 ];
 
 /// Twice nginx's would surprise nobody, but uploads to PHP are rarely below its 1m.
@@ -97,7 +95,8 @@ fn read_site(table: Table<'_>, pools: &[Pool], base: &Path) -> (Site, Claim) {
 
 /// The site's own routes, then the preset's as far as they match something else; and whether any needs the root.
 fn read_locations(table: &Table<'_>, preset: Option<Preset>, around: &Around<'_>) -> (Vec<Location>, bool) {
-    let own = table.get("routes").map(|list| routes::read(list, around)).unwrap_or_default();
+    let mut own = table.get("routes").map(|list| routes::read(list, around)).unwrap_or_default();
+    own.named.extend(error_pages::names(table));
     let mut locations = own.locations.clone();
     let presets = preset.map(|preset| preset.locations(around)).unwrap_or_default();
     locations.extend(
@@ -191,6 +190,7 @@ fn read_settings(table: &Table<'_>, preset: Option<Preset>, known: &[String]) ->
         first_byte_timeout: None,
         between_reads_timeout: None,
         error_pages: Vec::new(),
+        intercept_errors: false,
     };
     settings::read_over(&mut settings, table, known);
     if let Some(extensions) = table.get("script_extensions").and_then(Node::texts) {

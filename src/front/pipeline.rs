@@ -8,6 +8,7 @@ use http::{HeaderValue, Method, Response, StatusCode};
 use hyper::body::Incoming;
 
 use super::body::{Body, Visited};
+use super::detour::{self, Detour};
 use super::facts::{Client, Head};
 use super::incoming::{self, Unread};
 use super::respond::{self, Refusal};
@@ -16,6 +17,7 @@ use super::{headers, script};
 use crate::files;
 use crate::route::{Label, Plan, RequestFacts, ScriptPlan, Settings};
 use crate::site::Generation;
+use crate::upstream::RequestBody;
 
 /// What answers requests besides the generation, which a reload may change in between.
 #[derive(Debug)]
@@ -29,8 +31,8 @@ pub(super) struct Pipeline<'a> {
 #[error("closed without an answer, as the route says")]
 pub(super) struct Hangup;
 
-/// A reply that still gets the route's headers, or why there is none.
-type Answer = Result<Response<Body>, Refusal>;
+/// A reply that still gets the route's headers, or what comes instead.
+type Answer = Result<Response<Body>, Detour>;
 
 impl Pipeline<'_> {
     /// Answers one request.
@@ -57,23 +59,34 @@ impl Pipeline<'_> {
         visit.finds_site(head.host(), site);
         let mut plan = site.plan(&facts);
         visit.takes_route(&plan);
-        let answer = self.carry_out(&mut plan, &facts, (body, &unread), &mut visit).await;
-        if let Err(Refusal::Hangup) = answer {
-            visit.hung_up();
-            return Err(Hangup);
+        let mut carried = Carried { body: Some(body), unread: &unread, visit: &mut visit };
+        let response = match self.carry_out(&mut plan, &facts, &mut carried).await {
+            Ok(mut response) => {
+                headers::add(&mut response, plan.settings(), &facts);
+                Ok(response)
+            }
+            // Boxed: few requests come here, and all would carry its size.
+            Err(detour) => {
+                Box::pin(detour::follow(self, site, (&plan, detour), &facts, &mut carried)).await
+            }
+        };
+        match response {
+            Ok(response) => Ok(unread.before(finish(response, &facts, visit, client))),
+            Err(hangup) => {
+                visit.hung_up();
+                Err(hangup)
+            }
         }
-        Ok(unread.before(finish(answer, plan.settings(), &facts, visit, client)))
     }
 
-    async fn carry_out(
+    pub(super) async fn carry_out(
         &self,
         plan: &mut Plan<'_>,
         facts: &RequestFacts<'_>,
-        body: (Incoming, &Unread),
-        visit: &mut Visit,
+        carried: &mut Carried<'_>,
     ) -> Answer {
         match plan {
-            Plan::Fixed(fixed) => respond::fixed(fixed.status, fixed.body.take()),
+            Plan::Fixed(fixed) => Ok(respond::fixed(fixed.status, fixed.body.take())?),
             Plan::Redirect(to) => Ok(respond::redirect(to, facts.headers, facts.request_id)),
             Plan::File(file) => {
                 let request = files::FileRequest {
@@ -82,10 +95,11 @@ impl Pipeline<'_> {
                     path: &file.path,
                     options: &files::FileOptions { charset: charset(file.settings), ..Default::default() },
                 };
-                files::decide(request).render().map(|found| found.map(Body::File)).map_err(Refusal::File)
+                let found = files::decide(request).render().map_err(Refusal::File)?;
+                Ok(found.map(Body::File))
             }
             // Boxed: hyper moves the future of every request several times, and this one is kilobytes large.
-            Plan::Script(plan) => Box::pin(self.run(plan, facts, body, visit)).await,
+            Plan::Script(plan) => Box::pin(self.run(plan, facts, carried)).await,
         }
     }
 
@@ -94,29 +108,49 @@ impl Pipeline<'_> {
         &self,
         plan: &mut ScriptPlan<'_>,
         facts: &RequestFacts<'_>,
-        body: (Incoming, &Unread),
-        visit: &mut Visit,
+        carried: &mut Carried<'_>,
     ) -> Answer {
         let terms = incoming::Terms {
             max: plan.settings.max_body,
             buffering: plan.settings.buffering,
             temp_dir: self.temp_dir,
         };
-        let (body, unread) = body;
-        let (body, length) = incoming::take(body, terms, unread).await?;
-        visit.brought(length.unwrap_or(0));
+        let (body, length) = carried.take_body(terms).await?;
+        carried.visit.brought(length.unwrap_or(0));
         let cluster = self.generation.cluster(plan.fastcgi.pool);
         let request = {
             let facts = RequestFacts { content_length: length.or(facts.content_length), ..*facts };
-            script::request(plan, &facts, body, cluster, visit)?
+            script::request(plan, &facts, body, cluster, carried.visit)?
         };
         let (head, body) = cluster.send(request).await?;
         let queued = cluster.pool().queue.header.then(|| body.queued());
-        let mut response = script::response(head, body, facts.request_id);
+        let mut response = script::response(head, body, plan)?;
         if let Some(queued) = queued {
             headers::tell_queue_time(&mut response, queued);
         }
         Ok(response)
+    }
+}
+
+/// What a request's plans, one after the other, have in common.
+#[derive(Debug)]
+pub(super) struct Carried<'r> {
+    /// Until a script took it.
+    pub(super) body: Option<Incoming>,
+    unread: &'r Unread,
+    visit: &'r mut Visit,
+}
+
+impl Carried<'_> {
+    /// A second script gets no body: the first had it.
+    async fn take_body(
+        &mut self,
+        terms: incoming::Terms<'_>,
+    ) -> Result<(RequestBody, Option<u64>), Refusal> {
+        match self.body.take() {
+            Some(body) => incoming::take(body, terms, self.unread).await,
+            None => Ok((RequestBody::None, None)),
+        }
     }
 }
 
@@ -132,17 +166,11 @@ fn charset(settings: &Settings) -> Option<&str> {
 
 /// Adds what every reply has, and ties it to its visit.
 fn finish(
-    answer: Answer,
-    settings: &Settings,
+    mut response: Response<Body>,
     facts: &RequestFacts<'_>,
     visit: Visit,
     client: &Client,
 ) -> Response<Visited> {
-    let mut response = answer.unwrap_or_else(|refusal| {
-        refusal.log(facts.request_id);
-        refusal.respond(facts.headers, facts.request_id)
-    });
-    headers::add(&mut response, settings, facts);
     headers::add_server(&mut response);
     // hyper drops a Content-Length that stands beside Transfer-Encoding before we see it: who believes the other of the two
     // takes what follows for a request of its own, so nothing may follow (RFC 9112 §6.1).

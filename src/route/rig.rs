@@ -73,6 +73,7 @@ pub(super) fn settings() -> Settings {
         first_byte_timeout: None,
         between_reads_timeout: None,
         error_pages: Vec::new(),
+        intercept_errors: false,
     }
 }
 

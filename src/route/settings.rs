@@ -4,6 +4,8 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http::StatusCode;
+
 use super::Template;
 
 /// The settings of one location.
@@ -39,8 +41,39 @@ pub struct Settings {
     pub first_byte_timeout: Option<Duration>,
     /// See `first_byte_timeout`.
     pub between_reads_timeout: Option<Duration>,
-    /// `error_page`: status → URI or `@name`, for the errors that cornac itself makes.
-    pub error_pages: Vec<(u16, Template)>,
+    /// nginx's `error_page`, one for a status.
+    pub error_pages: Vec<ErrorPage>,
+    /// A script's own errors get these pages too (nginx's `fastcgi_intercept_errors`).
+    pub intercept_errors: bool,
+}
+
+impl Settings {
+    /// The page of an error.
+    pub fn error_page(&self, status: StatusCode) -> Option<&ErrorPage> {
+        self.error_pages.iter().find(|page| page.on == status.as_u16())
+    }
+}
+
+/// What an error is answered with instead of the standard page.
+#[derive(Debug, Clone)]
+pub struct ErrorPage {
+    /// 300–599.
+    pub on: u16,
+    /// A path, `@name`, or a URL that the client is sent to.
+    pub page: Template,
+    /// What the reply says.
+    pub status: PageStatus,
+}
+
+/// The status of an error page's reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PageStatus {
+    /// The error's.
+    OfError,
+    /// `= /page`: whatever the page has itself.
+    OfPage,
+    /// `=200 /page`
+    Always(StatusCode),
 }
 
 /// One `allow` or `deny`.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::config::model::{self, Listen, Model};
 use crate::files::Recent;
 use crate::metrics::{Metrics, SiteMeters};
-use crate::route::{NoTrace, Plan, PoolId, RequestFacts, Router};
+use crate::route::{BadOrder, ErrorPage, NoTrace, Order, Plan, PoolId, RequestFacts, Router, Settings};
 use crate::upstream::{Cluster, Fault};
 use names::Names;
 
@@ -149,6 +149,24 @@ impl Site {
     /// How a request will be served.
     pub fn plan<'a>(&'a self, facts: &RequestFacts<'a>) -> Plan<'a> {
         self.router.plan(facts, &self.disk, &mut NoTrace)
+    }
+
+    /// How what a script orders will be served.
+    ///
+    /// # Errors
+    /// It is not to be followed.
+    pub fn plan_order<'a>(&'a self, order: &Order, facts: &RequestFacts<'a>) -> Result<Plan<'a>, BadOrder> {
+        self.router.plan_order(order, facts, &self.disk, &mut NoTrace)
+    }
+
+    /// How an error's page will be served.
+    pub fn plan_error_page<'a>(
+        &'a self,
+        page: &'a ErrorPage,
+        settings: &'a Settings,
+        facts: &RequestFacts<'a>,
+    ) -> Plan<'a> {
+        self.router.plan_error_page(page, settings, facts, &self.disk, &mut NoTrace)
     }
 
     /// What decides: for `explain`, which looks on.
