@@ -153,8 +153,9 @@ fn ask(server: SocketAddr, method: &str, target: &str, lines: &[&str], body: &st
     let mut connection = Connection::open(server);
     let lines: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
     let length = if body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
-    connection
-        .send(format!("{method} {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{length}{lines}\r\n{body}"));
+    connection.send(format!(
+        "{method} {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{length}{lines}\r\n{body}"
+    ));
     connection.try_response(method).unwrap_or_else(|broken| panic!("{method} {target}: {broken:?}"))
 }
 
@@ -165,7 +166,11 @@ fn a_script_hands_a_file_over() {
     assert_eq!((file.status, file.text()), (200, "0123456789"));
     assert_eq!(file.header("x-accel-redirect"), None);
     assert_eq!(file.header("content-length"), Some("10"));
-    assert_eq!(file.header("content-type"), Some("text/html; charset=UTF-8"), "php says what it is, as with nginx");
+    assert_eq!(
+        file.header("content-type"),
+        Some("text/html; charset=UTF-8"),
+        "php says what it is, as with nginx"
+    );
     let validators = ["etag", "last-modified"].map(|name| file.header(name).expect(name).to_owned());
 
     let target = "/order.php?add[]=Content-Type:+application/pdf&add[]=Content-Disposition:+attachment&add[]=Set-Cookie:+a=1\
@@ -221,7 +226,10 @@ fn an_order_to_what_anybody_may_ask_for_is_refused_and_the_operator_is_told_what
     for to in ["/hello.txt", "/info.php", "/private/source.php", "/", "@nobody"] {
         let refused = rig.ordered(to);
         assert_eq!(refused.status, 500, "{to}: {refused:?}");
-        assert!(!refused.text().contains("SOURCE") && !refused.text().contains("script"), "{to}: {refused:?}");
+        assert!(
+            !refused.text().contains("SOURCE") && !refused.text().contains("script"),
+            "{to}: {refused:?}"
+        );
     }
     assert_eq!(rig.fpm.count("runs"), 0, "no script was run for such an order");
     rig.cornac.wait_for_log(
@@ -264,7 +272,10 @@ fn an_order_never_leaves_the_folder_of_its_route() {
     for to in out {
         let refused = rig.ordered(to);
         let text = refused.text();
-        assert!(!text.contains("SECRET") && !text.contains("root:") && !text.contains("0123"), "{to}: {refused:?}");
+        assert!(
+            !text.contains("SECRET") && !text.contains("root:") && !text.contains("0123"),
+            "{to}: {refused:?}"
+        );
         assert!(matches!(refused.status, 404 | 500) || to.is_empty(), "{to}: {refused:?}");
     }
 }
@@ -286,7 +297,11 @@ fn scripts_that_order_each_other_in_a_circle_end_with_500() {
     let rig = Rig::start();
     // The script orders what its own query names, and the query goes round with it.
     let round = "/inner/order.php?to=/inner/order.php?to=/inner/order.php";
-    assert_eq!(rig.get(&format!("/order.php?to={round}")).status, 500, "the last leads to /private, with no to");
+    assert_eq!(
+        rig.get(&format!("/order.php?to={round}")).status,
+        500,
+        "the last leads to /private, with no to"
+    );
 }
 
 #[test]
@@ -361,7 +376,11 @@ fn a_script_s_errors_get_pages_when_the_route_says_so() {
     let challenge = rig.get("/fail/?status=401");
     assert_eq!((challenge.status, challenge.header("www-authenticate")), (401, Some("Basic realm=\"x\"")));
     let direct = rig.get("/fail.php?status=404");
-    assert_eq!((direct.status, direct.text()), (404, "the page of the script"), "not asked for, not intercepted");
+    assert_eq!(
+        (direct.status, direct.text()),
+        (404, "the page of the script"),
+        "not asked for, not intercepted"
+    );
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod diagnostic;
 mod discover;
 mod endpoints;
 mod error_pages;
+mod expiry;
 mod handlers;
 mod health;
 pub mod model;
@@ -32,6 +33,7 @@ mod syntax;
 #[cfg(test)]
 mod testing;
 mod text;
+mod types;
 mod units;
 mod values;
 

@@ -606,12 +606,12 @@ fastcgi = 1"#, &[
 unknown = 1
 [[sites.routes]]
 match = 1"#, &[
-            r#"8:1: unknown key 'unknown' [known keys: match, rewrite, return, index, allow, deny, headers, expires, charset, max_body, buffering, serve_source, backend_root, root, internal, alias, timeouts, try_files, fastcgi, split_path_info, script, params, max_share]"#,
+            r#"8:1: unknown key 'unknown' [known keys: match, rewrite, return, index, allow, deny, headers, expires, charset, max_body, buffering, types, default_type, autoindex, error_pages, intercept_errors, serve_source, backend_root, root, internal, alias, timeouts, try_files, fastcgi, split_path_info, script, params, max_share]"#,
             r#"10:9: match: expected a string, found an integer"#,
         ]),
         (ROUTE, r#"match = "/"
-expires = "modified +1h""#, &[
-            r#"8:11: expires: not supported yet: "modified +1h" ["30d", "-1", "epoch", "max" or "off"]"#,
+expires = "@15h""#, &[
+            r#"8:11: expires: not supported yet: "@15h" ["30d", "-1", "modified +1h", "epoch", "max" or "off"]"#,
         ]),
         (ROUTE, r#"match = "@a"
 alias = "public""#, &[

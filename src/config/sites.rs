@@ -16,14 +16,7 @@ use super::text::Text;
 use super::{endpoints, error_pages, handlers, settings, values};
 
 /// Keys of the contract that no room behind this one can do yet.
-const PLANNED: [&str; 6] = [
-    "tls",
-    "trusted_proxies",
-    "real_ip_header",
-    "compression",
-    "auth",
-    "limits",
-];
+const PLANNED: [&str; 6] = ["tls", "trusted_proxies", "real_ip_header", "compression", "auth", "limits"];
 
 /// Twice nginx's would surprise nobody, but uploads to PHP are rarely below its 1m.
 const MAX_BODY: u64 = 64 << 20;
@@ -184,6 +177,8 @@ fn read_settings(table: &Table<'_>, preset: Option<Preset>, known: &[String]) ->
         serve_source: false,
         headers: Vec::new(),
         expires: None,
+        types: None,
+        autoindex: None,
         charset: "utf-8".to_owned(),
         max_body: MAX_BODY,
         buffering: true,

@@ -14,12 +14,14 @@
 //! | `ranges` | Range: which bytes |
 //! | `decide`, `render`, `multipart` | the decision, its response, its response in parts |
 //! | `body`, `reader`, `spare` | the bytes on their way: frames, reads, buffers |
+//! | `listing` | a folder's content as a page or as JSON |
 //! | `disk`, `recent` | the file system as the router sees it |
 
 mod body;
 mod coding;
 mod decide;
 mod disk;
+mod listing;
 mod media;
 mod multipart;
 mod open;
@@ -33,6 +35,7 @@ mod spare;
 mod testing;
 mod validators;
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use http::{HeaderMap, HeaderValue, Method};
@@ -41,6 +44,7 @@ pub use self::body::FileBody;
 pub use self::coding::Coding;
 pub use self::decide::{Decision, Entity, Stored, decide};
 pub use self::disk::Disk;
+pub use self::listing::list;
 pub use self::ranges::{Span, Spans};
 pub use self::recent::Recent;
 pub use self::render::Refusal;
@@ -68,6 +72,8 @@ pub struct FileOptions<'a> {
     /// Send `file.br`, `file.zst` or `file.gz` in the place of `file` to a client that accepts the coding
     /// (nginx: `gzip_static` with `gzip_vary`). As there, nobody checks that the neighbour is as new as the file.
     pub precompressed: bool,
+    /// Content-Type by extension, before the usual ones are asked (nginx: `types`).
+    pub types: Option<&'a HashMap<String, String>>,
     /// Content-Type of a file whose name tells nothing (nginx: `default_type`).
     pub default_type: HeaderValue,
     /// Send an ETag and compare it (nginx: `etag`).
@@ -84,6 +90,7 @@ impl Default for FileOptions<'_> {
         Self {
             charset: Some("utf-8"),
             precompressed: true,
+            types: None,
             default_type: HeaderValue::from_static("application/octet-stream"),
             etag: true,
             if_modified_since: IfModifiedSince::Exact,

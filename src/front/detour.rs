@@ -103,14 +103,7 @@ pub(super) async fn follow(
     carried: &mut Carried<'_>,
 ) -> Result<Response<Body>, Hangup> {
     let plain = OnceLock::new();
-    let mut way = Way {
-        site,
-        facts: *facts,
-        plain: &plain,
-        failed: None,
-        kept: Kept::default(),
-        orders: 0,
-    };
+    let mut way = Way { site, facts: *facts, plain: &plain, failed: None, kept: Kept::default(), orders: 0 };
     let (mut settings, mut detour) = (first.0.settings(), first.1);
     loop {
         let mut plan = match way.turn(detour, settings, carried)? {

@@ -55,7 +55,8 @@ impl Kept {
         let mut own = std::mem::replace(headers, self.headers);
         // Of a file the script knows better what it is; another script has heard of neither.
         let parts = own.get(CONTENT_TYPE).is_some_and(|media| media.as_bytes().starts_with(b"multipart/"));
-        if matches!(response.body(), Body::File(_)) && !parts && response.headers().contains_key(CONTENT_TYPE) {
+        if matches!(response.body(), Body::File(_)) && !parts && response.headers().contains_key(CONTENT_TYPE)
+        {
             own.remove(CONTENT_TYPE);
         }
         put(response.headers_mut(), own);
@@ -130,7 +131,8 @@ mod tests {
     }
 
     fn lines(headers: &HeaderMap) -> Vec<String> {
-        let line = |(name, value): (&HeaderName, &HeaderValue)| format!("{name}: {}", value.to_str().unwrap());
+        let line =
+            |(name, value): (&HeaderName, &HeaderValue)| format!("{name}: {}", value.to_str().unwrap());
         let mut lines: Vec<String> = headers.iter().map(line).collect();
         lines.sort();
         lines

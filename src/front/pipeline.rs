@@ -66,9 +66,7 @@ impl Pipeline<'_> {
                 Ok(response)
             }
             // Boxed: few requests come here, and all would carry its size.
-            Err(detour) => {
-                Box::pin(detour::follow(self, site, (&plan, detour), &facts, &mut carried)).await
-            }
+            Err(detour) => Box::pin(detour::follow(self, site, (&plan, detour), &facts, &mut carried)).await,
         };
         match response {
             Ok(response) => Ok(unread.before(finish(response, &facts, visit, client))),
@@ -93,10 +91,16 @@ impl Pipeline<'_> {
                     method: facts.method,
                     headers: facts.headers,
                     path: &file.path,
-                    options: &files::FileOptions { charset: charset(file.settings), ..Default::default() },
+                    options: &options(file.settings),
                 };
                 let found = files::decide(request).render().map_err(Refusal::File)?;
                 Ok(found.map(Body::File))
+            }
+            Plan::Listing(listing) => {
+                // On a thread of its own kind: a folder may be long, and its disk far away.
+                let list = || files::list(listing);
+                let found = tokio::task::block_in_place(list).map_err(Refusal::File)?;
+                Ok(found.map(Body::text))
             }
             // Boxed: hyper moves the future of every request several times, and this one is kilobytes large.
             Plan::Script(plan) => Box::pin(self.run(plan, facts, carried)).await,
@@ -143,10 +147,7 @@ pub(super) struct Carried<'r> {
 
 impl Carried<'_> {
     /// A second script gets no body: the first had it.
-    async fn take_body(
-        &mut self,
-        terms: incoming::Terms<'_>,
-    ) -> Result<(RequestBody, Option<u64>), Refusal> {
+    async fn take_body(&mut self, terms: incoming::Terms<'_>) -> Result<(RequestBody, Option<u64>), Refusal> {
         match self.body.take() {
             Some(body) => incoming::take(body, terms, self.unread).await,
             None => Ok((RequestBody::None, None)),
@@ -162,6 +163,16 @@ fn is_chunked(facts: &RequestFacts<'_>) -> bool {
 /// nginx's `charset off` names none.
 fn charset(settings: &Settings) -> Option<&str> {
     (settings.charset != "off").then_some(&settings.charset)
+}
+
+/// How files are sent here.
+fn options(settings: &Settings) -> files::FileOptions<'_> {
+    let mut options = files::FileOptions { charset: charset(settings), ..Default::default() };
+    if let Some(types) = &settings.types {
+        options.types = Some(&types.by_extension);
+        options.default_type = types.default.clone().unwrap_or(options.default_type);
+    }
+    options
 }
 
 /// Adds what every reply has, and ties it to its visit.

@@ -205,13 +205,10 @@ mod tests {
     }
 
     fn ordered(to: &[u8]) -> String {
-        let order =
-            Order { to: Bytes::copy_from_slice(to), uri: b"/index.php".to_vec(), args: "r=1".into() };
-        with_facts("/asked?q=1", &[], |facts| {
-            match site().plan_order(&order, facts, &disk(), &mut NoTrace) {
-                Ok(plan) => tell(&plan),
-                Err(bad) => format!("{bad:?}"),
-            }
+        let order = Order { to: Bytes::copy_from_slice(to), uri: b"/index.php".to_vec(), args: "r=1".into() };
+        with_facts("/asked?q=1", &[], |facts| match site().plan_order(&order, facts, &disk(), &mut NoTrace) {
+            Ok(plan) => tell(&plan),
+            Err(bad) => format!("{bad:?}"),
         })
     }
 

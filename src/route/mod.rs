@@ -40,10 +40,12 @@ pub use facts::{Label, RequestFacts, Scheme, protocol};
 pub use inside::{BadOrder, Order};
 pub use location::{FastCgi, Handler, Location, Match, MaxShare, ScriptSource, TryFiles, TryLast};
 pub use pattern::{BadPattern, pattern};
-pub use plan::{FilePlan, Fixed, Plan, PoolId, Redirect, ScriptPlan};
+pub use plan::{FilePlan, Fixed, ListingPlan, Plan, PoolId, Redirect, ScriptPlan};
 pub use router::Router;
 pub use rule::{Condition, Flag, Return, ReturnBody, Rewrite, Rule};
-pub use settings::{AccessRule, ErrorPage, Expires, HeaderRule, PageStatus, Settings, Who};
+pub use settings::{
+    AccessRule, ErrorPage, Expires, HeaderRule, ListingFormat, PageStatus, Settings, Types, Who,
+};
 pub use source::is_source;
 pub use target::{BadTarget, Target};
 pub use template::{Template, TemplateError, TemplateErrorKind};

@@ -286,9 +286,7 @@ pub(super) fn expand_uri(template: &Template, variables: &Variables<'_>) -> (Vec
 
 #[cfg(test)]
 mod tests {
-    use super::super::rig::{
-        FakeDisk, check, gives, location, planned, rewrite, router, steps, template,
-    };
+    use super::super::rig::{FakeDisk, check, gives, location, planned, rewrite, router, steps, template};
     use super::super::{AccessRule, ReturnBody, Who};
     use super::*;
 

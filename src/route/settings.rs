@@ -1,10 +1,12 @@
 //! What holds for every request of a location, inherited values filled in: root, index, access, headers, limits.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 
 use super::Template;
 
@@ -31,6 +33,10 @@ pub struct Settings {
     pub headers: Vec<HeaderRule>,
     /// nginx's `expires`.
     pub expires: Option<Expires>,
+    /// What files are, where it is not what everybody says; `None`: as everybody says.
+    pub types: Option<Arc<Types>>,
+    /// A folder without an index is listed (nginx's `autoindex`).
+    pub autoindex: Option<ListingFormat>,
     /// Charset named for text types.
     pub charset: String,
     /// Largest request body in bytes; 0 is unlimited (nginx's `client_max_body_size`).
@@ -108,6 +114,26 @@ pub struct HeaderRule {
     pub value: Template,
     /// `"!Name"`: replaces what is there.
     pub replace: bool,
+    /// Also on errors, as nginx's `add_header … always`.
+    pub always: bool,
+}
+
+/// nginx's `types` and `default_type`, over the usual ones.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Types {
+    /// By extension: lower case, without its dot.
+    pub by_extension: HashMap<String, String>,
+    /// Of a name that tells nothing.
+    pub default: Option<HeaderValue>,
+}
+
+/// How a folder is listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListingFormat {
+    /// A page.
+    Html,
+    /// nginx's `autoindex_format json`.
+    Json,
 }
 
 /// nginx's `expires`.
@@ -119,4 +145,6 @@ pub enum Expires {
     Max,
     /// This many seconds from now; negative: already stale, `no-cache`.
     Seconds(i64),
+    /// This many seconds from Last-Modified on; from now, where a reply has none.
+    Modified(i64),
 }

@@ -153,7 +153,7 @@ fn text_of(value: &Value) -> String {
 }
 
 impl Difference {
-    fn allows(&self, on: &str, what: &str, nginx: &str, cornac: &str) -> bool {
+    pub fn allows(&self, on: &str, what: &str, nginx: &str, cornac: &str) -> bool {
         if self.what != what || !(self.on == "*" || self.on == on) {
             return false;
         }
