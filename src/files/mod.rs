@@ -44,7 +44,7 @@ pub use self::body::FileBody;
 pub use self::coding::Coding;
 pub use self::decide::{Decision, Entity, Stored, decide};
 pub use self::disk::Disk;
-pub use self::listing::list;
+pub use self::listing::{Listing, list};
 pub use self::ranges::{Span, Spans};
 pub use self::recent::Recent;
 pub use self::render::Refusal;

@@ -15,7 +15,7 @@ use super::respond::{self, Refusal};
 use super::visit::Visit;
 use super::{headers, script};
 use crate::files;
-use crate::route::{Label, Plan, RequestFacts, ScriptPlan, Settings};
+use crate::route::{Label, ListingPlan, Plan, RequestFacts, ScriptPlan, Settings};
 use crate::site::Generation;
 use crate::upstream::RequestBody;
 
@@ -97,9 +97,7 @@ impl Pipeline<'_> {
                 Ok(found.map(Body::File))
             }
             Plan::Listing(listing) => {
-                // On a thread of its own kind: a folder may be long, and its disk far away.
-                let list = || files::list(listing);
-                let found = tokio::task::block_in_place(list).map_err(Refusal::File)?;
+                let found = Box::pin(files::list(listed(listing))).await.map_err(Refusal::File)?;
                 Ok(found.map(Body::text))
             }
             // Boxed: hyper moves the future of every request several times, and this one is kilobytes large.
@@ -160,9 +158,19 @@ fn is_chunked(facts: &RequestFacts<'_>) -> bool {
     facts.headers.contains_key(TRANSFER_ENCODING)
 }
 
-/// nginx's `charset off` names none.
+/// nginx's `charset off`, which is held as an empty name, names none.
 fn charset(settings: &Settings) -> Option<&str> {
-    (settings.charset != "off").then_some(&settings.charset)
+    (!settings.charset.is_empty()).then_some(&settings.charset)
+}
+
+fn listed(plan: &mut ListingPlan<'_>) -> files::Listing {
+    files::Listing {
+        path: std::mem::take(&mut plan.path),
+        uri: std::mem::take(&mut plan.uri),
+        format: plan.format,
+        script_extensions: plan.settings.script_extensions.clone(),
+        serve_source: plan.settings.serve_source,
+    }
 }
 
 /// How files are sent here.

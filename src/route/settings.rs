@@ -37,7 +37,7 @@ pub struct Settings {
     pub types: Option<Arc<Types>>,
     /// A folder without an index is listed (nginx's `autoindex`).
     pub autoindex: Option<ListingFormat>,
-    /// Charset named for text types.
+    /// Charset named for text types; empty: none.
     pub charset: String,
     /// Largest request body in bytes; 0 is unlimited (nginx's `client_max_body_size`).
     pub max_body: u64,
@@ -51,6 +51,8 @@ pub struct Settings {
     pub error_pages: Vec<ErrorPage>,
     /// A script's own errors get these pages too (nginx's `fastcgi_intercept_errors`).
     pub intercept_errors: bool,
+    /// Folders whose files a script may send by path (`X-Sendfile`): as php-fpm sees them, and where they lie here. Both absolute.
+    pub x_sendfile: Vec<(PathBuf, PathBuf)>,
 }
 
 impl Settings {

@@ -44,7 +44,7 @@ impl Asked {
 pub struct Difference {
     /// The request's name, or `*` for all.
     pub on: &'static str,
-    /// `answer`, or a param's name.
+    /// `answer`, a param's or a header's name, or `*` for whatever differs.
     pub what: &'static str,
     pub nginx: &'static str,
     pub cornac: &'static str,
@@ -154,7 +154,7 @@ fn text_of(value: &Value) -> String {
 
 impl Difference {
     pub fn allows(&self, on: &str, what: &str, nginx: &str, cornac: &str) -> bool {
-        if self.what != what || !(self.on == "*" || self.on == on) {
+        if !(self.what == "*" || self.what == what) || !(self.on == "*" || self.on == on) {
             return false;
         }
         match (fits(self.nginx, nginx), fits(self.cornac, cornac)) {
