@@ -33,6 +33,7 @@ mod root;
 mod scratch;
 mod scripted;
 mod site;
+pub mod whole;
 
 pub use asking::Asking;
 pub use child::{Listen, Process, Signal, find_program, signal, wait_until, worker_pids};
