@@ -179,7 +179,10 @@ pub(super) fn fixed(status: StatusCode, body: Option<Vec<u8>>) -> Result<Respons
     };
     let mut response = Response::new(Body::text(text.into()));
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    // There is no content whose type could be told.
+    if status != StatusCode::NO_CONTENT {
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    }
     Ok(response)
 }
 
