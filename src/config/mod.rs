@@ -17,6 +17,7 @@ mod names;
 mod pools;
 mod presets;
 mod reader;
+mod real_ip;
 #[cfg(test)]
 mod refusals;
 mod regexes;

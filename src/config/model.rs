@@ -13,7 +13,7 @@ use regex::Regex;
 
 use super::{Preset, Secret};
 use crate::balance::{Keepalive, MaxConns, PolicyKind, Rules, Tier};
-use crate::route::{Location, PoolId, Rule, Settings, Template};
+use crate::route::{Location, PoolId, RealIp, Rule, Settings, Template};
 
 pub use addresses::{ApiAddress, EndpointSpec, Listen};
 pub use discover::{Consul, Discover, Docker, Etcd, Source, Terms};
@@ -256,6 +256,8 @@ pub struct Site {
     pub names: Vec<SiteName>,
     /// nginx's `$server_name`: the first name, or empty.
     pub server_name: String,
+    /// Whom it believes who a client is, and what; `None`: nobody.
+    pub real_ip: Option<RealIp>,
     /// Whose routes follow its own in `locations`.
     pub preset: Option<Preset>,
     /// Server-level rules, before a location is searched.

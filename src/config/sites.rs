@@ -13,13 +13,11 @@ use super::presets::Preset;
 use super::reader::{Node, Table};
 use super::routes::{self, Around};
 use super::text::Text;
-use super::{endpoints, handlers, settings, values};
+use super::{endpoints, handlers, real_ip, settings, values};
 
 /// Keys of the contract that no room behind this one can do yet.
-const PLANNED: [&str; 8] = [
+const PLANNED: [&str; 6] = [
     "tls",
-    "trusted_proxies",
-    "real_ip_header",
     "error_pages",
     "compression",
     "auth",
@@ -84,6 +82,7 @@ fn read_site(table: Table<'_>, pools: &[Pool], base: &Path) -> (Site, Claim) {
         listen: listen.iter().map(|(listen, _)| listen.clone()).collect(),
         server_name: names.first().map(|(name, _)| names::spelling(name)).unwrap_or_default(),
         names: names.iter().map(|(name, _)| name.clone()).collect(),
+        real_ip: real_ip::read(&table),
         rules: Vec::new(),
         preset,
         locations,

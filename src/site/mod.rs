@@ -5,10 +5,12 @@ mod names;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use http::HeaderMap;
+
 use crate::config::model::{self, Listen, Model};
 use crate::files::Recent;
 use crate::metrics::{Metrics, SiteMeters};
-use crate::route::{NoTrace, Plan, PoolId, RequestFacts, Router};
+use crate::route::{Address, Announced, NoTrace, Origin, Plan, PoolId, RealIp, RequestFacts, Router};
 use crate::upstream::{Cluster, Fault};
 use names::Names;
 
@@ -45,6 +47,7 @@ pub struct Site {
     router: Router,
     disk: Recent,
     server_name: String,
+    real_ip: Option<RealIp>,
     meters: Option<Arc<SiteMeters>>,
 }
 
@@ -143,12 +146,23 @@ impl Sites {
 impl Site {
     fn build(model: &model::Site) -> Self {
         let router = Router::new(model.rules.clone(), model.locations.clone(), Arc::clone(&model.settings));
-        Self { router, disk: Recent::default(), server_name: model.server_name.clone(), meters: None }
+        let (server_name, real_ip) = (model.server_name.clone(), model.real_ip.clone());
+        Self { router, disk: Recent::default(), server_name, real_ip, meters: None }
     }
 
     /// How a request will be served.
     pub fn plan<'a>(&'a self, facts: &RequestFacts<'a>) -> Plan<'a> {
         self.router.plan(facts, &self.disk, &mut NoTrace)
+    }
+
+    /// What the proxies say that it trusts; `None` where it trusts nobody.
+    pub fn origin(
+        &self,
+        hop: Option<&Address>,
+        announced: Option<&Announced>,
+        headers: &HeaderMap,
+    ) -> Option<Origin> {
+        self.real_ip.as_ref().map(|rule| rule.origin(hop, announced, headers))
     }
 
     /// What decides: for `explain`, which looks on.
