@@ -3,6 +3,7 @@
 
 mod addresses;
 mod discover;
+mod listener;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ use crate::route::{Location, PoolId, RealIp, Rule, Settings, Template};
 
 pub use addresses::{ApiAddress, EndpointSpec, Listen};
 pub use discover::{Consul, Discover, Docker, Etcd, Source, Terms};
+pub use listener::Listener;
 
 /// A whole configuration.
 #[derive(Debug, Clone)]
@@ -29,6 +31,8 @@ pub struct Model {
     pub pools: Vec<Pool>,
     /// `[[sites]]`, in the order of the file.
     pub sites: Vec<Site>,
+    /// Where the sites listen, each address once.
+    pub listeners: Vec<Listener>,
 }
 
 /// `[server]`.
