@@ -17,6 +17,7 @@ pub(super) struct Written {
     pub(super) listen: Listen,
     pub(super) span: Range<usize>,
     http2: Option<bool>,
+    proxy_protocol: Option<bool>,
 }
 
 /// Reads a site's `listen`.
@@ -43,13 +44,14 @@ fn read_one(element: Node<'_>, base: &Path) -> Option<Written> {
     let span = element.span();
     if !element.is_table() {
         let listen = endpoints::listen(&element.text_or(" or a table")?, base)?;
-        return Some(Written { listen, span, http2: None });
+        return Some(Written { listen, span, http2: None, proxy_protocol: None });
     }
     let table = element.table()?;
     let address = table.required("address", "{ address = \"0.0.0.0:8080\" }").and_then(Node::text);
     let http2 = table.get("http2").and_then(Node::boolean);
-    table.finish(&["tls", "proxy_protocol"]);
-    Some(Written { listen: endpoints::listen(&address?, base)?, span, http2 })
+    let proxy_protocol = table.get("proxy_protocol").and_then(Node::boolean);
+    table.finish(&["tls"]);
+    Some(Written { listen: endpoints::listen(&address?, base)?, span, http2, proxy_protocol })
 }
 
 /// Each address once. What one site says of it holds for all; where two say different things, that is a mistake.
@@ -65,7 +67,9 @@ pub(super) fn agreed(claims: &[Claim], report: &Report<'_>) -> Vec<Listener> {
     }
     let one = |(listen, written): (&Listen, Vec<&Written>)| {
         let http2 = agree("http2", &written, |written| written.http2, report);
-        Listener { listen: listen.clone(), tls: false, http2: http2.unwrap_or(false) }
+        let announced = agree("proxy_protocol", &written, |written| written.proxy_protocol, report);
+        let (http2, proxy_protocol) = (http2.unwrap_or(false), announced.unwrap_or(false));
+        Listener { listen: listen.clone(), tls: false, http2, proxy_protocol }
     };
     addresses.into_iter().map(one).collect()
 }

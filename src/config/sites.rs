@@ -16,14 +16,7 @@ use super::text::Text;
 use super::{handlers, listeners, real_ip, settings, values};
 
 /// Keys of the contract that no room behind this one can do yet.
-const PLANNED: [&str; 6] = [
-    "tls",
-    "error_pages",
-    "compression",
-    "auth",
-    "limits",
-    "intercept_errors",
-];
+const PLANNED: [&str; 6] = ["tls", "error_pages", "compression", "auth", "limits", "intercept_errors"];
 
 /// Twice nginx's would surprise nobody, but uploads to PHP are rarely below its 1m.
 const MAX_BODY: u64 = 64 << 20;

@@ -10,13 +10,14 @@ pub struct Address {
     port: Box<str>,
 }
 
-/// Both ends of a client's connection to a proxy, as its PROXY header tells them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What a PROXY header tells of a client's connection to a proxy: both ends, or none where the proxy speaks for itself (LOCAL) or does
+/// not know (UNKNOWN).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Announced {
     /// The client.
-    pub source: Address,
+    pub source: Option<Address>,
     /// Where it had connected to.
-    pub destination: Address,
+    pub destination: Option<Address>,
 }
 
 impl From<SocketAddr> for Address {

@@ -50,14 +50,19 @@ pub struct Origin {
 
 impl RealIp {
     /// `hop` has the connection; `None` is a unix socket. Nobody who is not trusted is believed anything.
-    pub fn origin(&self, hop: Option<&Address>, announced: Option<&Announced>, headers: &HeaderMap) -> Origin {
+    pub fn origin(
+        &self,
+        hop: Option<&Address>,
+        announced: Option<&Announced>,
+        headers: &HeaderMap,
+    ) -> Origin {
         if !self.trusts(hop.map(Address::ip)) {
             return Origin::default();
         }
         match (&self.source, announced) {
             // Whoever announces the client in front of its bytes does not touch them: the headers are the client's own.
             (Some(RealIpSource::ProxyProtocol), _) | (None, Some(_)) => {
-                Origin { client: announced.map(|announced| announced.source.clone()), ..Origin::default() }
+                Origin { client: announced.and_then(|told| told.source.clone()), ..Origin::default() }
             }
             (Some(RealIpSource::Forwarded), _) => {
                 let (client, scheme) = self.of_forwarded(headers);
@@ -299,7 +304,11 @@ mod tests {
         ];
         for source in [None, header("x-forwarded-for"), Some(RealIpSource::Forwarded)] {
             assert_eq!(origin(source.clone(), Some("192.0.2.1:1"), &all), Origin::default());
-            assert_ne!(origin(source.clone(), None, &all), Origin::default(), "a unix socket is trusted here");
+            assert_ne!(
+                origin(source.clone(), None, &all),
+                Origin::default(),
+                "a unix socket is trusted here"
+            );
             assert_ne!(origin(source, Some(PROXY), &all), Origin::default());
         }
     }
@@ -357,15 +366,18 @@ mod tests {
     #[test]
     fn beside_a_proxy_header_the_others_are_the_client_s_own() {
         let ends = |text: &str| Address::from(text.parse::<SocketAddr>().unwrap());
-        let announced = Announced { source: ends("203.0.113.7:4711"), destination: ends("198.51.100.1:443") };
+        let announced = Announced { source: Some(ends("203.0.113.7:4711")), destination: None };
         let mut headers = HeaderMap::new();
         headers.insert("x-forwarded-for", HeaderValue::from_static("6.6.6.6"));
         headers.insert("x-forwarded-proto", HeaderValue::from_static("https"));
         headers.insert("x-request-id", HeaderValue::from_static("forged"));
         for source in [None, Some(RealIpSource::ProxyProtocol)] {
             let origin = rule(source.clone()).origin(Some(&ends(PROXY)), Some(&announced), &headers);
-            let client = Some(announced.source.clone());
+            let client = announced.source.clone();
             assert_eq!(origin, Origin { client, ..Origin::default() });
+            let nobody =
+                rule(source.clone()).origin(Some(&ends(PROXY)), Some(&Announced::default()), &headers);
+            assert_eq!(nobody, Origin::default(), "the proxy speaks for itself");
             let stranger = rule(source).origin(Some(&ends("192.0.2.1:1")), Some(&announced), &headers);
             assert_eq!(stranger, Origin::default());
         }

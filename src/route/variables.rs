@@ -226,11 +226,13 @@ impl<'a> Variables<'a> {
             Variable::RemotePort => out.extend_from_slice(Address::port_text(facts.peer).as_bytes()),
             Variable::HopAddr => out.extend_from_slice(Address::ip_text(facts.hop).as_bytes()),
             Variable::HopPort => out.extend_from_slice(Address::port_text(facts.hop).as_bytes()),
-            Variable::AnnouncedAddr => write_announced(facts, |told| told.source.ip_bytes(), out),
-            Variable::AnnouncedPort => write_announced(facts, |told| told.source.port_bytes(), out),
-            Variable::AnnouncedServerAddr => write_announced(facts, |told| told.destination.ip_bytes(), out),
+            Variable::AnnouncedAddr => write_announced(facts, |told| &told.source, Address::ip_bytes, out),
+            Variable::AnnouncedPort => write_announced(facts, |told| &told.source, Address::port_bytes, out),
+            Variable::AnnouncedServerAddr => {
+                write_announced(facts, |told| &told.destination, Address::ip_bytes, out);
+            }
             Variable::AnnouncedServerPort => {
-                write_announced(facts, |told| told.destination.port_bytes(), out)
+                write_announced(facts, |told| &told.destination, Address::port_bytes, out);
             }
             Variable::RemoteUser => write_remote_user(facts, out),
             Variable::Scheme => out.extend_from_slice(facts.scheme.as_str().as_bytes()),
@@ -330,8 +332,14 @@ impl Captures {
 }
 
 /// Empty where the connection has no PROXY header, as with nginx.
-fn write_announced(facts: &RequestFacts<'_>, part: impl Fn(&Announced) -> &[u8], out: &mut Vec<u8>) {
-    out.extend_from_slice(facts.announced.map_or(&b""[..], part));
+fn write_announced(
+    facts: &RequestFacts<'_>,
+    end: impl Fn(&Announced) -> &Option<Address>,
+    text: impl Fn(&Address) -> &[u8],
+    out: &mut Vec<u8>,
+) {
+    let told = facts.announced.and_then(|told| end(told).as_ref());
+    out.extend_from_slice(told.map_or(&b""[..], text));
 }
 
 fn write_remote_user(facts: &RequestFacts<'_>, out: &mut Vec<u8>) {

@@ -2,7 +2,7 @@
 
 mod names;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use http::HeaderMap;
@@ -15,7 +15,7 @@ use crate::upstream::{Cluster, Fault};
 use names::Names;
 
 /// A listener by its number, which it keeps from one generation to the next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ListenerId(pub usize);
 
 /// Where clients are awaited, and who answers them.
@@ -23,6 +23,8 @@ pub struct ListenerId(pub usize);
 struct Door {
     id: ListenerId,
     listen: Listen,
+    /// Whether a PROXY header is in front of what a client sends.
+    announced: bool,
     names: Names,
 }
 
@@ -38,6 +40,8 @@ pub struct Generation {
 #[derive(Debug)]
 pub struct Sites {
     doors: Vec<Door>,
+    /// Places in `doors`.
+    by_id: HashMap<ListenerId, usize>,
     sites: Vec<Site>,
 }
 
@@ -108,6 +112,8 @@ impl Sites {
     pub fn build(model: &Model, old: Option<&Self>) -> Self {
         let before = |listen: &Listen| old?.listeners().find(|(_, known)| *known == listen).map(|(id, _)| id);
         let mut fresh = old.map_or(0, |old| old.doors.iter().map(|door| door.id.0 + 1).max().unwrap_or(0));
+        let announced = model.listeners.iter().filter(|listener| listener.proxy_protocol);
+        let announced: HashSet<_> = announced.map(|listener| &listener.listen).collect();
         let mut places: HashMap<&Listen, usize> = HashMap::new();
         let mut doors: Vec<Door> = Vec::new();
         for (index, site) in model.sites.iter().enumerate() {
@@ -117,13 +123,15 @@ impl Sites {
                         fresh += 1;
                         ListenerId(fresh - 1)
                     });
-                    doors.push(Door { id, listen: listen.clone(), names: Names::default() });
+                    let announced = announced.contains(listen);
+                    doors.push(Door { id, listen: listen.clone(), announced, names: Names::default() });
                     doors.len() - 1
                 });
                 doors[place].names.add(&site.names, index);
             }
         }
-        Self { doors, sites: model.sites.iter().map(Site::build).collect() }
+        let by_id = doors.iter().enumerate().map(|(place, door)| (door.id, place)).collect();
+        Self { doors, by_id, sites: model.sites.iter().map(Site::build).collect() }
     }
 
     /// Where clients are awaited, each address once.
@@ -138,8 +146,19 @@ impl Sites {
 
     /// The same as a place in the model's list of sites.
     pub fn place(&self, listener: ListenerId, host: &str) -> usize {
-        let door = self.doors.iter().find(|door| door.id == listener);
-        door.and_then(|door| door.names.find(host)).unwrap_or(0)
+        self.door(listener).and_then(|door| door.names.find(host)).unwrap_or(0)
+    }
+
+    /// Whether what comes to a listener has a PROXY header in front.
+    pub fn is_announced_to(&self, listener: ListenerId) -> bool {
+        self.door(listener).is_some_and(|door| door.announced)
+    }
+
+    fn door(&self, listener: ListenerId) -> Option<&Door> {
+        match &*self.doors {
+            [only] if only.id == listener => Some(only),
+            doors => Some(&doors[*self.by_id.get(&listener)?]),
+        }
     }
 }
 
