@@ -56,6 +56,18 @@ pub struct Server {
     pub temp_dir: PathBuf,
     /// Written at start, removed at stop.
     pub pid_file: Option<PathBuf>,
+    /// For a request's head, from its first byte; for a connection's first also from the connection's beginning.
+    pub client_header_timeout: Duration,
+    /// Between two pieces of a request's body.
+    pub client_body_timeout: Duration,
+    /// How long a client may take nothing of a reply.
+    pub send_timeout: Duration,
+    /// Between a reply and the next request.
+    pub keepalive_timeout: Duration,
+    /// Requests of one connection; 0: any number.
+    pub keepalive_requests: u32,
+    /// Clients at once; `None`: as many as the limit of open files allows.
+    pub max_connections: Option<usize>,
     /// The name servers that discovery asks; empty: the system's.
     pub resolver: Vec<SocketAddr>,
 }

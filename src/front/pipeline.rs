@@ -1,13 +1,12 @@
 //! The one function that a request goes through. Every step is a room's decision; here is only their order.
 
-use std::path::Path;
-
 use http::header::{CONNECTION, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode};
 use hyper::body::Incoming;
 
 use super::body::{Body, Visited};
+use super::connection::Means;
 use super::facts::{Client, Head};
 use super::incoming::{self, Unread};
 use super::respond::{self, Refusal};
@@ -21,7 +20,7 @@ use crate::site::Generation;
 #[derive(Debug)]
 pub(super) struct Pipeline<'a> {
     pub(super) generation: &'a Generation,
-    pub(super) temp_dir: &'a Path,
+    pub(super) means: &'a Means,
 }
 
 /// nginx's 444: the connection is closed without an answer.
@@ -101,7 +100,8 @@ impl Pipeline<'_> {
         let terms = incoming::Terms {
             max: plan.settings.max_body,
             buffering: plan.settings.buffering,
-            temp_dir: self.temp_dir,
+            temp_dir: &self.means.temp_dir,
+            patience: self.means.timeouts.body,
         };
         let (body, unread) = body;
         let (body, length) = incoming::take(body, terms, unread).await?;
@@ -154,12 +154,7 @@ fn finish(
 }
 
 /// A request too wrong to belong to any site.
-fn refused_unread(
-    refusal: &Refusal,
-    parts: &Parts,
-    visit: Visit,
-    client: &Client,
-) -> Response<Visited> {
+fn refused_unread(refusal: &Refusal, parts: &Parts, visit: Visit, client: &Client) -> Response<Visited> {
     refusal.log(visit.label());
     let mut response = refusal.respond(&parts.headers, visit.label());
     headers::add_server(&mut response);
