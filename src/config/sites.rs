@@ -16,16 +16,8 @@ use super::text::Text;
 use super::{endpoints, handlers, settings, values};
 
 /// Keys of the contract that no room behind this one can do yet.
-const PLANNED: [&str; 8] = [
-    "tls",
-    "trusted_proxies",
-    "real_ip_header",
-    "error_pages",
-    "compression",
-    "auth",
-    "limits",
-    "intercept_errors",
-];
+const PLANNED: [&str; 7] =
+    ["tls", "trusted_proxies", "real_ip_header", "error_pages", "auth", "limits", "intercept_errors"];
 
 /// Twice nginx's would surprise nobody, but uploads to PHP are rarely below its 1m.
 const MAX_BODY: u64 = 64 << 20;
@@ -186,6 +178,7 @@ fn read_settings(table: &Table<'_>, preset: Option<Preset>, known: &[String]) ->
         headers: Vec::new(),
         expires: None,
         charset: "utf-8".to_owned(),
+        compression: Some(Arc::default()),
         max_body: MAX_BODY,
         buffering: true,
         first_byte_timeout: None,
@@ -246,11 +239,6 @@ mod tests {
         let text = "[[sites]]\nlisten = [\":80\"]\n[[sites.routes]]\nmatch = \"/\"\nreturn = { status = 301, url = \"/x\" }\n";
         let site = model(text).sites.remove(0);
         assert_eq!((site.settings.root.to_str(), site.pool), (Some(NOWHERE), None));
-    }
-
-    #[test]
-    fn what_is_switched_off_is_what_there_is() {
-        assert!(site("compression = false").names.is_empty());
     }
 
     #[test]

@@ -18,6 +18,7 @@ use tokio_io_timeout::TimeoutStream;
 
 use super::access_log::AccessLog;
 use super::body::Visited;
+use super::compress::Kept;
 use super::drain::Watcher;
 use super::facts::Client;
 use super::linger::{Lingering, Stream};
@@ -38,6 +39,7 @@ pub struct Front {
     generation: Arc<ArcSwap<Generation>>,
     means: ArcSwap<Means>,
     meters: Option<Arc<FrontMeters>>,
+    kept: Arc<Kept>,
 }
 
 /// What answering needs besides the generation.
@@ -53,7 +55,7 @@ impl Front {
     /// A front end that serves whatever generation is the current one.
     pub fn new(generation: Arc<ArcSwap<Generation>>, means: Means) -> Self {
         let meters = generation.load().metrics().map(|metrics| Arc::clone(metrics.front()));
-        Self { generation, means: ArcSwap::from_pointee(means), meters }
+        Self { generation, means: ArcSwap::from_pointee(means), meters, kept: Arc::default() }
     }
 
     /// What it has now.
@@ -121,7 +123,7 @@ impl Front {
         async move {
             let last = watcher.last().map(|last| Guard::from_inner(Arc::clone(last)));
             let generation = last.unwrap_or_else(|| self.generation.load());
-            let pipeline = Pipeline { generation: &generation, temp_dir: &means.temp_dir };
+            let pipeline = Pipeline { generation: &generation, temp_dir: &means.temp_dir, kept: &self.kept };
             let mut answer = pipeline.answer(&parts, body, visit, client).await;
             if watcher.is_asked()
                 && let Ok(response) = &mut answer

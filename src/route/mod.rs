@@ -7,6 +7,8 @@
 mod access;
 mod address;
 mod basic_user;
+mod coding;
+mod compression;
 mod content;
 mod disk_path;
 pub mod env;
@@ -35,6 +37,8 @@ mod rig;
 
 pub use access::BadWho;
 pub use address::Address;
+pub use coding::{Coding, acceptable};
+pub use compression::{Compression, Levels, MediaTypes};
 pub use facts::{Label, RequestFacts, Scheme, protocol};
 pub use location::{FastCgi, Handler, Location, Match, MaxShare, ScriptSource, TryFiles, TryLast};
 pub use pattern::{BadPattern, pattern};
