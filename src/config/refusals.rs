@@ -390,8 +390,8 @@ max_body = "8x""#, &[
         ]),
         (SITE, r#"listen = [":8080"]
 root = "public"
-compression = true"#, &[
-            r#"6:1: not supported yet: compression [remove it, or wait for a later version]"#,
+compression = { algorithms = ["deflate"] }"#, &[
+            r#"6:31: algorithms: unknown value 'deflate' [allowed: br, zstd, gzip]"#,
         ]),
         (SITE, r#"listen = [":8080"]
 root = "public"
@@ -618,7 +618,7 @@ fastcgi = 1"#, &[
 unknown = 1
 [[sites.routes]]
 match = 1"#, &[
-            r#"8:1: unknown key 'unknown' [known keys: match, rewrite, return, index, allow, deny, headers, expires, charset, max_body, buffering, serve_source, backend_root, root, internal, alias, timeouts, try_files, fastcgi, split_path_info, script, params, max_share]"#,
+            r#"8:1: unknown key 'unknown' [known keys: match, rewrite, return, index, allow, deny, headers, expires, charset, compression, max_body, buffering, serve_source, backend_root, root, internal, alias, timeouts, try_files, fastcgi, split_path_info, script, params, max_share]"#,
             r#"10:9: match: expected a string, found an integer"#,
         ]),
         (ROUTE, r#"match = "/"

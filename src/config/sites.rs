@@ -16,7 +16,7 @@ use super::text::Text;
 use super::{handlers, listeners, real_ip, settings, values};
 
 /// Keys of the contract that no room behind this one can do yet.
-const PLANNED: [&str; 6] = ["tls", "error_pages", "compression", "auth", "limits", "intercept_errors"];
+const PLANNED: [&str; 5] = ["tls", "error_pages", "auth", "limits", "intercept_errors"];
 
 /// Twice nginx's would surprise nobody, but uploads to PHP are rarely below its 1m.
 const MAX_BODY: u64 = 64 << 20;
@@ -149,6 +149,7 @@ fn read_settings(table: &Table<'_>, preset: Option<Preset>, known: &[String]) ->
         headers: Vec::new(),
         expires: None,
         charset: "utf-8".to_owned(),
+        compression: Some(Arc::default()),
         max_body: MAX_BODY,
         buffering: true,
         first_byte_timeout: None,
@@ -209,11 +210,6 @@ mod tests {
         let text = "[[sites]]\nlisten = [\":80\"]\n[[sites.routes]]\nmatch = \"/\"\nreturn = { status = 301, url = \"/x\" }\n";
         let site = model(text).sites.remove(0);
         assert_eq!((site.settings.root.to_str(), site.pool), (Some(NOWHERE), None));
-    }
-
-    #[test]
-    fn what_is_switched_off_is_what_there_is() {
-        assert!(site("compression = false").names.is_empty());
     }
 
     #[test]

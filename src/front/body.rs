@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 
+use super::compress::Packed;
 use super::notes::Notes;
 use super::visit::Visit;
 use crate::files::FileBody;
@@ -22,6 +23,8 @@ pub(super) enum Body {
     File(FileBody),
     /// A script's output as it comes.
     Script(ReplyBody),
+    /// One of the others, compressed on its way.
+    Packed(Box<Packed>),
 }
 
 /// Why a body broke off: the client's connection is closed in the middle, never ended as if all was well.
@@ -33,6 +36,9 @@ pub(super) enum BodyError {
     /// The script's reply is not whole.
     #[error(transparent)]
     Script(#[from] ReplyError),
+    /// A coder did not do its work.
+    #[error("compression: {0}")]
+    Compression(std::io::Error),
 }
 
 impl Body {
@@ -41,7 +47,10 @@ impl Body {
         if bytes.is_empty() { Self::Empty } else { Self::Text(bytes) }
     }
 
-    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    pub(super) fn poll_piece(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self {
             Self::Empty => Poll::Ready(None),
             Self::Text(bytes) => {
@@ -51,6 +60,7 @@ impl Body {
             }
             Self::File(file) => Pin::new(file).poll_frame(cx).map_err(BodyError::File),
             Self::Script(reply) => Pin::new(reply).poll_frame(cx).map_err(BodyError::Script),
+            Self::Packed(packed) => packed.poll_piece(cx),
         }
     }
 
@@ -61,6 +71,18 @@ impl Body {
             Self::Text(_) => false,
             Self::File(file) => file.is_end_stream(),
             Self::Script(reply) => reply.is_end_stream(),
+            Self::Packed(packed) => packed.is_over(),
+        }
+    }
+
+    /// How much is left to send, as far as that is known.
+    pub(super) fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Text(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Self::File(file) => file.size_hint(),
+            Self::Script(reply) => reply.size_hint(),
+            Self::Packed(_) => SizeHint::default(),
         }
     }
 }
@@ -115,11 +137,6 @@ impl http_body::Body for Visited {
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.body {
-            Body::Empty => SizeHint::with_exact(0),
-            Body::Text(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Body::File(file) => file.size_hint(),
-            Body::Script(reply) => reply.size_hint(),
-        }
+        self.body.size_hint()
     }
 }

@@ -11,11 +11,13 @@
 //! | `script` | a script's plan as a FastCGI request, php's reply as a response |
 //! | `respond` | the one table from error to status, page, headers and log level |
 //! | `headers` | what cornac adds to replies |
+//! | `compress` | replies compressed on their way out |
 //! | `body`, `visit`, `access_log` | the reply's bytes, the request's end, its line in the log |
 
 mod access_log;
 mod announcement;
 mod body;
+mod compress;
 mod connection;
 mod drain;
 mod facts;

@@ -1,11 +1,14 @@
 //! The one function that a request goes through. Every step is a room's decision; here is only their order.
 
+use std::sync::Arc;
+
 use http::header::{CONNECTION, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode};
 use hyper::body::Incoming;
 
 use super::body::{Body, Visited};
+use super::compress::{Kept, compress};
 use super::connection::Means;
 use super::facts::{Client, Head};
 use super::incoming::{self, Unread};
@@ -21,6 +24,7 @@ use crate::site::Generation;
 pub(super) struct Pipeline<'a> {
     pub(super) generation: &'a Generation,
     pub(super) means: &'a Means,
+    pub(super) kept: &'a Arc<Kept>,
 }
 
 /// nginx's 444: the connection is closed without an answer.
@@ -62,7 +66,7 @@ impl Pipeline<'_> {
             visit.hung_up();
             return Err(Hangup);
         }
-        Ok(unread.before(finish(answer, plan.settings(), &facts, visit, client)))
+        Ok(unread.before(finish(answer, (plan.settings(), self.kept), &facts, visit, client)))
     }
 
     async fn carry_out(
@@ -80,7 +84,7 @@ impl Pipeline<'_> {
                     method: facts.method,
                     headers: facts.headers,
                     path: &file.path,
-                    options: &files::FileOptions { charset: charset(file.settings), ..Default::default() },
+                    options: &file_options(file.settings),
                 };
                 files::decide(request).render().map(|found| found.map(Body::File)).map_err(Refusal::File)
             }
@@ -127,14 +131,18 @@ fn is_chunked(facts: &RequestFacts<'_>) -> bool {
 }
 
 /// nginx's `charset off` names none.
-fn charset(settings: &Settings) -> Option<&str> {
-    (settings.charset != "off").then_some(&settings.charset)
+fn file_options(settings: &Settings) -> files::FileOptions<'_> {
+    files::FileOptions {
+        charset: (settings.charset != "off").then_some(&settings.charset),
+        codings: settings.compression.as_ref().map_or(&[], |compression| &compression.algorithms),
+        ..Default::default()
+    }
 }
 
 /// Adds what every reply has, and ties it to its visit.
 fn finish(
     answer: Answer,
-    settings: &Settings,
+    (settings, kept): (&Settings, &Arc<Kept>),
     facts: &RequestFacts<'_>,
     visit: Visit,
     client: &Client,
@@ -144,6 +152,9 @@ fn finish(
         refusal.respond(facts.headers, facts.request_id)
     });
     headers::add(&mut response, settings, facts);
+    if let Some(compression) = &settings.compression {
+        response = compress(response, compression, facts, kept);
+    }
     headers::add_server(&mut response);
     // hyper drops a Content-Length that stands beside Transfer-Encoding before we see it: who believes the other of the two
     // takes what follows for a request of its own, so nothing may follow (RFC 9112 §6.1).

@@ -7,6 +7,8 @@
 mod access;
 mod address;
 mod basic_user;
+mod coding;
+mod compression;
 mod content;
 mod disk_path;
 pub mod env;
@@ -36,6 +38,8 @@ mod rig;
 
 pub use access::BadWho;
 pub use address::{Address, Announced};
+pub use coding::{Coding, acceptable};
+pub use compression::{Compression, Levels, MediaTypes};
 pub use facts::{GivenLabel, Label, RequestFacts, Scheme, protocol};
 pub use location::{FastCgi, Handler, Location, Match, MaxShare, ScriptSource, TryFiles, TryLast};
 pub use pattern::{BadPattern, pattern};

@@ -68,6 +68,7 @@ pub(super) fn settings() -> Settings {
         headers: Vec::new(),
         expires: None,
         charset: "utf-8".into(),
+        compression: None,
         max_body: 0,
         buffering: true,
         first_byte_timeout: None,

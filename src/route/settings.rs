@@ -2,9 +2,10 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::Template;
+use super::{Compression, Template};
 
 /// The settings of one location.
 #[derive(Debug, Clone)]
@@ -31,6 +32,8 @@ pub struct Settings {
     pub expires: Option<Expires>,
     /// Charset named for text types.
     pub charset: String,
+    /// `None`: nothing is compressed, and no compressed neighbour of a file is sent.
+    pub compression: Option<Arc<Compression>>,
     /// Largest request body in bytes; 0 is unlimited (nginx's `client_max_body_size`).
     pub max_body: u64,
     /// Requests and replies are taken off the worker as fast as it gives them (nginx's `fastcgi_buffering`).
