@@ -11,6 +11,8 @@ mod detect;
 mod diagnostic;
 mod discover;
 mod endpoints;
+mod error_pages;
+mod expiry;
 mod handlers;
 mod health;
 mod listeners;
@@ -34,6 +36,7 @@ mod syntax;
 #[cfg(test)]
 mod testing;
 mod text;
+mod types;
 mod units;
 mod values;
 
