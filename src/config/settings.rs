@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::route::{HeaderRule, Settings, Template};
 
+use super::compression;
 use super::reader::{Node, Table};
 use super::text::Text;
 use super::{error_pages, expiry, types, values};
@@ -27,6 +28,9 @@ pub(super) fn read_over(settings: &mut Settings, table: &Table<'_>, known: &[Str
     }
     if let Some(charset) = table.get("charset").and_then(read_charset) {
         settings.charset = charset;
+    }
+    if let Some(node) = table.get("compression") {
+        compression::read_over(&mut settings.compression, node);
     }
     if let Some(size) = table.get("max_body").and_then(Node::size) {
         settings.max_body = size;

@@ -7,7 +7,6 @@
 //! | file | owns |
 //! |---|---|
 //! | `open` | one `open` and one `fstat`, and what the kernel's refusals mean |
-//! | `coding` | Accept-Encoding: which precompressed neighbours may be sent |
 //! | `media` | Content-Type by the file's name |
 //! | `validators` | ETag and Last-Modified |
 //! | `preconditions` | If-Match, If-None-Match and their kin |
@@ -18,7 +17,6 @@
 //! | `disk`, `recent` | the file system as the router sees it |
 
 mod body;
-mod coding;
 mod decide;
 mod disk;
 mod listing;
@@ -40,11 +38,13 @@ use std::path::Path;
 
 use http::{HeaderMap, HeaderValue, Method};
 
+use crate::route::Coding;
+
 pub use self::body::FileBody;
-pub use self::coding::Coding;
 pub use self::decide::{Decision, Entity, Stored, decide};
 pub use self::disk::Disk;
 pub use self::listing::{Listing, list};
+pub use self::open::Stamp;
 pub use self::ranges::{Span, Spans};
 pub use self::recent::Recent;
 pub use self::render::Refusal;
@@ -69,9 +69,10 @@ pub struct FileOptions<'a> {
     /// The charset named in the Content-Type of text, JavaScript and JSON; `None` names none, which is nginx's
     /// default. XML and SVG never get one: such a document names its own encoding, which a header would overrule.
     pub charset: Option<&'a str>,
-    /// Send `file.br`, `file.zst` or `file.gz` in the place of `file` to a client that accepts the coding
-    /// (nginx: `gzip_static` with `gzip_vary`). As there, nobody checks that the neighbour is as new as the file.
-    pub precompressed: bool,
+    /// Send `file.br`, `file.zst` or `file.gz` in the place of `file` to a client that accepts one of these codings; the first
+    /// where it likes several equally (nginx: `gzip_static` with `gzip_vary`). A neighbour that is older than its file was
+    /// left behind, and is not sent; nginx sends it.
+    pub codings: &'a [Coding],
     /// Content-Type by extension, before the usual ones are asked (nginx: `types`).
     pub types: Option<&'a HashMap<String, String>>,
     /// Content-Type of a file whose name tells nothing (nginx: `default_type`).
@@ -89,7 +90,7 @@ impl Default for FileOptions<'_> {
     fn default() -> Self {
         Self {
             charset: Some("utf-8"),
-            precompressed: true,
+            codings: &Coding::ALL,
             types: None,
             default_type: HeaderValue::from_static("application/octet-stream"),
             etag: true,

@@ -10,7 +10,6 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 
 use super::body::Body;
-use super::headers;
 use super::kept::Kept;
 use super::pipeline::{Carried, Hangup, Pipeline};
 use super::respond::{self, Refusal};
@@ -116,12 +115,12 @@ pub(super) async fn follow(
     let (mut at, mut detour) = ((first.0.settings(), first.0.route()), first.1);
     loop {
         let mut plan = match way.turn(detour, at, carried)? {
-            Turn::There(response) => return Ok(way.dress(*response, at.0)),
+            Turn::There(response) => return Ok(way.dress(pipeline, *response, at.0)),
             Turn::On(plan) => plan,
         };
         at = (plan.settings(), plan.route());
         match pipeline.carry_out(&mut plan, &way.facts, carried).await {
-            Ok(response) => return Ok(way.dress(response, at.0)),
+            Ok(response) => return Ok(way.dress(pipeline, response, at.0)),
             Err(again) => detour = again,
         }
     }
@@ -234,13 +233,17 @@ impl<'a> Way<'a> {
         self.facts.content_length = None;
     }
 
-    fn dress(self, mut response: Response<Body>, settings: &Settings) -> Response<Body> {
+    fn dress(
+        self,
+        pipeline: &Pipeline<'_>,
+        mut response: Response<Body>,
+        settings: &Settings,
+    ) -> Response<Body> {
         if let Some(failed) = self.failed {
             failed.mark(&mut response);
         }
         self.kept.put_on(&mut response);
-        headers::add(&mut response, settings, &self.facts);
-        response
+        pipeline.dress(response, settings, &self.facts)
     }
 }
 

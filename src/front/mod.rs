@@ -2,7 +2,9 @@
 //!
 //! | file | owns |
 //! |---|---|
-//! | `connection`, `patience`, `linger`, `drain`, `notes` | one client's connection, its limits and its end |
+//! | `connection`, `parking`, `patience`, `timeouts`, `linger`, `drain`, `notes` | one client's connection, its limits and its end |
+//! | `lobby` | all clients, and who leaves when there are too many |
+//! | `announcement` | the PROXY header |
 //! | `pipeline` | the order of a request's steps |
 //! | `detour`, `kept` | from one plan to the next: a script's `X-Accel-Redirect`, the page of an error |
 //! | `facts` | what a request says, checked once |
@@ -10,10 +12,13 @@
 //! | `script` | a script's plan as a FastCGI request, php's reply as a response |
 //! | `respond` | the one table from error to status, page, headers and log level |
 //! | `headers` | what cornac adds to replies |
+//! | `compress` | replies compressed on their way out |
 //! | `body`, `throttle`, `visit`, `access_log` | the reply's bytes, the request's end, its line in the log |
 
 mod access_log;
+mod announcement;
 mod body;
+mod compress;
 mod connection;
 mod detour;
 mod drain;
@@ -22,13 +27,16 @@ mod headers;
 mod incoming;
 mod kept;
 mod linger;
+mod lobby;
 mod notes;
+mod parking;
 mod patience;
 mod pipeline;
 mod respond;
 mod script;
 mod slow_log;
 mod throttle;
+mod timeouts;
 mod visit;
 
 pub use access_log::AccessLog;
@@ -36,4 +44,6 @@ pub use connection::{Front, Means};
 pub use drain::{Drain, Watcher};
 pub use facts::Client;
 pub use linger::Stream;
+pub use lobby::{Lobby, Presence};
 pub use notes::Notes;
+pub use timeouts::Timeouts;

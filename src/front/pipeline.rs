@@ -1,6 +1,6 @@
 //! The one function that a request goes through. Every step is a room's decision; here is only their order.
 
-use std::path::Path;
+use std::sync::Arc;
 
 use http::header::{CONNECTION, TRANSFER_ENCODING};
 use http::request::Parts;
@@ -8,6 +8,8 @@ use http::{HeaderValue, Method, Response, StatusCode};
 use hyper::body::Incoming;
 
 use super::body::{Body, Visited};
+use super::compress::{self, compress};
+use super::connection::Means;
 use super::detour::{self, Detour};
 use super::facts::{Client, Head};
 use super::incoming::{self, Unread};
@@ -15,7 +17,7 @@ use super::respond::{self, Refusal};
 use super::visit::Visit;
 use super::{headers, script};
 use crate::files;
-use crate::route::{Label, ListingPlan, Plan, RequestFacts, ScriptPlan, Settings};
+use crate::route::{ListingPlan, Plan, RequestFacts, ScriptPlan, Settings};
 use crate::site::Generation;
 use crate::upstream::RequestBody;
 
@@ -23,7 +25,9 @@ use crate::upstream::RequestBody;
 #[derive(Debug)]
 pub(super) struct Pipeline<'a> {
     pub(super) generation: &'a Generation,
-    pub(super) temp_dir: &'a Path,
+    pub(super) means: &'a Means,
+    /// Small files that were compressed before.
+    pub(super) compressed: &'a Arc<compress::Kept>,
 }
 
 /// nginx's 444: the connection is closed without an answer.
@@ -46,25 +50,23 @@ impl Pipeline<'_> {
         mut visit: Visit,
         client: &Client,
     ) -> Result<Response<Visited>, Hangup> {
-        let request_id = visit.label();
         let unread = Unread::of(&body);
         let head = match Head::read(parts) {
             Ok(head) => head,
             Err(refusal) => {
-                return Ok(unread.before(refused_unread(&refusal, parts, request_id, visit, client)));
+                return Ok(unread.before(refused_unread(&refusal, parts, visit, client)));
             }
         };
         let site = self.generation.sites().find(client.listener, head.host());
-        let facts = head.facts(client, site.server_name(), request_id);
+        let origin = site.origin(client.peer.as_ref(), client.announced.as_deref(), &parts.headers);
+        visit.comes_from(origin.as_ref());
+        let facts = head.facts(client, origin.as_ref(), site.server_name(), visit.label());
         visit.finds_site(head.host(), site);
         let mut plan = site.plan(&facts);
         visit.takes_route(&plan);
         let mut carried = Carried { body: Some(body), unread: &unread, visit: &mut visit };
         let response = match self.carry_out(&mut plan, &facts, &mut carried).await {
-            Ok(mut response) => {
-                headers::add(&mut response, plan.settings(), &facts);
-                Ok(response)
-            }
+            Ok(response) => Ok(self.dress(response, plan.settings(), &facts)),
             // Boxed: few requests come here, and all would carry its size.
             Err(detour) => Box::pin(detour::follow(self, site, (&plan, detour), &facts, &mut carried)).await,
         };
@@ -74,6 +76,20 @@ impl Pipeline<'_> {
                 visit.hung_up();
                 Err(hangup)
             }
+        }
+    }
+
+    /// What holds where the request came to its end: the headers that are added there, and the coding.
+    pub(super) fn dress(
+        &self,
+        mut response: Response<Body>,
+        settings: &Settings,
+        facts: &RequestFacts<'_>,
+    ) -> Response<Body> {
+        headers::add(&mut response, settings, facts);
+        match &settings.compression {
+            Some(compression) => compress(response, compression, facts, self.compressed),
+            None => response,
         }
     }
 
@@ -91,7 +107,7 @@ impl Pipeline<'_> {
                     method: facts.method,
                     headers: facts.headers,
                     path: &file.path,
-                    options: &options(file.settings),
+                    options: &file_options(file.settings),
                 };
                 let found = files::decide(request).render().map_err(Refusal::File)?;
                 Ok(found.map(Body::File))
@@ -115,7 +131,8 @@ impl Pipeline<'_> {
         let terms = incoming::Terms {
             max: plan.settings.max_body,
             buffering: plan.settings.buffering,
-            temp_dir: self.temp_dir,
+            temp_dir: &self.means.temp_dir,
+            patience: self.means.timeouts.body,
         };
         let (body, length) = carried.take_body(terms).await?;
         carried.visit.brought(length.unwrap_or(0));
@@ -158,11 +175,6 @@ fn is_chunked(facts: &RequestFacts<'_>) -> bool {
     facts.headers.contains_key(TRANSFER_ENCODING)
 }
 
-/// nginx's `charset off`, which is held as an empty name, names none.
-fn charset(settings: &Settings) -> Option<&str> {
-    (!settings.charset.is_empty()).then_some(&settings.charset)
-}
-
 fn listed(plan: &mut ListingPlan<'_>) -> files::Listing {
     files::Listing {
         path: std::mem::take(&mut plan.path),
@@ -173,9 +185,13 @@ fn listed(plan: &mut ListingPlan<'_>) -> files::Listing {
     }
 }
 
-/// How files are sent here.
-fn options(settings: &Settings) -> files::FileOptions<'_> {
-    let mut options = files::FileOptions { charset: charset(settings), ..Default::default() };
+/// How files are sent here. nginx's `charset off`, which is held as an empty name, names none.
+fn file_options(settings: &Settings) -> files::FileOptions<'_> {
+    let mut options = files::FileOptions {
+        charset: (!settings.charset.is_empty()).then_some(&settings.charset),
+        codings: settings.compression.as_ref().map_or(&[], |compression| &compression.algorithms),
+        ..Default::default()
+    };
     if let Some(types) = &settings.types {
         options.types = Some(&types.by_extension);
         options.default_type = types.default.clone().unwrap_or(options.default_type);
@@ -200,15 +216,9 @@ fn finish(
 }
 
 /// A request too wrong to belong to any site.
-fn refused_unread(
-    refusal: &Refusal,
-    parts: &Parts,
-    request_id: Label,
-    visit: Visit,
-    client: &Client,
-) -> Response<Visited> {
-    refusal.log(request_id);
-    let mut response = refusal.respond(&parts.headers, request_id);
+fn refused_unread(refusal: &Refusal, parts: &Parts, visit: Visit, client: &Client) -> Response<Visited> {
+    refusal.log(visit.label());
+    let mut response = refusal.respond(&parts.headers, visit.label());
     headers::add_server(&mut response);
     visited(response, &parts.method, visit, client)
 }

@@ -87,6 +87,11 @@ impl Throttled {
         }
     }
 
+    /// Another body at the same pace.
+    pub(super) fn map(self, change: impl FnOnce(Body) -> Body) -> Self {
+        Self { body: change(self.body), ..self }
+    }
+
     /// What is throttled.
     pub(super) fn into_inner(self) -> Body {
         self.body

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use http::{HeaderValue, StatusCode};
 
-use super::Template;
+use super::{Compression, Template};
 
 /// The settings of one location.
 #[derive(Debug, Clone)]
@@ -39,6 +39,8 @@ pub struct Settings {
     pub autoindex: Option<ListingFormat>,
     /// Charset named for text types; empty: none.
     pub charset: String,
+    /// `None`: nothing is compressed, and no compressed neighbour of a file is sent.
+    pub compression: Option<Arc<Compression>>,
     /// Largest request body in bytes; 0 is unlimited (nginx's `client_max_body_size`).
     pub max_body: u64,
     /// Requests and replies are taken off the worker as fast as it gives them (nginx's `fastcgi_buffering`).
@@ -93,11 +95,13 @@ pub struct AccessRule {
     pub who: Who,
 }
 
-/// Whom an access rule means.
+/// Whom an access rule or `trusted_proxies` means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Who {
     /// `all`.
     All,
+    /// `unix:`: whoever comes over a unix socket.
+    Unix,
     /// An address or a CIDR network.
     Network {
         /// First address of the network.
