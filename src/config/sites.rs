@@ -13,19 +13,11 @@ use super::presets::Preset;
 use super::reader::{Node, Table};
 use super::routes::{self, Around};
 use super::text::Text;
-use super::{handlers, listeners, settings, values};
+use super::{handlers, https, listeners, settings, tls, values};
 
 /// Keys of the contract that no room behind this one can do yet.
-const PLANNED: [&str; 8] = [
-    "tls",
-    "trusted_proxies",
-    "real_ip_header",
-    "error_pages",
-    "compression",
-    "auth",
-    "limits",
-    "intercept_errors",
-];
+const PLANNED: [&str; 7] =
+    ["trusted_proxies", "real_ip_header", "error_pages", "compression", "auth", "limits", "intercept_errors"];
 
 /// Twice nginx's would surprise nobody, but uploads to PHP are rarely below its 1m.
 const MAX_BODY: u64 = 64 << 20;
@@ -59,7 +51,9 @@ pub(super) fn read(root: &Table<'_>, pools: &[Pool], base: &Path) -> (Vec<Site>,
 }
 
 fn read_site(table: Table<'_>, pools: &[Pool], base: &Path) -> (Site, Claim) {
-    let listen = listeners::read(&table, base);
+    let (tls, https) = (tls::read(&table, base), https::read(&table));
+    let listen = listeners::read(&table, base, tls.is_some());
+    tls::check_use(&table, tls.as_ref(), https.as_ref(), &listen);
     let names = table.get("names").map(names::read).unwrap_or_default();
     let known = captured(&names);
     let preset = table.get("preset").and_then(|preset| preset.choice(&Preset::CHOICES));
@@ -84,11 +78,13 @@ fn read_site(table: Table<'_>, pools: &[Pool], base: &Path) -> (Site, Claim) {
         listen: listen.iter().map(|written| written.listen.clone()).collect(),
         server_name: names.first().map(|(name, _)| names::spelling(name)).unwrap_or_default(),
         names: names.iter().map(|(name, _)| name.clone()).collect(),
-        rules: Vec::new(),
+        rules: https::rules(https.as_ref(), &listen),
         preset,
         locations,
         settings: Arc::new(settings),
         pool: pool.chosen(),
+        tls,
+        hsts: https.and_then(|https| https.hsts),
     };
     let claim = Claim { listen, names, header: table.span.clone() };
     table.finish(&PLANNED);

@@ -1,36 +1,29 @@
-//! One client's connection: hyper's HTTP/1.1 over any stream, with the limits that keep a slow client from costing much.
+//! The front end of the whole process: what it answers with, and how each client's connection is spoken to. The ways to speak are
+//! `http1`, `http2` (which `preface` tells apart in clear text), and either of them behind a TLS `handshake`.
 
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::path::PathBuf;
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
 use http::header::CONNECTION;
-use http::{HeaderValue, Request, Response};
+use http::{HeaderValue, Request, Response, Version};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
-use tokio_io_timeout::TimeoutStream;
 
 use super::access_log::AccessLog;
 use super::body::Visited;
 use super::drain::Watcher;
 use super::facts::Client;
-use super::linger::{Lingering, Stream};
-use super::patience::{self, End, Patience};
+use super::linger::Stream;
 use super::pipeline::{Hangup, Pipeline};
 use super::visit::Visit;
+use super::{handshake, http1, preface};
 use crate::metrics::FrontMeters;
 use crate::site::Generation;
 
 /// How long a client may take nothing of a reply. nginx: `send_timeout`.
-const WRITE_PATIENCE: Duration = Duration::from_secs(60);
-/// The largest head of a request, and what hyper holds of a body or a reply. nginx: `large_client_header_buffers`, 32 KB.
-const BUFFER: usize = 64 * 1024;
+pub(super) const WRITE_PATIENCE: Duration = Duration::from_secs(60);
 
 /// What answers clients; one for the whole process.
 #[derive(Debug)]
@@ -81,33 +74,26 @@ impl Front {
 
     /// Serves a client until it leaves, or until `drain` asks and what it has begun is answered.
     pub async fn serve<S: Stream>(self: Arc<Self>, stream: S, client: Client, drain: Watcher) {
-        let _counted = self.meters.as_ref().map(|meters| meters.comes());
-        let notes = &client.notes;
-        let mut stream = TimeoutStream::new(Lingering::new(stream, notes.clone()));
-        stream.set_write_timeout(Some(WRITE_PATIENCE));
-        let (front, client, watcher) = (&*self, &client, &drain);
-        let service = service_fn(move |request| front.answer(request, client, watcher));
-        let mut connection = pin!(builder().serve_connection(TokioIo::new(Box::pin(stream)), service));
-        let (bell, tick) = (pin!(drain.bell()), pin!(patience::timer()));
-        let mut patience = Patience::new(notes, &drain, bell, tick);
-        poll_fn(|cx| {
-            if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
-                ended.unwrap_or_else(|error| log_end(&error));
-                return Poll::Ready(());
-            }
-            match patience.poll_end(cx) {
-                Poll::Ready(End::Patience) => Poll::Ready(()),
-                Poll::Ready(End::Drain) => {
-                    connection.as_mut().graceful_shutdown();
-                    connection.as_mut().poll(cx).map(|_| ())
-                }
-                Poll::Pending => Poll::Pending,
-            }
-        })
-        .await;
+        let meters = self.meters.clone();
+        let _counted = meters.as_ref().map(|meters| meters.comes());
+        let spoken =
+            self.generation_for(&drain).sites().listener(client.listener).map(|door| (door.tls, door.http2));
+        // Boxed, all but the first: the task of a client in clear text need not be as large as theirs.
+        match spoken.unwrap_or((false, false)) {
+            (false, false) => http1::serve(&self, stream, &client, &drain).await,
+            (false, true) => Box::pin(preface::serve(self, stream, client, drain)).await,
+            (true, http2) => Box::pin(handshake::serve(self, stream, client, drain, http2)).await,
+        }
     }
 
-    fn answer<'a>(
+    /// The current one, or the last that knew a listener which is gone.
+    pub(super) fn generation_for(&self, watcher: &Watcher) -> Guard<Arc<Generation>> {
+        let last = watcher.last().map(|last| Guard::from_inner(Arc::clone(last)));
+        last.unwrap_or_else(|| self.generation.load())
+    }
+
+    /// Answers one request of a client.
+    pub(super) fn answer<'a>(
         &'a self,
         request: Request<Incoming>,
         client: &'a Client,
@@ -119,32 +105,26 @@ impl Front {
         let means = self.means.load();
         let visit = Visit::begin(means.access_log.as_ref(), self.meters.as_deref(), &parts, client);
         async move {
-            let last = watcher.last().map(|last| Guard::from_inner(Arc::clone(last)));
-            let generation = last.unwrap_or_else(|| self.generation.load());
+            let generation = self.generation_for(watcher);
             let pipeline = Pipeline { generation: &generation, temp_dir: &means.temp_dir };
             let mut answer = pipeline.answer(&parts, body, visit, client).await;
-            if watcher.is_asked()
-                && let Ok(response) = &mut answer
-            {
-                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            if let Ok(response) = &mut answer {
+                match parts.version {
+                    // A stream ends by itself (RFC 9113 §8.2.2).
+                    Version::HTTP_2 => drop(response.headers_mut().remove(CONNECTION)),
+                    _ if watcher.is_asked() => {
+                        drop(response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close")));
+                    }
+                    _ => {}
+                }
             }
             answer
         }
     }
 }
 
-fn builder() -> http1::Builder {
-    let mut builder = http1::Builder::new();
-    builder.max_buf_size(BUFFER);
-    // Not hyper's header_read_timeout: it sets up a timer for each request. `patience` has one for each connection.
-    // More than 100 header lines are 431, as with Apache httpd. Any max_headers, even this one, makes hyper fill two heap
-    // buffers for each request.
-    // Not pipeline_flush: with it hyper buffers replies without bound for a reader that has stopped.
-    builder
-}
-
 /// Clients that leave, are slow or send nonsense are daily business; they are looked at when somebody asks.
-fn log_end(error: &hyper::Error) {
+pub(super) fn log_end(error: &hyper::Error) {
     let hangup = std::error::Error::source(error).is_some_and(|source| source.is::<Hangup>());
     if !hangup {
         tracing::debug!("client connection: {error}");
@@ -177,7 +157,13 @@ mod tests {
         let generation = Arc::new(ArcSwap::from_pointee(Generation::build(&model, None)));
         let means = Means { access_log: None, temp_dir: std::env::temp_dir() };
         let front = Arc::new(Front::new(generation, means));
-        let client = Client { listener: ListenerId(0), peer: None, local: None, notes: Notes::default() };
+        let client = Client {
+            listener: ListenerId(0),
+            peer: None,
+            local: None,
+            session: None,
+            notes: Notes::default(),
+        };
         let (near, far) = duplex(4096);
         tokio::spawn(async move {
             let drain = Drain::new();

@@ -2,7 +2,9 @@
 //!
 //! | file | owns |
 //! |---|---|
-//! | `connection`, `patience`, `linger`, `drain`, `notes` | one client's connection, its limits and its end |
+//! | `connection` | the front end of the process, and how a connection is spoken to |
+//! | `http1`, `http2`, `preface`, `handshake` | the ways to speak: one request after the other, or side by side; which of them; behind TLS |
+//! | `patience`, `pace`, `linger`, `drain`, `notes` | one client's connection, its limits and its end |
 //! | `pipeline` | the order of a request's steps |
 //! | `facts` | what a request says, checked once |
 //! | `incoming` | the request's body on its way in |
@@ -16,12 +18,18 @@ mod body;
 mod connection;
 mod drain;
 mod facts;
+mod handshake;
 mod headers;
+mod http1;
+mod http2;
 mod incoming;
 mod linger;
 mod notes;
+mod pace;
 mod patience;
 mod pipeline;
+mod preface;
+mod prefixed;
 mod respond;
 mod script;
 mod slow_log;

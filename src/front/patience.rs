@@ -17,7 +17,7 @@ use super::notes::Notes;
 /// nginx: `client_header_timeout` and `keepalive_timeout`, 60 and 75 s.
 pub(super) const HEAD_PATIENCE: Duration = Duration::from_secs(60);
 /// Asked to end, an idle connection waits so long for a request that may be on its way. nginx: `keepalive_min_timeout`.
-const LAST_WORD: Duration = Duration::from_secs(2);
+pub(super) const LAST_WORD: Duration = Duration::from_secs(2);
 /// How often a connection is looked at.
 const TICK: Duration = Duration::from_secs(10);
 
@@ -39,6 +39,8 @@ pub(super) struct Patience<'a> {
     /// Bell and timer know the task's waker, which stays the same while the task lives.
     registered: bool,
     leaving: Leaving,
+    /// Requests come side by side: it may be told to end while some are answered.
+    of_many: bool,
     wait: Option<u32>,
     since: Instant,
 }
@@ -64,7 +66,13 @@ impl<'a> Patience<'a> {
         tick: Pin<&'a mut Sleep>,
     ) -> Self {
         let (wait, since) = (notes.waits(), Instant::now());
-        Self { notes, watcher, bell, tick, registered: false, leaving: Leaving::NotAsked, wait, since }
+        let leaving = Leaving::NotAsked;
+        Self { notes, watcher, bell, tick, registered: false, leaving, of_many: false, wait, since }
+    }
+
+    /// The same for a connection whose requests come side by side.
+    pub(super) fn of_many(self) -> Self {
+        Self { of_many: true, ..self }
     }
 
     /// Whether the connection should end.
@@ -82,7 +90,7 @@ impl<'a> Patience<'a> {
             if self.is_over(now) {
                 return Poll::Ready(End::Patience);
             }
-            self.tick.as_mut().reset(now + TICK);
+            self.tick.as_mut().reset(now + if self.leaving == Leaving::Said { LAST_WORD } else { TICK });
             let _ = self.tick.as_mut().poll(cx);
         }
         Poll::Pending
@@ -90,6 +98,13 @@ impl<'a> Patience<'a> {
 
     fn poll_leave(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         let wait = self.notes.waits();
+        if self.of_many {
+            let now = Instant::now();
+            (self.leaving, self.wait, self.since) = (Leaving::Said, wait, now);
+            self.tick.as_mut().reset(now + LAST_WORD);
+            let _ = self.tick.as_mut().poll(cx);
+            return Poll::Ready(End::Drain);
+        }
         if self.leaving == Leaving::NotAsked || wait != self.wait {
             let now = Instant::now();
             (self.leaving, self.wait, self.since) = (Leaving::LastWord, wait, now);
@@ -109,6 +124,8 @@ impl<'a> Patience<'a> {
         if wait.is_none() || wait != self.wait {
             (self.wait, self.since) = (wait, now);
         }
-        now.duration_since(self.since) >= HEAD_PATIENCE
+        // What was on its way when GOAWAY was sent has had its time.
+        let patience = if self.leaving == Leaving::Said { LAST_WORD } else { HEAD_PATIENCE };
+        now.duration_since(self.since) >= patience
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use http::{HeaderMap, Method, Version};
 
-use super::{Address, Target};
+use super::{Address, Secured, Target};
 
 /// How the client talks to us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +50,8 @@ pub struct RequestFacts<'a> {
     pub headers: &'a HeaderMap,
     /// http or https.
     pub scheme: Scheme,
+    /// What TLS says of the connection; `None`: it came in clear text.
+    pub tls: Option<&'a Secured<'a>>,
     /// The client, after `real_ip_header` of a trusted proxy; `None`: a unix socket.
     pub peer: Option<&'a Address>,
     /// Our end of the connection; `None`: a unix socket.

@@ -146,7 +146,7 @@ impl Reception {
     fn takes(&self, (accepted, peer): (Accepted, Option<SocketAddr>)) {
         let local = accepted.prepare().or(self.bound);
         let (peer, local) = (peer.map(Into::into), local.map(Into::into));
-        let client = Client { listener: self.id, peer, local, notes: Notes::default() };
+        let client = Client { listener: self.id, peer, local, session: None, notes: Notes::default() };
         self.workers.take(Arrival { accepted, client, watcher: self.watcher.clone() });
     }
 }

@@ -5,10 +5,13 @@ mod names;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::config::model::{self, Listen, Model};
+use http::HeaderValue;
+
+use crate::config::model::{self, Clients, Listen, Listener, Model};
 use crate::files::Recent;
 use crate::metrics::{Metrics, SiteMeters};
 use crate::route::{NoTrace, Plan, PoolId, RequestFacts, Router};
+use crate::tls::Vault;
 use crate::upstream::{Cluster, Fault};
 use names::Names;
 
@@ -20,7 +23,7 @@ pub struct ListenerId(pub usize);
 #[derive(Debug)]
 struct Door {
     id: ListenerId,
-    listen: Listen,
+    listener: Listener,
     names: Names,
 }
 
@@ -29,6 +32,7 @@ struct Door {
 pub struct Generation {
     sites: Sites,
     clusters: Vec<Cluster>,
+    tls: Vault,
     metrics: Option<Arc<Metrics>>,
 }
 
@@ -46,6 +50,8 @@ pub struct Site {
     disk: Recent,
     server_name: String,
     meters: Option<Arc<SiteMeters>>,
+    clients: Option<Clients>,
+    hsts: Option<HeaderValue>,
 }
 
 impl Generation {
@@ -66,12 +72,18 @@ impl Generation {
                 site.meters = metrics.site(&name).cloned();
             }
         }
-        Self { sites, clusters, metrics }
+        let tls = Vault::build(model, old.map(|old| &old.tls));
+        Self { sites, clusters, tls, metrics }
     }
 
     /// The sites.
     pub fn sites(&self) -> &Sites {
         &self.sites
+    }
+
+    /// What handshakes need.
+    pub fn tls(&self) -> &Vault {
+        &self.tls
     }
 
     /// The pool that a plan names.
@@ -114,7 +126,8 @@ impl Sites {
                         fresh += 1;
                         ListenerId(fresh - 1)
                     });
-                    doors.push(Door { id, listen: listen.clone(), names: Names::default() });
+                    let listener = spoken_to(model, listen);
+                    doors.push(Door { id, listener, names: Names::default() });
                     doors.len() - 1
                 });
                 doors[place].names.add(&site.names, index);
@@ -125,7 +138,12 @@ impl Sites {
 
     /// Where clients are awaited, each address once.
     pub fn listeners(&self) -> impl Iterator<Item = (ListenerId, &Listen)> {
-        self.doors.iter().map(|door| (door.id, &door.listen))
+        self.doors.iter().map(|door| (door.id, &door.listener.listen))
+    }
+
+    /// How clients are talked to at a listener; `None` where it is gone.
+    pub fn listener(&self, id: ListenerId) -> Option<&Listener> {
+        self.doors.iter().find(|door| door.id == id).map(|door| &door.listener)
     }
 
     /// The site that a listener has for a host.
@@ -143,7 +161,14 @@ impl Sites {
 impl Site {
     fn build(model: &model::Site) -> Self {
         let router = Router::new(model.rules.clone(), model.locations.clone(), Arc::clone(&model.settings));
-        Self { router, disk: Recent::default(), server_name: model.server_name.clone(), meters: None }
+        Self {
+            router,
+            disk: Recent::default(),
+            server_name: model.server_name.clone(),
+            meters: None,
+            clients: model.tls.as_ref().and_then(|tls| tls.clients.clone()),
+            hsts: model.hsts.clone(),
+        }
     }
 
     /// How a request will be served.
@@ -161,10 +186,26 @@ impl Site {
         self.meters.as_deref()
     }
 
+    /// What it asks of its clients: a certificate, or nothing.
+    pub fn clients(&self) -> Option<&Clients> {
+        self.clients.as_ref()
+    }
+
+    /// `Strict-Transport-Security`, for replies over TLS.
+    pub fn hsts(&self) -> Option<&HeaderValue> {
+        self.hsts.as_ref()
+    }
+
     /// nginx's `$server_name`: the first of its names, or empty.
     pub fn server_name(&self) -> &str {
         &self.server_name
     }
+}
+
+/// A listener that no other part of the configuration speaks of is in clear text.
+fn spoken_to(model: &Model, listen: &Listen) -> Listener {
+    let known = model.listeners.iter().find(|known| known.listen == *listen);
+    known.cloned().unwrap_or_else(|| Listener { listen: listen.clone(), tls: false, http2: false })
 }
 
 #[cfg(test)]
