@@ -2,9 +2,10 @@
 //!
 //! | file | owns |
 //! |---|---|
-//! | `connection`, `parking`, `patience`, `timeouts`, `linger`, `drain`, `notes` | one client's connection, its limits and its end |
+//! | `connection` | the front end of the process, and how a connection is spoken to |
+//! | `http1`, `http2`, `preface`, `handshake`, `announcement` | the ways to speak: one request after the other, or side by side; which of them; behind TLS; behind a PROXY header |
+//! | `patience`, `timeouts`, `parking`, `pace`, `linger`, `drain`, `notes` | one client's connection, its limits and its end |
 //! | `lobby` | all clients, and who leaves when there are too many |
-//! | `announcement` | the PROXY header |
 //! | `pipeline` | the order of a request's steps |
 //! | `facts` | what a request says, checked once |
 //! | `incoming` | the request's body on its way in |
@@ -19,14 +20,20 @@ mod body;
 mod connection;
 mod drain;
 mod facts;
+mod handshake;
 mod headers;
+mod http1;
+mod http2;
 mod incoming;
 mod linger;
 mod lobby;
 mod notes;
+mod pace;
 mod parking;
 mod patience;
 mod pipeline;
+mod preface;
+mod prefixed;
 mod respond;
 mod script;
 mod slow_log;

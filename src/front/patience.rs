@@ -15,9 +15,9 @@ use super::notes::Notes;
 use super::timeouts::Timeouts;
 
 /// Asked to end, an idle connection waits so long for a request that may be on its way. nginx: `keepalive_min_timeout`.
-const LAST_WORD: Duration = Duration::from_secs(2);
+pub(super) const LAST_WORD: Duration = Duration::from_secs(2);
 /// How often a connection that is talked over is looked at; one that has nothing to say for as long is parked.
-pub(super) const TICK: Duration = Duration::from_millis(500);
+const TICK: Duration = Duration::from_millis(500);
 
 /// Why a talk should end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +42,8 @@ pub(super) struct Patience<'a> {
     /// And the timer, since it was set.
     armed: bool,
     leaving: Leaving,
+    /// Requests come side by side: it may be told to end while some are answered.
+    of_many: bool,
     wait: Option<u32>,
     since: Instant,
     /// The wait in which the talk began.
@@ -70,8 +72,14 @@ impl<'a> Patience<'a> {
         timeouts: Timeouts,
     ) -> Self {
         let (wait, since) = (notes.waits(), Instant::now());
-        let (registered, armed, leaving) = (false, false, Leaving::NotAsked);
-        Self { notes, watcher, bell, tick, timeouts, registered, armed, leaving, wait, since, first: wait }
+        let (registered, armed, leaving, of_many) = (false, false, Leaving::NotAsked, false);
+        let first = wait;
+        Self { notes, watcher, bell, tick, timeouts, registered, armed, leaving, of_many, wait, since, first }
+    }
+
+    /// The same for a connection whose requests come side by side. It is never parked.
+    pub(super) fn of_many(self) -> Self {
+        Self { of_many: true, ..self }
     }
 
     /// The client is awaited from now on, with nothing under way: for its first request, or for the next.
@@ -116,7 +124,7 @@ impl<'a> Patience<'a> {
             if let Some(end) = self.end(now) {
                 return Poll::Ready(end);
             }
-            self.tick.as_mut().reset(now + TICK);
+            self.tick.as_mut().reset(now + if self.leaving == Leaving::Said { LAST_WORD } else { TICK });
             let _ = self.tick.as_mut().poll(cx);
         }
         Poll::Pending
@@ -135,6 +143,13 @@ impl<'a> Patience<'a> {
 
     fn poll_leave(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         let wait = self.notes.waits();
+        if self.of_many {
+            let now = Instant::now();
+            (self.leaving, self.wait, self.since) = (Leaving::Said, wait, now);
+            self.tick.as_mut().reset(now + LAST_WORD);
+            let _ = self.tick.as_mut().poll(cx);
+            return Poll::Ready(End::Drain);
+        }
         if self.leaving == Leaving::NotAsked || wait != self.wait {
             let now = Instant::now();
             (self.leaving, self.wait, self.since) = (Leaving::LastWord, wait, now);
@@ -156,9 +171,16 @@ impl<'a> Patience<'a> {
             return None;
         }
         let idle = now.duration_since(self.since);
-        if wait != self.first && idle >= TICK && !self.notes.is_unflushed() {
-            return Some(End::Quiet);
+        let has_asked = wait != self.first;
+        if !self.of_many && self.leaving == Leaving::NotAsked && has_asked && !self.notes.is_unflushed() {
+            return (idle >= TICK).then_some(End::Quiet);
         }
-        (idle >= self.timeouts.header).then_some(End::Patience)
+        let patience = match self.leaving {
+            // What was on its way when GOAWAY was sent has had its time.
+            Leaving::Said => LAST_WORD,
+            _ if self.of_many && has_asked => self.timeouts.keepalive,
+            _ => self.timeouts.header,
+        };
+        (idle >= patience).then_some(End::Patience)
     }
 }

@@ -51,18 +51,29 @@ impl Pipeline<'_> {
             }
         };
         let site = self.generation.sites().find(client.listener, head.host());
+        visit.finds_site(head.host(), site);
         let origin = site.origin(client.peer.as_ref(), client.announced.as_deref(), &parts.headers);
         visit.comes_from(origin.as_ref());
-        let facts = head.facts(client, origin.as_ref(), site.server_name(), visit.label());
-        visit.finds_site(head.host(), site);
+        let secured = match client.secured(site) {
+            Ok(secured) => secured,
+            Err(refusal) => {
+                return Ok(unread.before(refused_unread(&refusal, parts, visit, client)));
+            }
+        };
+        let facts = head.facts(client, secured.as_ref(), origin.as_ref(), site.server_name(), visit.label());
         let mut plan = site.plan(&facts);
         visit.takes_route(&plan);
-        let answer = self.carry_out(&mut plan, &facts, (body, &unread), &mut visit).await;
+        let answer = match client.is_let_in(site, &plan) {
+            Ok(()) => self.carry_out(&mut plan, &facts, (body, &unread), &mut visit).await,
+            Err(refusal) => Err(refusal),
+        };
         if let Err(Refusal::Hangup) = answer {
             visit.hung_up();
             return Err(Hangup);
         }
-        Ok(unread.before(finish(answer, plan.settings(), &facts, visit, client)))
+        let mut response = unread.before(finish(answer, plan.settings(), &facts, visit, client));
+        headers::add_hsts(&mut response, site.hsts(), &facts);
+        Ok(response)
     }
 
     async fn carry_out(

@@ -13,6 +13,7 @@ use crate::balance::Failure;
 use crate::fcgi::PairTooLarge;
 use crate::files;
 use crate::route::{BadTarget, Label, Redirect};
+use crate::tls::Stranger;
 use crate::upstream::{Fault, SendError};
 
 /// Why a request is not answered with what it asked for.
@@ -21,6 +22,12 @@ pub(crate) enum Refusal {
     /// The request itself is wrong (RFC 9112 §3, §6).
     #[error("{0}")]
     BadRequest(&'static str),
+    /// The site wants a certificate of its clients, and this one has not shown what it wants.
+    #[error("{}", match .0 {
+        Stranger::NoCertificate => "the client has no certificate, which the site requires",
+        Stranger::Misdirected => "the site asks for client certificates, and the connection was made for another site",
+    })]
+    Stranger(Stranger),
     /// The target is no path.
     #[error(transparent)]
     BadTarget(#[from] BadTarget),
@@ -83,6 +90,8 @@ impl Refusal {
             Self::BadRequest(_) | Self::BadTarget(_) | Self::BodyBroken(_) => {
                 Row::quiet(StatusCode::BAD_REQUEST)
             }
+            Self::Stranger(Stranger::NoCertificate) => Row::quiet(StatusCode::BAD_REQUEST),
+            Self::Stranger(Stranger::Misdirected) => Row::quiet(StatusCode::MISDIRECTED_REQUEST),
             Self::TargetTooLong => Row::quiet(StatusCode::URI_TOO_LONG),
             Self::HeadTooLarge(_) => Row::quiet(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
             Self::Method | Self::Planned(StatusCode::METHOD_NOT_ALLOWED) => Row {
