@@ -264,6 +264,7 @@ mod tests {
             ("SERVER_PORT", "8080"),
             ("SERVER_NAME", "www.example.com"),
             ("REDIRECT_STATUS", "200"),
+            ("HTTP_X_REQUEST_ID", "00000000000000000123456789abcdef"),
             ("HTTP_HOST", "Example.com:8080"),
             ("HTTP_CONTENT_TYPE", "text/plain"),
             ("HTTP_CONTENT_LENGTH", "5"),
