@@ -23,9 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// The first byte of a TLS record that holds a handshake.
 const HANDSHAKE: u8 = 22;
 /// What nginx says, as a browser shows it.
-const PLAIN: &str = "HTTP/1.1 400 Bad Request\r\nServer: cornac\r\nContent-Type: text/html; charset=utf-8\r\n\
-    Content-Length: 123\r\nConnection: close\r\n\r\n\
-    <!doctype html>\n<title>400 Bad Request</title><h1>400</h1><p>The plain HTTP request was sent to HTTPS port: try https://</p>\n";
+const PLAIN: &str = "<!doctype html>\n<html lang=\"en\"><title>400 Bad Request</title><h1>400 Bad Request</h1>\
+    <p>The plain HTTP request was sent to HTTPS port: try https://</p></html>\n";
 
 impl<S: Stream> Stream for TlsStream<S> {
     fn close_by_reset(&self) {
@@ -84,5 +83,10 @@ async fn shake<S: Stream>(
 
 /// nginx answers so too: the redirect that would help a browser might send a form's body in clear text once more.
 async fn refuse<S: Stream>(stream: S, client: &Client) -> io::Result<()> {
-    Lingering::new(stream, client.notes.clone()).write_all(PLAIN.as_bytes()).await
+    let length = PLAIN.len();
+    let reply = format!(
+        "HTTP/1.1 400 Bad Request\r\nServer: cornac\r\nContent-Type: text/html; charset=utf-8\r\n\
+         Content-Length: {length}\r\nConnection: close\r\n\r\n{PLAIN}"
+    );
+    Lingering::new(stream, client.notes.clone()).write_all(reply.as_bytes()).await
 }

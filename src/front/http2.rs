@@ -15,6 +15,7 @@ use tokio_io_timeout::TimeoutStream;
 use super::connection::{Front, WRITE_PATIENCE, log_end};
 use super::drain::Watcher;
 use super::facts::Client;
+use super::flood::Counted;
 use super::linger::{Lingering, Stream};
 use super::notes::Notes;
 use super::pace::{Paced, Streams};
@@ -48,7 +49,8 @@ pub(super) async fn serve<S: Stream>(front: Arc<Front>, stream: S, client: Clien
             Ok::<_, super::pipeline::Hangup>(answer.map(|body| Paced::new(body, pace)))
         }
     });
-    let connection = builder(streams.clone()).serve_connection(TokioIo::new(Box::pin(stream)), service);
+    let stream = TokioIo::new(Counted::new(Box::pin(stream)));
+    let connection = builder(streams.clone()).serve_connection(stream, service);
     let mut connection = pin!(connection);
     let (bell, tick) = (pin!(drain.bell()), pin!(patience::timer()));
     let mut patience = Patience::new(&notes, &drain, bell, tick).of_many();

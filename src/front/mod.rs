@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `connection` | the front end of the process, and how a connection is spoken to |
 //! | `http1`, `http2`, `preface`, `handshake` | the ways to speak: one request after the other, or side by side; which of them; behind TLS |
-//! | `patience`, `pace`, `linger`, `drain`, `notes` | one client's connection, its limits and its end |
+//! | `patience`, `pace`, `flood`, `linger`, `drain`, `notes` | one client's connection, its limits and its end |
 //! | `pipeline` | the order of a request's steps |
 //! | `facts` | what a request says, checked once |
 //! | `incoming` | the request's body on its way in |
@@ -18,6 +18,7 @@ mod body;
 mod connection;
 mod drain;
 mod facts;
+mod flood;
 mod handshake;
 mod headers;
 mod http1;
