@@ -19,6 +19,7 @@ pub(super) struct Written {
     /// As it is written, or as it follows from the rest of the site.
     pub(super) tls: bool,
     http2: Option<bool>,
+    proxy_protocol: Option<bool>,
 }
 
 impl Written {
@@ -55,7 +56,7 @@ fn read_one(element: Node<'_>, base: &Path, has_certificates: bool) -> Option<Wr
     if !element.is_table() {
         let listen = endpoints::listen(&element.text_or(" or a table")?, base)?;
         let tls = has_certificates && is_secured(&listen);
-        return Some(Written { listen, span, tls, http2: None });
+        return Some(Written { listen, span, tls, http2: None, proxy_protocol: None });
     }
     let table = element.table()?;
     let address = table.required("address", "{ address = \"0.0.0.0:8080\" }").and_then(Node::text);
@@ -67,10 +68,11 @@ fn read_one(element: Node<'_>, base: &Path, has_certificates: bool) -> Option<Wr
         tls.mistake("the site has no certificate", hint);
     }
     let tls = tls.and_then(Node::boolean);
-    table.finish(&["proxy_protocol"]);
+    let proxy_protocol = table.get("proxy_protocol").and_then(Node::boolean);
+    table.finish(&[]);
     let listen = endpoints::listen(&address?, base)?;
     let tls = tls.unwrap_or(has_certificates && is_secured(&listen));
-    Some(Written { listen, span, tls, http2 })
+    Some(Written { listen, span, tls, http2, proxy_protocol })
 }
 
 /// Port 80 is where clients start that know of no TLS, and a unix socket is another server's on this machine.
@@ -93,7 +95,8 @@ pub(super) fn agreed(claims: &[Claim], report: &Report<'_>) -> Vec<Listener> {
         let tls = agree("TLS", &written, |written| Some(written.tls), report).unwrap_or(false);
         // Over TLS client and server agree on it; in clear text the client would have to know.
         let http2 = agree("http2", &written, |written| written.http2, report).unwrap_or(tls);
-        Listener { listen: listen.clone(), tls, http2 }
+        let announced = agree("proxy_protocol", &written, |written| written.proxy_protocol, report);
+        Listener { listen: listen.clone(), tls, http2, proxy_protocol: announced.unwrap_or(false) }
     };
     addresses.into_iter().map(one).collect()
 }

@@ -4,7 +4,6 @@
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
 use http::header::CONNECTION;
@@ -12,25 +11,30 @@ use http::{HeaderValue, Request, Response, Version};
 use hyper::body::Incoming;
 
 use super::access_log::AccessLog;
+use super::announcement::{self, Complaints};
 use super::body::Visited;
+use super::compress;
 use super::drain::Watcher;
 use super::facts::Client;
 use super::linger::Stream;
+use super::lobby::Lobby;
 use super::pipeline::{Hangup, Pipeline};
+use super::timeouts::Timeouts;
 use super::visit::Visit;
 use super::{handshake, http1, preface};
+use crate::config::model::Listener;
 use crate::metrics::FrontMeters;
 use crate::site::Generation;
-
-/// How long a client may take nothing of a reply. nginx: `send_timeout`.
-pub(super) const WRITE_PATIENCE: Duration = Duration::from_secs(60);
 
 /// What answers clients; one for the whole process.
 #[derive(Debug)]
 pub struct Front {
     generation: Arc<ArcSwap<Generation>>,
     means: ArcSwap<Means>,
+    lobby: Arc<Lobby>,
+    unannounced: Complaints,
     meters: Option<Arc<FrontMeters>>,
+    compressed: Arc<compress::Kept>,
 }
 
 /// What answering needs besides the generation.
@@ -40,13 +44,37 @@ pub struct Means {
     pub access_log: Option<Arc<AccessLog>>,
     /// Where bodies go that are too large for memory.
     pub temp_dir: PathBuf,
+    /// How long clients may take.
+    pub timeouts: Timeouts,
+}
+
+/// How a listener is spoken to.
+#[derive(Debug, Clone, Copy, Default)]
+struct Spoken {
+    tls: bool,
+    http2: bool,
+    announced: bool,
+}
+
+impl Spoken {
+    fn at(listener: &Listener) -> Self {
+        Self { tls: listener.tls, http2: listener.http2, announced: listener.proxy_protocol }
+    }
 }
 
 impl Front {
     /// A front end that serves whatever generation is the current one.
-    pub fn new(generation: Arc<ArcSwap<Generation>>, means: Means) -> Self {
+    pub fn new(generation: Arc<ArcSwap<Generation>>, means: Means, lobby: Lobby) -> Self {
         let meters = generation.load().metrics().map(|metrics| Arc::clone(metrics.front()));
-        Self { generation, means: ArcSwap::from_pointee(means), meters }
+        let (means, lobby) = (ArcSwap::from_pointee(means), Arc::new(lobby));
+        Self {
+            generation,
+            means,
+            lobby,
+            unannounced: Complaints::default(),
+            meters,
+            compressed: Arc::default(),
+        }
     }
 
     /// What it has now.
@@ -72,17 +100,29 @@ impl Front {
         self.means.load().access_log.iter().for_each(|log| log.flush());
     }
 
+    /// Who is here.
+    pub fn lobby(&self) -> &Arc<Lobby> {
+        &self.lobby
+    }
+
     /// Serves a client until it leaves, or until `drain` asks and what it has begun is answered.
-    pub async fn serve<S: Stream>(self: Arc<Self>, stream: S, client: Client, drain: Watcher) {
+    pub async fn serve<S: Stream>(self: Arc<Self>, mut stream: S, mut client: Client, drain: Watcher) {
         let meters = self.meters.clone();
         let _counted = meters.as_ref().map(|meters| meters.comes());
-        let spoken =
-            self.generation_for(&drain).sites().listener(client.listener).map(|door| (door.tls, door.http2));
+        let timeouts = self.means.load().timeouts;
+        let spoken = self.generation_for(&drain).sites().listener(client.listener).map(Spoken::at);
+        let Spoken { tls, http2, announced } = spoken.unwrap_or_default();
+        if announced {
+            match Box::pin(announcement::read(&mut stream, timeouts.header)).await {
+                Ok(told) => client.announced = Some(Box::new(told)),
+                Err(error) => return self.unannounced.complain(&client, &error),
+            }
+        }
         // Boxed, all but the first: the task of a client in clear text need not be as large as theirs.
-        match spoken.unwrap_or((false, false)) {
-            (false, false) => http1::serve(&self, stream, &client, &drain).await,
-            (false, true) => Box::pin(preface::serve(self, stream, client, drain)).await,
-            (true, http2) => Box::pin(handshake::serve(self, stream, client, drain, http2)).await,
+        match (tls, http2) {
+            (false, false) => http1::serve(&self, stream, &client, &drain, timeouts).await,
+            (false, true) => Box::pin(preface::serve(self, stream, client, drain, timeouts)).await,
+            (true, http2) => Box::pin(handshake::serve(self, stream, client, drain, timeouts, http2)).await,
         }
     }
 
@@ -106,17 +146,14 @@ impl Front {
         let visit = Visit::begin(means.access_log.as_ref(), self.meters.as_deref(), &parts, client);
         async move {
             let generation = self.generation_for(watcher);
-            let pipeline = Pipeline { generation: &generation, temp_dir: &means.temp_dir };
+            let pipeline = Pipeline { generation: &generation, means: &means, compressed: &self.compressed };
             let mut answer = pipeline.answer(&parts, body, visit, client).await;
-            if let Ok(response) = &mut answer {
-                match parts.version {
-                    // A stream ends by itself (RFC 9113 §8.2.2).
-                    Version::HTTP_2 => drop(response.headers_mut().remove(CONNECTION)),
-                    _ if watcher.is_asked() => {
-                        drop(response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close")));
-                    }
-                    _ => {}
-                }
+            let Ok(response) = &mut answer else { return answer };
+            if parts.version == Version::HTTP_2 {
+                // A stream ends by itself, and GOAWAY says the rest (RFC 9113 §8.2.2).
+                response.headers_mut().remove(CONNECTION);
+            } else if watcher.is_asked() || means.timeouts.is_last(client.notes.requests()) {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             answer
         }
@@ -138,10 +175,14 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
     use super::super::drain::Drain;
+    use std::time::Duration;
+
     use super::super::notes::Notes;
-    use super::super::patience::HEAD_PATIENCE;
     use super::*;
     use crate::site::ListenerId;
+
+    /// What a server's client has for everything, unless told.
+    const PATIENCE: Duration = Duration::from_secs(60);
 
     /// A client of a site with this root; its pool is never reached.
     fn client_of(root: &Path) -> DuplexStream {
@@ -155,14 +196,17 @@ mod tests {
         );
         let model = crate::config::parse(&text, "test", root).expect("valid");
         let generation = Arc::new(ArcSwap::from_pointee(Generation::build(&model, None)));
-        let means = Means { access_log: None, temp_dir: std::env::temp_dir() };
-        let front = Arc::new(Front::new(generation, means));
+        let timeouts = Timeouts::of(&model.server);
+        let means = Means { access_log: None, temp_dir: std::env::temp_dir(), timeouts };
+        let front = Arc::new(Front::new(generation, means, Lobby::new(usize::MAX)));
+        let notes = Notes::default();
         let client = Client {
             listener: ListenerId(0),
             peer: None,
+            announced: None,
             local: None,
             session: None,
-            notes: Notes::default(),
+            notes,
         };
         let (near, far) = duplex(4096);
         tokio::spawn(async move {
@@ -186,7 +230,7 @@ mod tests {
             client.write_all(sent).await.expect("there is room");
             let began = tokio::time::Instant::now();
             answer(client).await;
-            assert!(began.elapsed() >= HEAD_PATIENCE, "{sent:?}");
+            assert!(began.elapsed() >= PATIENCE, "{sent:?}");
         }
     }
 
@@ -197,7 +241,7 @@ mod tests {
         client.write_all(b"GET /missing HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("there is room");
         let began = tokio::time::Instant::now();
         assert!(answer(client).await.starts_with("HTTP/1.1 404 "));
-        assert!(began.elapsed() >= HEAD_PATIENCE);
+        assert!(began.elapsed() >= PATIENCE);
     }
 
     #[tokio::test(start_paused = true)]
@@ -221,7 +265,7 @@ mod tests {
         client.write_all(request).await.expect("there is room");
         let (mut worker, _) = member.accept().await.expect("the request has its worker");
         let mut got = Vec::new();
-        let released = tokio::time::timeout(HEAD_PATIENCE * 2, worker.read_to_end(&mut got)).await;
+        let released = tokio::time::timeout(PATIENCE * 2, worker.read_to_end(&mut got)).await;
         released.expect("the worker is let go").expect("closed");
         assert!(got.ends_with(b"abc"), "it had what the client sent");
         assert!(answer(client).await.starts_with("HTTP/1.1 408 "));
@@ -233,7 +277,7 @@ mod tests {
         std::fs::write(root.path().join("large.bin"), vec![b'x'; 1 << 20]).expect("writes");
         let mut client = client_of(root.path());
         client.write_all(b"GET /large.bin HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("there is room");
-        tokio::time::sleep(WRITE_PATIENCE * 2).await;
+        tokio::time::sleep(PATIENCE * 2).await;
         assert!(answer(client).await.len() < 1 << 20, "the rest never came");
     }
 }

@@ -9,7 +9,7 @@ use http::{Method, Version};
 
 use super::notes::Notes;
 use super::respond::Refusal;
-use crate::route::{Address, Label, Plan, RequestFacts, Scheme, Secured, Target};
+use crate::route::{Address, Announced, Label, Origin, Plan, RequestFacts, Scheme, Secured, Target};
 use crate::site::{ListenerId, Site};
 use crate::tls::{Session, Stranger};
 
@@ -21,8 +21,10 @@ pub(super) const MAX_TARGET: usize = 8 * 1024;
 pub struct Client {
     /// Where it was accepted.
     pub listener: ListenerId,
-    /// Its address; none over a unix socket.
+    /// Its address, or its proxy's; none over a unix socket.
     pub peer: Option<Address>,
+    /// What the proxy says of it in front of its bytes, where the listener asks for that.
+    pub announced: Option<Box<Announced>>,
     /// The address it came to; none over a unix socket.
     pub local: Option<Address>,
     /// What its handshake came to; `None`: it speaks in clear text.
@@ -92,19 +94,23 @@ impl<'a> Head<'a> {
     pub(super) fn facts<'b>(
         &'b self,
         client: &'b Client,
-        tls: Option<&'b Secured<'b>>,
+        (tls, origin): (Option<&'b Secured<'b>>, Option<&'b Origin>),
         server_name: &'b str,
         request_id: Label,
     ) -> RequestFacts<'b> {
+        let told = origin.and_then(|origin| origin.client.as_ref());
+        let spoken = if tls.is_some() { Scheme::Https } else { Scheme::Http };
         RequestFacts {
             method: &self.parts.method,
             version: self.parts.version,
             target: &self.target,
             host: &self.host,
             headers: &self.parts.headers,
-            scheme: if tls.is_some() { Scheme::Https } else { Scheme::Http },
+            scheme: origin.and_then(|origin| origin.scheme).unwrap_or(spoken),
             tls,
-            peer: client.peer.as_ref(),
+            peer: told.or(client.peer.as_ref()),
+            hop: client.peer.as_ref(),
+            announced: client.announced.as_deref(),
             local: client.local.as_ref(),
             server_name,
             content_length: self.content_length,

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::task::{Context, Poll};
 
 use rustls::server::Acceptor;
 use tokio::io::AsyncWriteExt;
@@ -15,11 +15,10 @@ use super::drain::Watcher;
 use super::facts::Client;
 use super::linger::{Lingering, Stream};
 use super::prefixed::Prefixed;
+use super::timeouts::Timeouts;
 use super::{http1, http2};
 use crate::tls::Session;
 
-/// How long a handshake may take, from the first byte to the last. nginx: `client_header_timeout`, 60 s.
-const PATIENCE: Duration = Duration::from_secs(20);
 /// The first byte of a TLS record that holds a handshake.
 const HANDSHAKE: u8 = 22;
 /// What nginx says, as a browser shows it.
@@ -30,6 +29,15 @@ impl<S: Stream> Stream for TlsStream<S> {
     fn close_by_reset(&self) {
         self.get_ref().0.close_by_reset();
     }
+
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let (stream, session) = self.get_ref();
+        // What was decrypted already waits in the session; a record that has not come whole is not to be read yet.
+        match session.wants_read() {
+            true => stream.poll_readable(cx),
+            false => Poll::Ready(()),
+        }
+    }
 }
 
 pub(super) async fn serve<S: Stream>(
@@ -37,9 +45,11 @@ pub(super) async fn serve<S: Stream>(
     stream: S,
     mut client: Client,
     drain: Watcher,
+    timeouts: Timeouts,
     http2: bool,
 ) {
-    let shaken = timeout(PATIENCE, shake(&front, stream, &client, &drain, http2)).await;
+    // As nginx's, the whole handshake has the time of a request's head.
+    let shaken = timeout(timeouts.header, shake(&front, stream, &client, &drain, http2)).await;
     let (stream, session) = match shaken {
         Ok(Ok(Some(shaken))) => shaken,
         Ok(Ok(None)) => return,
@@ -49,8 +59,8 @@ pub(super) async fn serve<S: Stream>(
     };
     client.session = Some(Arc::new(session));
     match stream.get_ref().1.alpn_protocol() {
-        Some(b"h2") => http2::serve(front, stream, client, drain).await,
-        _ => http1::serve(&front, stream, &client, &drain).await,
+        Some(b"h2") => http2::serve(front, stream, client, drain, timeouts).await,
+        _ => http1::serve(&front, stream, &client, &drain, timeouts).await,
     }
 }
 

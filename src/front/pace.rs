@@ -8,13 +8,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use http_body::{Body, Frame, SizeHint};
 use hyper::rt::Executor;
 use parking_lot::Mutex;
 use tokio::time::{Instant, Sleep, sleep};
-
-use super::connection::WRITE_PATIENCE;
 
 /// Whose turn it is with one stream's reply.
 #[derive(Debug, Default)]
@@ -26,14 +25,22 @@ pub(super) struct Pace {
 }
 
 /// The streams of one connection.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Streams(Arc<Mutex<Option<Arc<Pace>>>>);
+#[derive(Debug, Clone)]
+pub(super) struct Streams {
+    latest: Arc<Mutex<Option<Arc<Pace>>>>,
+    patience: Duration,
+}
 
 impl Streams {
+    /// Whose client may take nothing of a reply for so long.
+    pub(super) fn new(patience: Duration) -> Self {
+        Self { latest: Arc::default(), patience }
+    }
+
     /// Of a request that has come just now. hyper starts the stream's task before it takes the next one.
     pub(super) fn begin(&self) -> Arc<Pace> {
         let pace = Arc::<Pace>::default();
-        *self.0.lock() = Some(Arc::clone(&pace));
+        *self.latest.lock() = Some(Arc::clone(&pace));
         pace
     }
 }
@@ -43,8 +50,8 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, stream: F) {
-        let pace = self.0.lock().take().unwrap_or_default();
-        tokio::spawn(InTime { stream: Box::pin(stream), pace, patience: None });
+        let pace = self.latest.lock().take().unwrap_or_default();
+        tokio::spawn(InTime { stream: Box::pin(stream), pace, longest: self.patience, patience: None });
     }
 }
 
@@ -52,6 +59,7 @@ where
 struct InTime<F> {
     stream: Pin<Box<F>>,
     pace: Arc<Pace>,
+    longest: Duration,
     /// Runs while it is the client's turn.
     patience: Option<Pin<Box<Sleep>>>,
 }
@@ -68,9 +76,10 @@ impl<F: Future<Output = ()>> Future for InTime<F> {
             return Poll::Pending;
         }
         let moved = self.pace.moved.swap(false, Ordering::Relaxed);
-        let patience = self.patience.get_or_insert_with(|| Box::pin(sleep(WRITE_PATIENCE)));
+        let longest = self.longest;
+        let patience = self.patience.get_or_insert_with(|| Box::pin(sleep(longest)));
         if moved {
-            patience.as_mut().reset(Instant::now() + WRITE_PATIENCE);
+            patience.as_mut().reset(Instant::now() + longest);
         }
         ready!(patience.as_mut().poll(cx));
         tracing::debug!("a stream is reset: its client takes nothing of the reply");

@@ -38,6 +38,13 @@ impl<S: Stream> Stream for Prefixed<S> {
     fn close_by_reset(&self) {
         self.stream.close_by_reset();
     }
+
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match self.prefix.is_empty() {
+            true => self.stream.poll_readable(cx),
+            false => Poll::Ready(()),
+        }
+    }
 }
 
 impl<S: Stream> AsyncRead for Prefixed<S> {

@@ -5,18 +5,21 @@ mod names;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
 
 use crate::config::model::{self, Clients, Listen, Listener, Model};
 use crate::files::Recent;
 use crate::metrics::{Metrics, SiteMeters};
-use crate::route::{NoTrace, Plan, PoolId, RequestFacts, Router};
+use crate::route::{
+    Address, Announced, BadOrder, ErrorPage, NoTrace, Order, Origin, Plan, PoolId, RealIp, RequestFacts,
+    Router, Settings,
+};
 use crate::tls::Vault;
 use crate::upstream::{Cluster, Fault};
 use names::Names;
 
 /// A listener by its number, which it keeps from one generation to the next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ListenerId(pub usize);
 
 /// Where clients are awaited, and who answers them.
@@ -40,6 +43,8 @@ pub struct Generation {
 #[derive(Debug)]
 pub struct Sites {
     doors: Vec<Door>,
+    /// Places in `doors`.
+    by_id: HashMap<ListenerId, usize>,
     sites: Vec<Site>,
 }
 
@@ -49,6 +54,7 @@ pub struct Site {
     router: Router,
     disk: Recent,
     server_name: String,
+    real_ip: Option<RealIp>,
     meters: Option<Arc<SiteMeters>>,
     clients: Option<Clients>,
     hsts: Option<HeaderValue>,
@@ -117,6 +123,7 @@ impl Sites {
     pub fn build(model: &Model, old: Option<&Self>) -> Self {
         let before = |listen: &Listen| old?.listeners().find(|(_, known)| *known == listen).map(|(id, _)| id);
         let mut fresh = old.map_or(0, |old| old.doors.iter().map(|door| door.id.0 + 1).max().unwrap_or(0));
+        let spoken: HashMap<_, _> = model.listeners.iter().map(|one| (&one.listen, one)).collect();
         let mut places: HashMap<&Listen, usize> = HashMap::new();
         let mut doors: Vec<Door> = Vec::new();
         for (index, site) in model.sites.iter().enumerate() {
@@ -126,14 +133,15 @@ impl Sites {
                         fresh += 1;
                         ListenerId(fresh - 1)
                     });
-                    let listener = spoken_to(model, listen);
+                    let listener = (*spoken[listen]).clone();
                     doors.push(Door { id, listener, names: Names::default() });
                     doors.len() - 1
                 });
                 doors[place].names.add(&site.names, index);
             }
         }
-        Self { doors, sites: model.sites.iter().map(Site::build).collect() }
+        let by_id = doors.iter().enumerate().map(|(place, door)| (door.id, place)).collect();
+        Self { doors, by_id, sites: model.sites.iter().map(Site::build).collect() }
     }
 
     /// Where clients are awaited, each address once.
@@ -143,7 +151,7 @@ impl Sites {
 
     /// How clients are talked to at a listener; `None` where it is gone.
     pub fn listener(&self, id: ListenerId) -> Option<&Listener> {
-        self.doors.iter().find(|door| door.id == id).map(|door| &door.listener)
+        self.door(id).map(|door| &door.listener)
     }
 
     /// The site that a listener has for a host.
@@ -153,8 +161,14 @@ impl Sites {
 
     /// The same as a place in the model's list of sites.
     pub fn place(&self, listener: ListenerId, host: &str) -> usize {
-        let door = self.doors.iter().find(|door| door.id == listener);
-        door.and_then(|door| door.names.find(host)).unwrap_or(0)
+        self.door(listener).and_then(|door| door.names.find(host)).unwrap_or(0)
+    }
+
+    fn door(&self, listener: ListenerId) -> Option<&Door> {
+        match &*self.doors {
+            [only] if only.id == listener => Some(only),
+            doors => Some(&doors[*self.by_id.get(&listener)?]),
+        }
     }
 }
 
@@ -165,6 +179,7 @@ impl Site {
             router,
             disk: Recent::default(),
             server_name: model.server_name.clone(),
+            real_ip: model.real_ip.clone(),
             meters: None,
             clients: model.tls.as_ref().and_then(|tls| tls.clients.clone()),
             hsts: model.hsts.clone(),
@@ -174,6 +189,34 @@ impl Site {
     /// How a request will be served.
     pub fn plan<'a>(&'a self, facts: &RequestFacts<'a>) -> Plan<'a> {
         self.router.plan(facts, &self.disk, &mut NoTrace)
+    }
+
+    /// What the proxies say that it trusts; `None` where it trusts nobody.
+    pub fn origin(
+        &self,
+        hop: Option<&Address>,
+        announced: Option<&Announced>,
+        headers: &HeaderMap,
+    ) -> Option<Origin> {
+        self.real_ip.as_ref().map(|rule| rule.origin(hop, announced, headers))
+    }
+
+    /// How what a script orders will be served.
+    ///
+    /// # Errors
+    /// It is not to be followed.
+    pub fn plan_order<'a>(&'a self, order: &Order, facts: &RequestFacts<'a>) -> Result<Plan<'a>, BadOrder> {
+        self.router.plan_order(order, facts, &self.disk, &mut NoTrace)
+    }
+
+    /// How an error's page will be served.
+    pub fn plan_error_page<'a>(
+        &'a self,
+        page: &'a ErrorPage,
+        settings: &'a Settings,
+        facts: &RequestFacts<'a>,
+    ) -> Plan<'a> {
+        self.router.plan_error_page(page, settings, facts, &self.disk, &mut NoTrace)
     }
 
     /// What decides: for `explain`, which looks on.
@@ -200,12 +243,6 @@ impl Site {
     pub fn server_name(&self) -> &str {
         &self.server_name
     }
-}
-
-/// A listener that no other part of the configuration speaks of is in clear text.
-fn spoken_to(model: &Model, listen: &Listen) -> Listener {
-    let known = model.listeners.iter().find(|known| known.listen == *listen);
-    known.cloned().unwrap_or_else(|| Listener { listen: listen.clone(), tls: false, http2: false })
 }
 
 #[cfg(test)]

@@ -54,6 +54,8 @@ fn leads_to(site: &Site, pool: PoolId, page: &str, url: &str, by_path_info: bool
         scheme: Scheme::Http,
         tls: None,
         peer: Some(&stranger),
+        hop: None,
+        announced: None,
         local: None,
         server_name: &site.server_name,
         content_length: None,

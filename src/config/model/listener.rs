@@ -11,4 +11,6 @@ pub struct Listener {
     pub tls: bool,
     /// Whether they may speak HTTP/2: by ALPN over TLS, with prior knowledge (RFC 9113 §3.3) in clear text.
     pub http2: bool,
+    /// Whether a PROXY header stands in front of all that a client sends.
+    pub proxy_protocol: bool,
 }
