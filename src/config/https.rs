@@ -71,3 +71,37 @@ fn matches(value: &str, regex: &str, negated: bool) -> Condition {
 fn template(text: &str) -> Template {
     Template::parse(text).expect("variables of ours")
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::config::testing::{mistakes_in, model_in, project};
+
+    fn text(lines: &str) -> String {
+        format!(
+            "[[sites]]\nlisten = [\":80\", \":443\"]\nroot = \"public\"\ntls = \"self-signed\"\n{lines}\n"
+        )
+    }
+
+    #[test]
+    fn what_browsers_remember_is_one_header() {
+        let hsts = |lines: &str| model_in(project().path(), &text(lines)).sites[0].hsts.clone();
+        assert_eq!(hsts("https = \"redirect\""), None);
+        assert_eq!(hsts("https = { hsts = \"1h\" }").unwrap(), "max-age=3600");
+        assert_eq!(
+            hsts("https = { hsts = \"365d\", subdomains = true, preload = true }").unwrap(),
+            "max-age=31536000; includeSubDomains; preload"
+        );
+    }
+
+    #[test]
+    fn a_wrong_word_is_told_with_the_right_ones() {
+        let mistakes = |lines: &str| mistakes_in(project().path(), &text(lines));
+        assert!(
+            mistakes("https = \"always\"")[0]
+                .starts_with("5:9: https: unknown value 'always' [https = \"redirect\"")
+        );
+        assert!(
+            mistakes("https = { preload = true }")[0].starts_with("5:21: preload: says how far 'hsts' goes")
+        );
+    }
+}

@@ -96,8 +96,7 @@ pub(super) fn agreed(claims: &[Claim], report: &Report<'_>) -> Vec<Listener> {
         // Over TLS client and server agree on it; in clear text the client would have to know.
         let http2 = agree("http2", &written, |written| written.http2, report).unwrap_or(tls);
         let announced = agree("proxy_protocol", &written, |written| written.proxy_protocol, report);
-        let proxy_protocol = announced.unwrap_or(false);
-        Listener { listen: listen.clone(), tls, http2, proxy_protocol }
+        Listener { listen: listen.clone(), tls, http2, proxy_protocol: announced.unwrap_or(false) }
     };
     addresses.into_iter().map(one).collect()
 }

@@ -294,6 +294,15 @@ pub struct Site {
     pub hsts: Option<HeaderValue>,
 }
 
+impl Model {
+    /// Says in the log what should not stay so, where it is put in force.
+    pub fn warn(&self) {
+        if let Some(warnings) = &self.warnings {
+            tracing::warn!("{}", warnings.to_string().trim_end());
+        }
+    }
+}
+
 impl Site {
     /// What an operator reads instead of a number: its first name, or where it listens if it has none.
     pub fn label(&self) -> String {

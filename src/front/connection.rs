@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use super::access_log::AccessLog;
 use super::announcement::{self, Complaints};
 use super::body::Visited;
+use super::compress;
 use super::drain::Watcher;
 use super::facts::Client;
 use super::linger::Stream;
@@ -33,6 +34,7 @@ pub struct Front {
     lobby: Arc<Lobby>,
     unannounced: Complaints,
     meters: Option<Arc<FrontMeters>>,
+    compressed: Arc<compress::Kept>,
 }
 
 /// What answering needs besides the generation.
@@ -49,14 +51,14 @@ pub struct Means {
 /// How a listener is spoken to.
 #[derive(Debug, Clone, Copy, Default)]
 struct Spoken {
-    announced: bool,
     tls: bool,
     http2: bool,
+    announced: bool,
 }
 
 impl Spoken {
-    fn of(listener: &Listener) -> Self {
-        Self { announced: listener.proxy_protocol, tls: listener.tls, http2: listener.http2 }
+    fn at(listener: &Listener) -> Self {
+        Self { tls: listener.tls, http2: listener.http2, announced: listener.proxy_protocol }
     }
 }
 
@@ -65,7 +67,14 @@ impl Front {
     pub fn new(generation: Arc<ArcSwap<Generation>>, means: Means, lobby: Lobby) -> Self {
         let meters = generation.load().metrics().map(|metrics| Arc::clone(metrics.front()));
         let (means, lobby) = (ArcSwap::from_pointee(means), Arc::new(lobby));
-        Self { generation, means, lobby, unannounced: Complaints::default(), meters }
+        Self {
+            generation,
+            means,
+            lobby,
+            unannounced: Complaints::default(),
+            meters,
+            compressed: Arc::default(),
+        }
     }
 
     /// What it has now.
@@ -96,28 +105,24 @@ impl Front {
         &self.lobby
     }
 
-    /// How long clients may take that come now.
-    pub(super) fn timeouts(&self) -> Timeouts {
-        self.means.load().timeouts
-    }
-
     /// Serves a client until it leaves, or until `drain` asks and what it has begun is answered.
     pub async fn serve<S: Stream>(self: Arc<Self>, mut stream: S, mut client: Client, drain: Watcher) {
         let meters = self.meters.clone();
         let _counted = meters.as_ref().map(|meters| meters.comes());
-        let spoken = self.generation_for(&drain).sites().listener(client.listener).map(Spoken::of);
-        let spoken = spoken.unwrap_or_default();
-        if spoken.announced {
-            match Box::pin(announcement::read(&mut stream, self.timeouts().header)).await {
+        let timeouts = self.means.load().timeouts;
+        let spoken = self.generation_for(&drain).sites().listener(client.listener).map(Spoken::at);
+        let Spoken { tls, http2, announced } = spoken.unwrap_or_default();
+        if announced {
+            match Box::pin(announcement::read(&mut stream, timeouts.header)).await {
                 Ok(told) => client.announced = Some(Box::new(told)),
                 Err(error) => return self.unannounced.complain(&client, &error),
             }
         }
         // Boxed, all but the first: the task of a client in clear text need not be as large as theirs.
-        match (spoken.tls, spoken.http2) {
-            (false, false) => http1::serve(&self, stream, &client, &drain).await,
-            (false, true) => Box::pin(preface::serve(self, stream, client, drain)).await,
-            (true, http2) => Box::pin(handshake::serve(self, stream, client, drain, http2)).await,
+        match (tls, http2) {
+            (false, false) => http1::serve(&self, stream, &client, &drain, timeouts).await,
+            (false, true) => Box::pin(preface::serve(self, stream, client, drain, timeouts)).await,
+            (true, http2) => Box::pin(handshake::serve(self, stream, client, drain, timeouts, http2)).await,
         }
     }
 
@@ -141,17 +146,14 @@ impl Front {
         let visit = Visit::begin(means.access_log.as_ref(), self.meters.as_deref(), &parts, client);
         async move {
             let generation = self.generation_for(watcher);
-            let pipeline = Pipeline { generation: &generation, means: &means };
+            let pipeline = Pipeline { generation: &generation, means: &means, compressed: &self.compressed };
             let mut answer = pipeline.answer(&parts, body, visit, client).await;
-            if let Ok(response) = &mut answer {
-                match parts.version {
-                    // A stream ends by itself (RFC 9113 §8.2.2).
-                    Version::HTTP_2 => drop(response.headers_mut().remove(CONNECTION)),
-                    _ if watcher.is_asked() || means.timeouts.is_last(client.notes.requests()) => {
-                        drop(response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close")));
-                    }
-                    _ => {}
-                }
+            let Ok(response) = &mut answer else { return answer };
+            if parts.version == Version::HTTP_2 {
+                // A stream ends by itself, and GOAWAY says the rest (RFC 9113 §8.2.2).
+                response.headers_mut().remove(CONNECTION);
+            } else if watcher.is_asked() || means.timeouts.is_last(client.notes.requests()) {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             answer
         }
@@ -197,13 +199,14 @@ mod tests {
         let timeouts = Timeouts::of(&model.server);
         let means = Means { access_log: None, temp_dir: std::env::temp_dir(), timeouts };
         let front = Arc::new(Front::new(generation, means, Lobby::new(usize::MAX)));
+        let notes = Notes::default();
         let client = Client {
             listener: ListenerId(0),
             peer: None,
             announced: None,
             local: None,
             session: None,
-            notes: Notes::default(),
+            notes,
         };
         let (near, far) = duplex(4096);
         tokio::spawn(async move {

@@ -77,7 +77,12 @@ impl<'a> Head<'a> {
         }
         let content_length = framing(parts)?;
         let host = lower(rootless(host(parts)?));
-        Ok(Self { parts, target: Target::parse(raw.as_bytes())?, host, content_length })
+        let mut target = Target::parse(raw.as_bytes())?;
+        if parts.version == Version::HTTP_2 {
+            // It is HTTP_HOST, wherever else a Host stands. (Over HTTP/1.1 that is the header, as with nginx.)
+            target.authority = parts.uri.authority().map(|authority| authority.as_str().as_bytes());
+        }
+        Ok(Self { parts, target, host, content_length })
     }
 
     /// Lower case, without its port.
@@ -89,20 +94,19 @@ impl<'a> Head<'a> {
     pub(super) fn facts<'b>(
         &'b self,
         client: &'b Client,
-        tls: Option<&'b Secured<'b>>,
-        origin: Option<&'b Origin>,
+        (tls, origin): (Option<&'b Secured<'b>>, Option<&'b Origin>),
         server_name: &'b str,
         request_id: Label,
     ) -> RequestFacts<'b> {
         let told = origin.and_then(|origin| origin.client.as_ref());
-        let scheme = if tls.is_some() { Scheme::Https } else { Scheme::Http };
+        let spoken = if tls.is_some() { Scheme::Https } else { Scheme::Http };
         RequestFacts {
             method: &self.parts.method,
             version: self.parts.version,
             target: &self.target,
             host: &self.host,
             headers: &self.parts.headers,
-            scheme: origin.and_then(|origin| origin.scheme).unwrap_or(scheme),
+            scheme: origin.and_then(|origin| origin.scheme).unwrap_or(spoken),
             tls,
             peer: told.or(client.peer.as_ref()),
             hop: client.peer.as_ref(),
@@ -150,11 +154,16 @@ fn host(head: &Parts) -> Result<&str, Refusal> {
     if named.next().is_some() {
         return Err(Refusal::BadRequest("two Hosts"));
     }
-    if header.is_none() && head.version == Version::HTTP_11 {
-        return Err(Refusal::BadRequest("no Host"));
-    }
     if let Some(authority) = head.uri.authority() {
-        return Ok(authority.host());
+        // RFC 9113 §8.3.1: over HTTP/2 the two say the same, or one of them lies.
+        if head.version == Version::HTTP_2 && header.is_some_and(|header| header != authority.as_str()) {
+            return Err(Refusal::BadRequest("Host is not :authority"));
+        }
+        // Nobody's name and password belong there either.
+        return without_port(authority.as_str()).ok_or(Refusal::BadRequest("the authority is no host"));
+    }
+    if header.is_none() && head.version >= Version::HTTP_11 {
+        return Err(Refusal::BadRequest("no Host"));
     }
     let Some(header) = header else { return Ok("") };
     let text = header.to_str().map_err(|_| Refusal::BadRequest("Host is not ASCII"))?;

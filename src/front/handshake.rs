@@ -3,7 +3,6 @@
 use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use rustls::server::Acceptor;
 use tokio::io::AsyncWriteExt;
@@ -16,17 +15,15 @@ use super::drain::Watcher;
 use super::facts::Client;
 use super::linger::{Lingering, Stream};
 use super::prefixed::Prefixed;
+use super::timeouts::Timeouts;
 use super::{http1, http2};
 use crate::tls::Session;
 
-/// How long a handshake may take, from the first byte to the last. nginx: `client_header_timeout`, 60 s.
-const PATIENCE: Duration = Duration::from_secs(20);
 /// The first byte of a TLS record that holds a handshake.
 const HANDSHAKE: u8 = 22;
 /// What nginx says, as a browser shows it.
-const PLAIN: &str = "HTTP/1.1 400 Bad Request\r\nServer: cornac\r\nContent-Type: text/html; charset=utf-8\r\n\
-    Content-Length: 123\r\nConnection: close\r\n\r\n\
-    <!doctype html>\n<title>400 Bad Request</title><h1>400</h1><p>The plain HTTP request was sent to HTTPS port: try https://</p>\n";
+const PLAIN: &str = "<!doctype html>\n<html lang=\"en\"><title>400 Bad Request</title><h1>400 Bad Request</h1>\
+    <p>The plain HTTP request was sent to HTTPS port: try https://</p></html>\n";
 
 impl<S: Stream> Stream for TlsStream<S> {
     fn close_by_reset(&self) {
@@ -35,7 +32,7 @@ impl<S: Stream> Stream for TlsStream<S> {
 
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
         let (stream, session) = self.get_ref();
-        // It wants nothing more while something decrypted is to be read.
+        // What was decrypted already waits in the session; a record that has not come whole is not to be read yet.
         match session.wants_read() {
             true => stream.poll_readable(cx),
             false => Poll::Ready(()),
@@ -48,9 +45,11 @@ pub(super) async fn serve<S: Stream>(
     stream: S,
     mut client: Client,
     drain: Watcher,
+    timeouts: Timeouts,
     http2: bool,
 ) {
-    let shaken = timeout(PATIENCE, shake(&front, stream, &client, &drain, http2)).await;
+    // As nginx's, the whole handshake has the time of a request's head.
+    let shaken = timeout(timeouts.header, shake(&front, stream, &client, &drain, http2)).await;
     let (stream, session) = match shaken {
         Ok(Ok(Some(shaken))) => shaken,
         Ok(Ok(None)) => return,
@@ -60,8 +59,8 @@ pub(super) async fn serve<S: Stream>(
     };
     client.session = Some(Arc::new(session));
     match stream.get_ref().1.alpn_protocol() {
-        Some(b"h2") => http2::serve(front, stream, client, drain).await,
-        _ => http1::serve(&front, stream, &client, &drain).await,
+        Some(b"h2") => http2::serve(front, stream, client, drain, timeouts).await,
+        _ => http1::serve(&front, stream, &client, &drain, timeouts).await,
     }
 }
 
@@ -94,5 +93,10 @@ async fn shake<S: Stream>(
 
 /// nginx answers so too: the redirect that would help a browser might send a form's body in clear text once more.
 async fn refuse<S: Stream>(stream: S, client: &Client) -> io::Result<()> {
-    Lingering::new(stream, client.notes.clone()).write_all(PLAIN.as_bytes()).await
+    let length = PLAIN.len();
+    let reply = format!(
+        "HTTP/1.1 400 Bad Request\r\nServer: cornac\r\nContent-Type: text/html; charset=utf-8\r\n\
+         Content-Length: {length}\r\nConnection: close\r\n\r\n{PLAIN}"
+    );
+    Lingering::new(stream, client.notes.clone()).write_all(reply.as_bytes()).await
 }

@@ -15,12 +15,20 @@ use super::facts::Client;
 use super::linger::{Lingering, Stream};
 use super::parking::{self, Line};
 use super::patience::{self, End, Patience};
+use super::timeouts::Timeouts;
 
 /// The largest head of a request, and what hyper holds of a body or a reply. nginx: `large_client_header_buffers`, 32 KB.
 const BUFFER: usize = 64 * 1024;
 
-pub(super) async fn serve<S: Stream>(front: &Front, stream: S, client: &Client, drain: &Watcher) {
-    let (notes, timeouts) = (&client.notes, front.timeouts());
+/// Serves a client until it leaves, or has to.
+pub(super) async fn serve<S: Stream>(
+    front: &Front,
+    stream: S,
+    client: &Client,
+    drain: &Watcher,
+    timeouts: Timeouts,
+) {
+    let notes = &client.notes;
     let mut line = Box::pin(TimeoutStream::new(Lingering::new(stream, notes.clone())));
     line.as_mut().set_write_timeout_pinned(Some(timeouts.send));
     let (bell, tick) = (pin!(drain.bell()), pin!(patience::timer()));

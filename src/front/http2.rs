@@ -15,10 +15,13 @@ use tokio_io_timeout::TimeoutStream;
 use super::connection::{Front, log_end};
 use super::drain::Watcher;
 use super::facts::Client;
+use super::flood::Counted;
 use super::linger::{Lingering, Stream};
+use super::lobby::Seat;
 use super::notes::Notes;
 use super::pace::{Paced, Streams};
 use super::patience::{self, End, Patience};
+use super::timeouts::Timeouts;
 
 /// Requests at once. nginx: `http2_max_concurrent_streams`, 128.
 const STREAMS: u32 = 128;
@@ -30,13 +33,19 @@ const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// What waits of a reply until the client opens its window.
 const SEND_BUFFER: usize = 64 * 1024;
 
-pub(super) async fn serve<S: Stream>(front: Arc<Front>, stream: S, client: Client, drain: Watcher) {
+pub(super) async fn serve<S: Stream>(
+    front: Arc<Front>,
+    stream: S,
+    client: Client,
+    drain: Watcher,
+    timeouts: Timeouts,
+) {
     let notes = client.notes.clone();
     // A reply that breaks off resets its own stream, not the connection: nobody notes it there.
     let mut stream = TimeoutStream::new(Lingering::new(stream, Notes::default()));
-    let timeouts = front.timeouts();
     stream.set_write_timeout(Some(timeouts.send));
     let streams = Streams::new(timeouts.send);
+    let lobby = Arc::clone(front.lobby());
     let host = Arc::new((front, client, drain.clone()));
     let service = service_fn(|request| {
         let (host, pace) = (Arc::clone(&host), streams.begin());
@@ -49,10 +58,12 @@ pub(super) async fn serve<S: Stream>(front: Arc<Front>, stream: S, client: Clien
             Ok::<_, super::pipeline::Hangup>(answer.map(|body| Paced::new(body, pace)))
         }
     });
-    let connection = builder(streams.clone()).serve_connection(TokioIo::new(Box::pin(stream)), service);
+    let stream = TokioIo::new(Counted::new(Box::pin(stream)));
+    let connection = builder(streams.clone()).serve_connection(stream, service);
     let mut connection = pin!(connection);
     let (bell, tick) = (pin!(drain.bell()), pin!(patience::timer()));
     let mut patience = Patience::new(&notes, &drain, bell, tick, timeouts).of_many();
+    let mut seat: Option<Seat<'_>> = None;
     poll_fn(|cx| {
         loop {
             if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
@@ -60,11 +71,19 @@ pub(super) async fn serve<S: Stream>(front: Arc<Front>, stream: S, client: Clien
                 return Poll::Ready(());
             }
             match patience.poll_end(cx) {
-                // Not parked: what was said of headers is remembered on both sides.
-                Poll::Ready(End::Patience | End::Quiet) => return Poll::Ready(()),
+                Poll::Ready(End::Patience) => return Poll::Ready(()),
                 Poll::Ready(End::Drain) => connection.as_mut().graceful_shutdown(),
-                Poll::Pending => return Poll::Pending,
+                // As long as it says nothing, it is the first to leave when there are too many.
+                Poll::Ready(End::Quiet) => drop(seat.get_or_insert_with(|| lobby.sits(cx.waker().clone()))),
+                Poll::Pending => break,
             }
+        }
+        if notes.waits().is_none() {
+            seat = None;
+        }
+        match seat.as_ref().is_some_and(Seat::is_gone) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
         }
     })
     .await;

@@ -27,20 +27,20 @@ pub(super) struct Pace {
 /// The streams of one connection.
 #[derive(Debug, Clone)]
 pub(super) struct Streams {
-    begun: Arc<Mutex<Option<Arc<Pace>>>>,
-    /// How long the client of one may take nothing of a reply. nginx: `send_timeout`.
+    latest: Arc<Mutex<Option<Arc<Pace>>>>,
     patience: Duration,
 }
 
 impl Streams {
+    /// Whose client may take nothing of a reply for so long.
     pub(super) fn new(patience: Duration) -> Self {
-        Self { begun: Arc::default(), patience }
+        Self { latest: Arc::default(), patience }
     }
 
     /// Of a request that has come just now. hyper starts the stream's task before it takes the next one.
     pub(super) fn begin(&self) -> Arc<Pace> {
         let pace = Arc::<Pace>::default();
-        *self.begun.lock() = Some(Arc::clone(&pace));
+        *self.latest.lock() = Some(Arc::clone(&pace));
         pace
     }
 }
@@ -50,8 +50,8 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, stream: F) {
-        let pace = self.begun.lock().take().unwrap_or_default();
-        tokio::spawn(InTime { stream: Box::pin(stream), pace, most: self.patience, patience: None });
+        let pace = self.latest.lock().take().unwrap_or_default();
+        tokio::spawn(InTime { stream: Box::pin(stream), pace, longest: self.patience, patience: None });
     }
 }
 
@@ -59,7 +59,7 @@ where
 struct InTime<F> {
     stream: Pin<Box<F>>,
     pace: Arc<Pace>,
-    most: Duration,
+    longest: Duration,
     /// Runs while it is the client's turn.
     patience: Option<Pin<Box<Sleep>>>,
 }
@@ -76,10 +76,10 @@ impl<F: Future<Output = ()>> Future for InTime<F> {
             return Poll::Pending;
         }
         let moved = self.pace.moved.swap(false, Ordering::Relaxed);
-        let most = self.most;
-        let patience = self.patience.get_or_insert_with(|| Box::pin(sleep(most)));
+        let longest = self.longest;
+        let patience = self.patience.get_or_insert_with(|| Box::pin(sleep(longest)));
         if moved {
-            patience.as_mut().reset(Instant::now() + most);
+            patience.as_mut().reset(Instant::now() + longest);
         }
         ready!(patience.as_mut().poll(cx));
         tracing::debug!("a stream is reset: its client takes nothing of the reply");

@@ -17,7 +17,9 @@ use super::timeouts::Timeouts;
 /// Asked to end, an idle connection waits so long for a request that may be on its way. nginx: `keepalive_min_timeout`.
 pub(super) const LAST_WORD: Duration = Duration::from_secs(2);
 /// How often a connection that is talked over is looked at; one that has nothing to say for as long is parked.
-const TICK: Duration = Duration::from_millis(500);
+pub(super) const TICK: Duration = Duration::from_millis(500);
+/// The same where requests come side by side: there is nothing to park.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// Why a talk should end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,14 +74,15 @@ impl<'a> Patience<'a> {
         timeouts: Timeouts,
     ) -> Self {
         let (wait, since) = (notes.waits(), Instant::now());
-        let (registered, armed, leaving, of_many) = (false, false, Leaving::NotAsked, false);
-        let first = wait;
+        let (registered, armed, leaving) = (false, false, Leaving::NotAsked);
+        let (of_many, first) = (false, wait);
         Self { notes, watcher, bell, tick, timeouts, registered, armed, leaving, of_many, wait, since, first }
     }
 
-    /// The same for a connection whose requests come side by side. It is never parked.
-    pub(super) fn of_many(self) -> Self {
-        Self { of_many: true, ..self }
+    /// The same for a connection whose requests come side by side. It is never parked: [`End::Quiet`] is said again and again.
+    pub(super) fn of_many(mut self) -> Self {
+        self.of_many = true;
+        self
     }
 
     /// The client is awaited from now on, with nothing under way: for its first request, or for the next.
@@ -116,18 +119,24 @@ impl<'a> Patience<'a> {
     /// Whether the talk should end.
     pub(super) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         self.register(cx);
-        if self.leaving != Leaving::Said && self.watcher.is_asked() {
+        if self.leaving != Leaving::Said && (self.watcher.is_asked() || self.has_had_its_requests()) {
             return self.poll_leave(cx);
         }
         while self.tick.is_elapsed() {
             let now = Instant::now();
-            if let Some(end) = self.end(now) {
+            let end = self.end(now);
+            self.tick.as_mut().reset(now + if self.of_many { LOOK } else { TICK });
+            let _ = self.tick.as_mut().poll(cx);
+            if let Some(end) = end {
                 return Poll::Ready(end);
             }
-            self.tick.as_mut().reset(now + if self.leaving == Leaving::Said { LAST_WORD } else { TICK });
-            let _ = self.tick.as_mut().poll(cx);
         }
         Poll::Pending
+    }
+
+    /// Over HTTP/1.1 the last reply says it.
+    fn has_had_its_requests(&self) -> bool {
+        self.of_many && self.timeouts.is_last(self.notes.requests())
     }
 
     fn register(&mut self, cx: &mut Context<'_>) {
@@ -171,16 +180,21 @@ impl<'a> Patience<'a> {
             return None;
         }
         let idle = now.duration_since(self.since);
-        let has_asked = wait != self.first;
-        if !self.of_many && self.leaving == Leaving::NotAsked && has_asked && !self.notes.is_unflushed() {
-            return (idle >= TICK).then_some(End::Quiet);
+        if self.of_many {
+            return Some(if idle >= self.longest_lull() { End::Patience } else { End::Quiet });
         }
-        let patience = match self.leaving {
-            // What was on its way when GOAWAY was sent has had its time.
-            Leaving::Said => LAST_WORD,
-            _ if self.of_many && has_asked => self.timeouts.keepalive,
-            _ => self.timeouts.header,
-        };
-        (idle >= patience).then_some(End::Patience)
+        if wait != self.first && idle >= TICK && !self.notes.is_unflushed() {
+            return Some(End::Quiet);
+        }
+        (idle >= self.timeouts.header).then_some(End::Patience)
+    }
+
+    /// Between streams. What was on its way when GOAWAY was sent has had its time.
+    fn longest_lull(&self) -> Duration {
+        match (self.leaving, self.notes.requests()) {
+            (Leaving::Said, _) => LAST_WORD,
+            (_, 0) => self.timeouts.header,
+            _ => self.timeouts.keepalive,
+        }
     }
 }

@@ -11,21 +11,28 @@ use super::facts::Client;
 use super::linger::Stream;
 use super::patience::LAST_WORD;
 use super::prefixed::Prefixed;
+use super::timeouts::Timeouts;
 use super::{http1, http2};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// A client that says nothing is let go like any other that does not finish its head.
-pub(super) async fn serve<S: Stream>(front: Arc<Front>, stream: S, client: Client, drain: Watcher) {
+pub(super) async fn serve<S: Stream>(
+    front: Arc<Front>,
+    stream: S,
+    client: Client,
+    drain: Watcher,
+    timeouts: Timeouts,
+) {
     let reading = Prefixed::read(stream, |read| read.len() >= PREFACE.len() || !PREFACE.starts_with(read));
     let first = tokio::select! {
-        first = timeout(front.timeouts().header, reading) => first,
+        first = timeout(timeouts.header, reading) => first,
         () = leave(&drain) => return,
     };
     let Ok(Ok(stream)) = first else { return };
     match stream.prefix().starts_with(PREFACE) {
-        true => http2::serve(front, stream, client, drain).await,
-        false => http1::serve(&front, stream, &client, &drain).await,
+        true => http2::serve(front, stream, client, drain, timeouts).await,
+        false => http1::serve(&front, stream, &client, &drain, timeouts).await,
     }
 }
 

@@ -40,9 +40,9 @@ impl<S: Stream> Stream for Prefixed<S> {
     }
 
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
-        match self.given < self.prefix.len() {
-            true => Poll::Ready(()),
-            false => self.stream.poll_readable(cx),
+        match self.prefix.is_empty() {
+            true => self.stream.poll_readable(cx),
+            false => Poll::Ready(()),
         }
     }
 }

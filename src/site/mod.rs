@@ -10,7 +10,10 @@ use http::{HeaderMap, HeaderValue};
 use crate::config::model::{self, Clients, Listen, Listener, Model};
 use crate::files::Recent;
 use crate::metrics::{Metrics, SiteMeters};
-use crate::route::{Address, Announced, NoTrace, Origin, Plan, PoolId, RealIp, RequestFacts, Router};
+use crate::route::{
+    Address, Announced, BadOrder, ErrorPage, NoTrace, Order, Origin, Plan, PoolId, RealIp, RequestFacts,
+    Router, Settings,
+};
 use crate::tls::Vault;
 use crate::upstream::{Cluster, Fault};
 use names::Names;
@@ -120,6 +123,7 @@ impl Sites {
     pub fn build(model: &Model, old: Option<&Self>) -> Self {
         let before = |listen: &Listen| old?.listeners().find(|(_, known)| *known == listen).map(|(id, _)| id);
         let mut fresh = old.map_or(0, |old| old.doors.iter().map(|door| door.id.0 + 1).max().unwrap_or(0));
+        let spoken: HashMap<_, _> = model.listeners.iter().map(|one| (&one.listen, one)).collect();
         let mut places: HashMap<&Listen, usize> = HashMap::new();
         let mut doors: Vec<Door> = Vec::new();
         for (index, site) in model.sites.iter().enumerate() {
@@ -129,7 +133,7 @@ impl Sites {
                         fresh += 1;
                         ListenerId(fresh - 1)
                     });
-                    let listener = spoken_to(model, listen);
+                    let listener = (*spoken[listen]).clone();
                     doors.push(Door { id, listener, names: Names::default() });
                     doors.len() - 1
                 });
@@ -197,6 +201,24 @@ impl Site {
         self.real_ip.as_ref().map(|rule| rule.origin(hop, announced, headers))
     }
 
+    /// How what a script orders will be served.
+    ///
+    /// # Errors
+    /// It is not to be followed.
+    pub fn plan_order<'a>(&'a self, order: &Order, facts: &RequestFacts<'a>) -> Result<Plan<'a>, BadOrder> {
+        self.router.plan_order(order, facts, &self.disk, &mut NoTrace)
+    }
+
+    /// How an error's page will be served.
+    pub fn plan_error_page<'a>(
+        &'a self,
+        page: &'a ErrorPage,
+        settings: &'a Settings,
+        facts: &RequestFacts<'a>,
+    ) -> Plan<'a> {
+        self.router.plan_error_page(page, settings, facts, &self.disk, &mut NoTrace)
+    }
+
     /// What decides: for `explain`, which looks on.
     pub fn router(&self) -> &Router {
         &self.router
@@ -221,13 +243,6 @@ impl Site {
     pub fn server_name(&self) -> &str {
         &self.server_name
     }
-}
-
-/// A listener that no other part of the configuration speaks of is in clear text.
-fn spoken_to(model: &Model, listen: &Listen) -> Listener {
-    let known = model.listeners.iter().find(|known| known.listen == *listen);
-    let plain = || Listener { listen: listen.clone(), tls: false, http2: false, proxy_protocol: false };
-    known.cloned().unwrap_or_else(plain)
 }
 
 #[cfg(test)]

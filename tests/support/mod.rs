@@ -10,15 +10,18 @@
 )]
 
 pub mod api;
+mod asking;
 mod child;
 pub mod compare;
 pub mod consul;
 mod cornac;
+pub mod curl;
 pub mod dns;
 pub mod docker;
 pub mod etcd;
 mod fleet;
 mod fpm;
+pub mod frames;
 mod hosts;
 pub mod http;
 mod load;
@@ -26,13 +29,17 @@ mod long;
 mod nginx;
 mod operated;
 pub mod paths;
+pub mod pki;
 mod ports;
 mod responder;
 mod root;
 mod scratch;
 mod scripted;
 mod site;
+pub mod tls;
+pub mod whole;
 
+pub use asking::Asking;
 pub use child::{Listen, Process, Signal, find_program, signal, wait_until, worker_pids};
 pub use cornac::{Cornac, Finished};
 pub use fleet::{Fleet, told_by};
