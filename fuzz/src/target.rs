@@ -77,10 +77,12 @@ pub fn target(data: &[u8]) {
         headers: &headers,
         scheme: Scheme::Http,
         peer: None,
+        hop: None,
+        announced: None,
         local: None,
         server_name: "",
         content_length: None,
-        request_id: Label(0),
+        request_id: Label::default(),
     };
     let routers = routers();
     stays_inside(&routers[usize::from(*site) % routers.len()].plan(&facts, &Files, &mut NoTrace));
@@ -122,6 +124,7 @@ fn stays_inside(plan: &Plan<'_>) {
             assert!(!redirect.location.starts_with(b"//"), "to another host: {plan:?}");
             assert!(redirect.location.iter().all(|byte| (b'!'..0x7f).contains(byte)), "{plan:?}");
         }
+        Plan::Listing(folder) => assert!(folder.path.starts_with(ROOT), "{plan:?}"),
         Plan::Fixed(_) => {}
     }
 }

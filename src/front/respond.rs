@@ -67,6 +67,9 @@ pub(crate) enum Refusal {
     /// A script's `X-Accel-Redirect` is not followed.
     #[error("X-Accel-Redirect to \"{to}\" is refused: {why}")]
     Order { to: String, why: BadOrder },
+    /// A script's `X-Sendfile` is not followed.
+    #[error("X-Sendfile to \"{0}\" is refused: it lies in no folder of the route's x_sendfile")]
+    Sendfile(String),
     /// Scripts send each other's requests round in circles.
     #[error("X-Accel-Redirect: more than 10 in a row, which is a cycle")]
     Cycle,
@@ -114,8 +117,14 @@ impl Refusal {
             Self::Upstream(error) => upstream_row(error),
             // nginx: 404 for what is no path, which may come of what a client sent.
             Self::Order { why: BadOrder::Unsafe, .. } => Row::loud(StatusCode::NOT_FOUND, Level::ERROR),
-            Self::Order { .. } | Self::Cycle => Row::loud(StatusCode::INTERNAL_SERVER_ERROR, Level::ERROR),
+            Self::Order { .. } | Self::Sendfile(_) | Self::Cycle => {
+                Row::loud(StatusCode::INTERNAL_SERVER_ERROR, Level::ERROR)
+            }
         }
+    }
+
+    pub(super) fn sendfile(path: &HeaderValue) -> Self {
+        Self::Sendfile(path.as_bytes().escape_ascii().to_string())
     }
 
     pub(super) fn status(&self) -> StatusCode {
