@@ -291,13 +291,13 @@ mod tests {
 
     #[test]
     fn a_full_queue_says_when_to_come_again() {
-        let response = failed(Fault::QueueFull).respond(&HeaderMap::new(), Label(1));
+        let response = failed(Fault::QueueFull).respond(&HeaderMap::new(), Label::Made(1));
         assert_eq!(response.headers()[RETRY_AFTER], "3");
     }
 
     #[test]
     fn a_refused_body_ends_the_connection() {
-        let response = Refusal::BodyTooLarge.respond(&HeaderMap::new(), Label(1));
+        let response = Refusal::BodyTooLarge.respond(&HeaderMap::new(), Label::Made(1));
         assert_eq!(response.headers()[http::header::CONNECTION], "close");
     }
 
@@ -322,7 +322,7 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.insert(ACCEPT, HeaderValue::from_static(accept));
             let content_type =
-                page(StatusCode::NOT_FOUND, &headers, Label(1)).headers()[CONTENT_TYPE].clone();
+                page(StatusCode::NOT_FOUND, &headers, Label::Made(1)).headers()[CONTENT_TYPE].clone();
             assert_eq!(content_type == "application/json", json, "{accept}");
         }
     }
