@@ -502,6 +502,71 @@ fn connections() -> Vec<Asked> {
     lines.map(line).into_iter().chain(others).collect()
 }
 
+/// Whose host it is, in the target and in Host, and what a target may look like.
+fn hosts() -> Vec<Asked> {
+    let targets = [
+        "HTTP://SHOP.EXAMPLE/ten.txt",
+        "http://other.example/ten.txt",
+        "http://shop.example:8080/ten.txt",
+        "http://shop.example:/ten.txt",
+        "http://shop.example:99999/ten.txt",
+        "http://shop.example:8o/ten.txt",
+        "http://somebody@shop.example/ten.txt",
+        "http://somebody:secret@shop.example/ten.txt",
+        "http://[::1]/ten.txt",
+        "http://[::1/ten.txt",
+        "http://shop.example?a=b",
+        "http://shop.example#a",
+        "http:///ten.txt",
+        "http://",
+        "http:/ten.txt",
+        "http:ten.txt",
+        "https://shop.example/ten.txt",
+        "ftp://shop.example/ten.txt",
+        "//shop.example/ten.txt",
+        "ten.txt",
+        "?a=b",
+        "#a",
+        "*",
+        "/ten.txt#a",
+        "/ten.txt?a#b",
+        "/ten.txt;a=b",
+        "/ten.txt?a=\"b\"",
+        "/ten.txt?a={b}|\\^`",
+        "/ten.txt?%",
+        "/ten.txt%",
+        "/ten.txt%2",
+        "/ten%2etxt",
+        "/ten.txt%3Fa",
+        "/ten.txt\\",
+        "/ten.txt\u{80}",
+    ];
+    let named = [
+        "shop.example:80",
+        "SHOP.example",
+        "shop.example.",
+        "shop.example..",
+        "shop.example:8o",
+        "shop.example:",
+        "[::1]:80",
+        "[::1",
+        "a@b",
+        "a,b",
+        "a b",
+        "..",
+        ".",
+        "a..b",
+        "-",
+        "xn--fiq228c.example",
+        "%61",
+    ];
+    let line =
+        |line: String| Asked::raw(&line.replace("\r\n", " "), format!("{line}\r\nConnection: close\r\n\r\n"));
+    let targets = targets.map(|target| line(format!("GET {target} HTTP/1.1\r\nHost: shop.example")));
+    let named = named.map(|host| line(format!("GET /info.php HTTP/1.1\r\nHost: {host}")));
+    targets.into_iter().chain(named).collect()
+}
+
 const fn row(
     on: &'static str,
     what: &'static str,
@@ -515,6 +580,7 @@ const fn row(
 /// Everywhere.
 const EVERYWHERE: &[Difference] = &[
     row("*", "php: SERVER_SOFTWARE", "\"nginx/…", "\"cornac/…", "each says its own name"),
+    row("*", "php: HTTP_X_REQUEST_ID", "-", "\"…\"", "a request has one name, in every log and for php"),
     row(
         "*",
         "vary",
@@ -651,6 +717,28 @@ const DIFFERENCES: &[Difference] = &[
         "there is room for large cookies: all of a head may have 64 KB",
     ),
     row(
+        "GET http://shop.example#a HTTP/1.1 Host: shop.example",
+        "answer",
+        "400",
+        "403",
+        "a fragment is not for servers: what is left is the front page",
+    ),
+    row(
+        "GET /ten.txt?a=\"b\" HTTP/1.1 Host: shop.example",
+        "answer",
+        "200",
+        "400",
+        "a bare quotation mark is no part of a query (RFC 3986 §3.4); browsers send %22",
+    ),
+    row("GET /info.php HTTP/1.1 Host: shop.example:8o", "answer", "200", "400", "a port is a number"),
+    row(
+        "GET /info.php HTTP/1.1 Host: a@b",
+        "answer",
+        "200",
+        "400",
+        "a user is no part of a Host (RFC 9112 §3.2)",
+    ),
+    row(
         "an empty Host",
         "answer",
         "400",
@@ -674,7 +762,8 @@ fn the_whole_answer_is_the_one_that_nginx_gives() {
             root.path()
         )
     });
-    let all = [methods(), conditions(), ranges(), places(), codings(), replies(), connections()].concat();
+    let all =
+        [methods(), conditions(), ranges(), places(), codings(), replies(), connections(), hosts()].concat();
     let different: HashSet<_> = all.iter().map(|asked| &asked.bytes).collect();
     assert!(different.len() >= 300, "{} of {}", different.len(), all.len());
     let meant = [EVERYWHERE, DIFFERENCES].concat();
