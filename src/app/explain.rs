@@ -78,6 +78,9 @@ enum Answer {
     File {
         path: String,
     },
+    Listing {
+        path: String,
+    },
     Script {
         pool: String,
         /// Of the pool's workers.
@@ -127,6 +130,7 @@ fn explanation(request: &Request, site: &Site, model: &Model) -> Result<Explanat
 fn answer(plan: Plan<'_>, facts: &RequestFacts<'_>, model: &Model) -> Result<Answer, Failure> {
     Ok(match plan {
         Plan::File(file) => Answer::File { path: file.path.display().to_string() },
+        Plan::Listing(folder) => Answer::Listing { path: folder.path.display().to_string() },
         Plan::Redirect(to) => Answer::Redirect { status: to.status.as_u16(), location: lossy(&to.location) },
         Plan::Fixed(fixed) => {
             Answer::Fixed { status: fixed.status.as_u16(), body: fixed.body.as_deref().map(lossy) }
@@ -156,6 +160,7 @@ impl Explanation {
         }
         match &self.answer {
             Answer::File { path } => put(&mut text, format_args!("sends the file {path}\n")),
+            Answer::Listing { path } => put(&mut text, format_args!("lists the folder {path}\n")),
             Answer::Redirect { status, location } => {
                 put(&mut text, format_args!("redirects with {status} to {location}\n"));
             }

@@ -1,15 +1,18 @@
 //! Floor 3: TOML → one resolved model, or every mistake in it with its place and its remedy.
 //!
 //! `syntax` reads the text, `reader` walks its tables, `report` collects what is wrong, and one file a table says what the keys mean: `server`,
-//! `admin`, `pools` (with `discover` and `apis`), `sites` (with `listeners`, `names` and `settings`), `routes` (with `rewrites` and `handlers`). What they share lies in `values`,
+//! `admin`, `pools` (with `discover` and `apis`), `sites` (with `listeners`, `names`, `settings` and `compression`), `routes` (with `rewrites` and `handlers`). What they share lies in `values`,
 //! `endpoints`, `regexes` and `units`; `presets` are routes of the same form. The result is [`model`].
 
 mod admin;
 mod apis;
+mod compression;
 mod detect;
 mod diagnostic;
 mod discover;
 mod endpoints;
+mod error_pages;
+mod expiry;
 mod handlers;
 mod health;
 mod listeners;
@@ -33,6 +36,7 @@ mod syntax;
 #[cfg(test)]
 mod testing;
 mod text;
+mod types;
 mod units;
 mod values;
 

@@ -13,10 +13,10 @@ use super::presets::Preset;
 use super::reader::{Node, Table};
 use super::routes::{self, Around};
 use super::text::Text;
-use super::{handlers, listeners, real_ip, settings, values};
+use super::{error_pages, handlers, listeners, real_ip, settings, values};
 
 /// Keys of the contract that no room behind this one can do yet.
-const PLANNED: [&str; 6] = ["tls", "error_pages", "compression", "auth", "limits", "intercept_errors"];
+const PLANNED: [&str; 3] = ["tls", "auth", "limits"];
 
 /// Twice nginx's would surprise nobody, but uploads to PHP are rarely below its 1m.
 const MAX_BODY: u64 = 64 << 20;
@@ -89,7 +89,8 @@ fn read_site(table: Table<'_>, pools: &[Pool], base: &Path) -> (Site, Claim) {
 
 /// The site's own routes, then the preset's as far as they match something else; and whether any needs the root.
 fn read_locations(table: &Table<'_>, preset: Option<Preset>, around: &Around<'_>) -> (Vec<Location>, bool) {
-    let own = table.get("routes").map(|list| routes::read(list, around)).unwrap_or_default();
+    let mut own = table.get("routes").map(|list| routes::read(list, around)).unwrap_or_default();
+    own.named.extend(error_pages::names(table));
     let mut locations = own.locations.clone();
     let presets = preset.map(|preset| preset.locations(around)).unwrap_or_default();
     locations.extend(
@@ -148,12 +149,16 @@ fn read_settings(table: &Table<'_>, preset: Option<Preset>, known: &[String]) ->
         serve_source: false,
         headers: Vec::new(),
         expires: None,
+        types: None,
+        autoindex: None,
         charset: "utf-8".to_owned(),
+        compression: Some(Arc::default()),
         max_body: MAX_BODY,
         buffering: true,
         first_byte_timeout: None,
         between_reads_timeout: None,
         error_pages: Vec::new(),
+        intercept_errors: false,
     };
     settings::read_over(&mut settings, table, known);
     if let Some(extensions) = table.get("script_extensions").and_then(Node::texts) {
@@ -209,11 +214,6 @@ mod tests {
         let text = "[[sites]]\nlisten = [\":80\"]\n[[sites.routes]]\nmatch = \"/\"\nreturn = { status = 301, url = \"/x\" }\n";
         let site = model(text).sites.remove(0);
         assert_eq!((site.settings.root.to_str(), site.pool), (Some(NOWHERE), None));
-    }
-
-    #[test]
-    fn what_is_switched_off_is_what_there_is() {
-        assert!(site("compression = false").names.is_empty());
     }
 
     #[test]

@@ -18,6 +18,7 @@ use tokio_io_timeout::TimeoutStream;
 use super::access_log::AccessLog;
 use super::announcement::{self, Complaints};
 use super::body::Visited;
+use super::compress;
 use super::drain::Watcher;
 use super::facts::Client;
 use super::linger::{Lingering, Stream};
@@ -41,6 +42,7 @@ pub struct Front {
     lobby: Arc<Lobby>,
     unannounced: Complaints,
     meters: Option<Arc<FrontMeters>>,
+    compressed: Arc<compress::Kept>,
 }
 
 /// What answering needs besides the generation.
@@ -59,7 +61,14 @@ impl Front {
     pub fn new(generation: Arc<ArcSwap<Generation>>, means: Means, lobby: Lobby) -> Self {
         let meters = generation.load().metrics().map(|metrics| Arc::clone(metrics.front()));
         let (means, lobby) = (ArcSwap::from_pointee(means), Arc::new(lobby));
-        Self { generation, means, lobby, unannounced: Complaints::default(), meters }
+        Self {
+            generation,
+            means,
+            lobby,
+            unannounced: Complaints::default(),
+            meters,
+            compressed: Arc::default(),
+        }
     }
 
     /// What it has now.
@@ -167,7 +176,7 @@ impl Front {
         async move {
             let last = watcher.last().map(|last| Guard::from_inner(Arc::clone(last)));
             let generation = last.unwrap_or_else(|| self.generation.load());
-            let pipeline = Pipeline { generation: &generation, means: &means };
+            let pipeline = Pipeline { generation: &generation, means: &means, compressed: &self.compressed };
             let mut answer = pipeline.answer(&parts, body, visit, client).await;
             if (watcher.is_asked() || means.timeouts.is_last(client.notes.requests()))
                 && let Ok(response) = &mut answer

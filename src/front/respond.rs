@@ -12,7 +12,7 @@ use super::headers;
 use crate::balance::Failure;
 use crate::fcgi::PairTooLarge;
 use crate::files;
-use crate::route::{BadTarget, Label, Redirect};
+use crate::route::{BadOrder, BadTarget, Label, Redirect};
 use crate::upstream::{Fault, SendError};
 
 /// Why a request is not answered with what it asked for.
@@ -57,6 +57,12 @@ pub(crate) enum Refusal {
     /// The pool gave no reply.
     #[error(transparent)]
     Upstream(#[from] SendError),
+    /// A script's `X-Accel-Redirect` is not followed.
+    #[error("X-Accel-Redirect to \"{to}\" is refused: {why}")]
+    Order { to: String, why: BadOrder },
+    /// Scripts send each other's requests round in circles.
+    #[error("X-Accel-Redirect: more than 10 in a row, which is a cycle")]
+    Cycle,
 }
 
 /// A row of the table.
@@ -97,7 +103,31 @@ impl Refusal {
             Self::Hangup => Row::quiet(StatusCode::BAD_REQUEST),
             Self::File(refusal) => Row { header: refusal.header.clone(), ..Row::quiet(refusal.status) },
             Self::Upstream(error) => upstream_row(error),
+            // nginx: 404 for what is no path, which may come of what a client sent.
+            Self::Order { why: BadOrder::Unsafe, .. } => Row::loud(StatusCode::NOT_FOUND, Level::ERROR),
+            Self::Order { .. } | Self::Cycle => Row::loud(StatusCode::INTERNAL_SERVER_ERROR, Level::ERROR),
         }
+    }
+
+    pub(super) fn status(&self) -> StatusCode {
+        self.row().status
+    }
+
+    /// What the status must come with, whatever page goes with it.
+    pub(super) fn header(&self) -> Option<(HeaderName, HeaderValue)> {
+        self.row().header
+    }
+
+    /// Whether what is left of a refused body would be read as the next request.
+    pub(super) fn ends_connection(&self) -> bool {
+        matches!(
+            self,
+            Self::BadRequest(_)
+                | Self::BadTarget(_)
+                | Self::BodyTooLarge
+                | Self::BodyTimeout
+                | Self::BodyBroken(_)
+        )
     }
 
     /// What the client gets; `accept` decides between a page and JSON.
@@ -110,15 +140,7 @@ impl Refusal {
         if let Self::Upstream(SendError { queued: Some(queued), .. }) = self {
             headers::tell_queue_time(&mut response, *queued);
         }
-        // What is left of a refused body would be read as the next request.
-        if matches!(
-            self,
-            Self::BadRequest(_)
-                | Self::BadTarget(_)
-                | Self::BodyTooLarge
-                | Self::BodyTimeout
-                | Self::BodyBroken(_)
-        ) {
+        if self.ends_connection() {
             response.headers_mut().insert(http::header::CONNECTION, HeaderValue::from_static("close"));
         }
         response

@@ -10,7 +10,10 @@ use http::HeaderMap;
 use crate::config::model::{self, Listen, Model};
 use crate::files::Recent;
 use crate::metrics::{Metrics, SiteMeters};
-use crate::route::{Address, Announced, NoTrace, Origin, Plan, PoolId, RealIp, RequestFacts, Router};
+use crate::route::{
+    Address, Announced, BadOrder, ErrorPage, NoTrace, Order, Origin, Plan, PoolId, RealIp, RequestFacts,
+    Router, Settings,
+};
 use crate::upstream::{Cluster, Fault};
 use names::Names;
 
@@ -182,6 +185,24 @@ impl Site {
         headers: &HeaderMap,
     ) -> Option<Origin> {
         self.real_ip.as_ref().map(|rule| rule.origin(hop, announced, headers))
+    }
+
+    /// How what a script orders will be served.
+    ///
+    /// # Errors
+    /// It is not to be followed.
+    pub fn plan_order<'a>(&'a self, order: &Order, facts: &RequestFacts<'a>) -> Result<Plan<'a>, BadOrder> {
+        self.router.plan_order(order, facts, &self.disk, &mut NoTrace)
+    }
+
+    /// How an error's page will be served.
+    pub fn plan_error_page<'a>(
+        &'a self,
+        page: &'a ErrorPage,
+        settings: &'a Settings,
+        facts: &RequestFacts<'a>,
+    ) -> Plan<'a> {
+        self.router.plan_error_page(page, settings, facts, &self.disk, &mut NoTrace)
     }
 
     /// What decides: for `explain`, which looks on.

@@ -168,7 +168,7 @@ fn text_of(value: &Value) -> String {
 }
 
 impl Difference {
-    fn allows(&self, on: &str, what: &str, nginx: &str, cornac: &str) -> bool {
+    pub fn allows(&self, on: &str, what: &str, nginx: &str, cornac: &str) -> bool {
         let is_on = match self.on.strip_suffix('…') {
             Some(beginning) => on.starts_with(beginning),
             None => self.on == "*" || self.on == on,
