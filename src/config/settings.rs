@@ -35,7 +35,9 @@ pub(super) fn read_over(settings: &mut Settings, table: &Table<'_>, known: &[Str
     if let Some(size) = table.get("max_body").and_then(Node::size) {
         settings.max_body = size;
     }
-    settings.buffering = table.boolean_or("buffering", settings.buffering);
+    if let Some(buffering) = table.get("buffering").and_then(Node::switch) {
+        settings.buffering = buffering;
+    }
     settings.serve_source = table.boolean_or("serve_source", settings.serve_source);
 }
 

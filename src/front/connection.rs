@@ -1,7 +1,6 @@
 //! One client's connection: hyper's HTTP/1.1 over any stream, with the limits that keep a slow client from costing much.
 
 use std::future::{Future, poll_fn};
-use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -47,8 +46,6 @@ pub struct Front {
 pub struct Means {
     /// `None`: no log is kept.
     pub access_log: Option<Arc<AccessLog>>,
-    /// Where bodies go that are too large for memory.
-    pub temp_dir: PathBuf,
 }
 
 impl Front {
@@ -123,7 +120,7 @@ impl Front {
         async move {
             let last = watcher.last().map(|last| Guard::from_inner(Arc::clone(last)));
             let generation = last.unwrap_or_else(|| self.generation.load());
-            let pipeline = Pipeline { generation: &generation, temp_dir: &means.temp_dir, kept: &self.kept };
+            let pipeline = Pipeline { generation: &generation, kept: &self.kept };
             let mut answer = pipeline.answer(&parts, body, visit, client).await;
             if watcher.is_asked()
                 && let Ok(response) = &mut answer
@@ -177,7 +174,7 @@ mod tests {
         );
         let model = crate::config::parse(&text, "test", root).expect("valid");
         let generation = Arc::new(ArcSwap::from_pointee(Generation::build(&model, None)));
-        let means = Means { access_log: None, temp_dir: std::env::temp_dir() };
+        let means = Means { access_log: None };
         let front = Arc::new(Front::new(generation, means));
         let client = Client { listener: ListenerId(0), peer: None, local: None, notes: Notes::default() };
         let (near, far) = duplex(4096);

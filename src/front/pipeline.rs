@@ -1,6 +1,5 @@
 //! The one function that a request goes through. Every step is a room's decision; here is only their order.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use http::header::{CONNECTION, TRANSFER_ENCODING};
@@ -23,7 +22,6 @@ use crate::site::Generation;
 #[derive(Debug)]
 pub(super) struct Pipeline<'a> {
     pub(super) generation: &'a Generation,
-    pub(super) temp_dir: &'a Path,
     pub(super) kept: &'a Arc<Kept>,
 }
 
@@ -103,7 +101,7 @@ impl Pipeline<'_> {
         let terms = incoming::Terms {
             max: plan.settings.max_body,
             buffering: plan.settings.buffering,
-            temp_dir: self.temp_dir,
+            buffers: self.generation.buffers(),
         };
         let (body, unread) = body;
         let (body, length) = incoming::take(body, terms, unread).await?;

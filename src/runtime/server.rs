@@ -118,7 +118,7 @@ impl Server {
         };
         let bound = generation.load().sites().listeners().map(bind).collect::<Result<Vec<_>, BindError>>()?;
         let access_log = AccessLog::open(&model.server).map_err(StartError::AccessLog)?;
-        let means = Means { access_log: access_log.map(Arc::new), temp_dir: model.server.temp_dir.clone() };
+        let means = Means { access_log: access_log.map(Arc::new) };
         let front = Arc::new(Front::new(Arc::clone(&generation), means));
         let workers = Workers::start(model.server.worker_threads(), &front).map_err(StartError::Threads)?;
         // Not before the sockets stand: a second cornac, which finds them taken, must not touch the first one's file.
