@@ -107,6 +107,8 @@ fn explanation(request: &Request, site: &Site, model: &Model) -> Result<Explanat
         headers: &request.headers,
         scheme: Scheme::Http,
         peer: Some(&Address::from(SocketAddr::from(([127, 0, 0, 1], 0)))),
+        hop: None,
+        announced: None,
         local: Some(&request.local),
         server_name: site.server_name(),
         content_length: None,

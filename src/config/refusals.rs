@@ -395,8 +395,20 @@ compression = { algorithms = ["deflate"] }"#, &[
         ]),
         (SITE, r#"listen = [":8080"]
 root = "public"
-trusted_proxies = ["10.0.0.0/8"]"#, &[
-            r#"6:1: not supported yet: trusted_proxies [remove it, or wait for a later version]"#,
+trusted_proxies = ["10.0.0.0/33", "proxy.local"]"#, &[
+            r#"6:20: trusted_proxies: '10.0.0.0/33' is neither an address nor a network ["all", an address ("192.0.2.1"), a network ("10.0.0.0/8", "2001:db8::/32") or "unix:"]"#,
+            r#"6:35: trusted_proxies: 'proxy.local' is neither an address nor a network ["all", an address ("192.0.2.1"), a network ("10.0.0.0/8", "2001:db8::/32") or "unix:"]"#,
+        ]),
+        (SITE, r#"listen = [":8080"]
+root = "public"
+real_ip_header = "X-Real-IP""#, &[
+            r#"6:1: real_ip_header is believed from nobody without trusted_proxies [trusted_proxies = ["10.0.0.0/8"]: the addresses of your proxies]"#,
+        ]),
+        (SITE, r#"listen = [":8080"]
+root = "public"
+trusted_proxies = ["10.0.0.1"]
+real_ip_header = "X Real IP""#, &[
+            r#"7:18: real_ip_header: 'X Real IP' is not a header's name ["X-Forwarded-For", "Forwarded", "proxy_protocol", or another header's name]"#,
         ]),
         (SITE, r#"listen = [":8080"]
 root = "public"
@@ -411,7 +423,7 @@ scripts = "here""#, &[
         (SITE, r#"listen = [":8080"]
 root = "public"
 deny = ["10.0.0.0/33"]"#, &[
-            r#"6:9: deny: '10.0.0.0/33' is neither an address nor a network ["all", an address ("192.0.2.1") or a network ("10.0.0.0/8", "2001:db8::/32")]"#,
+            r#"6:9: deny: '10.0.0.0/33' is neither an address nor a network ["all", an address ("192.0.2.1"), a network ("10.0.0.0/8", "2001:db8::/32") or "unix:"]"#,
         ]),
         (SITE, r#"listen = [":8080"]
 root = "public"

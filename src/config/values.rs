@@ -122,10 +122,12 @@ pub(super) fn access(table: &Table<'_>) -> Option<Vec<AccessRule>> {
     (!keys.is_empty()).then(|| keys.iter().flat_map(rules).collect())
 }
 
-fn who(text: &Text<'_>) -> Option<Who> {
+/// Whom a rule means, or whom a site trusts.
+pub(super) fn who(text: &Text<'_>) -> Option<Who> {
     let parsed = Who::parse(text);
     if parsed.is_err() {
-        let hint = "\"all\", an address (\"192.0.2.1\") or a network (\"10.0.0.0/8\", \"2001:db8::/32\")";
+        let hint =
+            "\"all\", an address (\"192.0.2.1\"), a network (\"10.0.0.0/8\", \"2001:db8::/32\") or \"unix:\"";
         text.mistake(format_args!("'{}' is neither an address nor a network", text.value), hint);
     }
     parsed.ok()

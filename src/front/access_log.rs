@@ -236,7 +236,7 @@ fn short(entry: &Entry) -> String {
     )
 }
 
-pub(super) fn or_dash(text: &str) -> &str {
+fn or_dash(text: &str) -> &str {
     if text.is_empty() { "-" } else { text }
 }
 

@@ -21,8 +21,6 @@ use crate::upstream::{Buffers, RequestBody, Share, TempFile};
 
 /// A body up to this size stays in memory. nginx: `client_body_buffer_size`, 16 KB there.
 const IN_MEMORY: usize = 64 * 1024;
-/// Longest pause between two pieces of a body. nginx: `client_body_timeout`.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How a body may be taken.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +31,8 @@ pub(super) struct Terms<'a> {
     pub(super) buffering: bool,
     /// Where it waits meanwhile.
     pub(super) buffers: &'a Buffers,
+    /// Longest pause between two pieces.
+    pub(super) patience: Duration,
 }
 
 /// Whether something of a request's body has not been read yet. A reply that goes out meanwhile is the connection's last: what
@@ -75,7 +75,7 @@ pub(super) async fn take(
     }
     match declared {
         Some(length) if !terms.buffering => {
-            let patient = Patient { body, silence: None, unread: unread.clone() };
+            let patient = Patient { body, patience: terms.patience, silence: None, unread: unread.clone() };
             Ok((RequestBody::Stream(Box::pin(patient), length), Some(length)))
         }
         _ => {
@@ -89,7 +89,7 @@ pub(super) async fn take(
 async fn collect(mut body: Incoming, declared: u64, terms: Terms<'_>) -> Result<(RequestBody, u64), Refusal> {
     let mut store = Store::Nothing;
     let mut length = 0;
-    while let Some(frame) = timeout(PATIENCE, body.frame()).await.map_err(|_| Refusal::BodyTimeout)? {
+    while let Some(frame) = timeout(terms.patience, body.frame()).await.map_err(|_| Refusal::BodyTimeout)? {
         let Ok(piece) = frame.map_err(Refusal::BodyBroken)?.into_data() else { continue };
         length += piece.len() as u64;
         if terms.max > 0 && length > terms.max {
@@ -104,6 +104,7 @@ async fn collect(mut body: Incoming, declared: u64, terms: Terms<'_>) -> Result<
 /// `TimedOut`. Time counts only while php-fpm would take more.
 struct Patient {
     body: Incoming,
+    patience: Duration,
     silence: Option<Pin<Box<Sleep>>>,
     unread: Unread,
 }
@@ -123,7 +124,8 @@ impl Body for Patient {
             }
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
-        let silence = self.silence.get_or_insert_with(|| Box::pin(sleep(PATIENCE)));
+        let patience = self.patience;
+        let silence = self.silence.get_or_insert_with(|| Box::pin(sleep(patience)));
         silence.as_mut().poll(cx).map(|()| Some(Err(io::Error::from(io::ErrorKind::TimedOut).into())))
     }
 }

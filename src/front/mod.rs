@@ -2,7 +2,9 @@
 //!
 //! | file | owns |
 //! |---|---|
-//! | `connection`, `patience`, `linger`, `drain`, `notes` | one client's connection, its limits and its end |
+//! | `connection`, `parking`, `patience`, `timeouts`, `linger`, `drain`, `notes` | one client's connection, its limits and its end |
+//! | `lobby` | all clients, and who leaves when there are too many |
+//! | `announcement` | the PROXY header |
 //! | `pipeline` | the order of a request's steps |
 //! | `facts` | what a request says, checked once |
 //! | `incoming` | the request's body on its way in |
@@ -13,6 +15,7 @@
 //! | `body`, `visit`, `access_log` | the reply's bytes, the request's end, its line in the log |
 
 mod access_log;
+mod announcement;
 mod body;
 mod compress;
 mod connection;
@@ -21,12 +24,15 @@ mod facts;
 mod headers;
 mod incoming;
 mod linger;
+mod lobby;
 mod notes;
+mod parking;
 mod patience;
 mod pipeline;
 mod respond;
 mod script;
 mod slow_log;
+mod timeouts;
 mod visit;
 
 pub use access_log::AccessLog;
@@ -34,4 +40,6 @@ pub use connection::{Front, Means};
 pub use drain::{Drain, Watcher};
 pub use facts::Client;
 pub use linger::Stream;
+pub use lobby::{Lobby, Presence};
 pub use notes::Notes;
+pub use timeouts::Timeouts;

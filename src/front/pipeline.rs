@@ -9,19 +9,21 @@ use hyper::body::Incoming;
 
 use super::body::{Body, Visited};
 use super::compress::{Kept, compress};
+use super::connection::Means;
 use super::facts::{Client, Head};
 use super::incoming::{self, Unread};
 use super::respond::{self, Refusal};
 use super::visit::Visit;
 use super::{headers, script};
 use crate::files;
-use crate::route::{Label, Plan, RequestFacts, ScriptPlan, Settings};
+use crate::route::{Plan, RequestFacts, ScriptPlan, Settings};
 use crate::site::Generation;
 
 /// What answers requests besides the generation, which a reload may change in between.
 #[derive(Debug)]
 pub(super) struct Pipeline<'a> {
     pub(super) generation: &'a Generation,
+    pub(super) means: &'a Means,
     pub(super) kept: &'a Arc<Kept>,
 }
 
@@ -45,16 +47,17 @@ impl Pipeline<'_> {
         mut visit: Visit,
         client: &Client,
     ) -> Result<Response<Visited>, Hangup> {
-        let request_id = visit.label();
         let unread = Unread::of(&body);
         let head = match Head::read(parts) {
             Ok(head) => head,
             Err(refusal) => {
-                return Ok(unread.before(refused_unread(&refusal, parts, request_id, visit, client)));
+                return Ok(unread.before(refused_unread(&refusal, parts, visit, client)));
             }
         };
         let site = self.generation.sites().find(client.listener, head.host());
-        let facts = head.facts(client, site.server_name(), request_id);
+        let origin = site.origin(client.peer.as_ref(), client.announced.as_deref(), &parts.headers);
+        visit.comes_from(origin.as_ref());
+        let facts = head.facts(client, origin.as_ref(), site.server_name(), visit.label());
         visit.finds_site(head.host(), site);
         let mut plan = site.plan(&facts);
         visit.takes_route(&plan);
@@ -102,6 +105,7 @@ impl Pipeline<'_> {
             max: plan.settings.max_body,
             buffering: plan.settings.buffering,
             buffers: self.generation.buffers(),
+            patience: self.means.timeouts.body,
         };
         let (body, unread) = body;
         let (body, length) = incoming::take(body, terms, unread).await?;
@@ -161,15 +165,9 @@ fn finish(
 }
 
 /// A request too wrong to belong to any site.
-fn refused_unread(
-    refusal: &Refusal,
-    parts: &Parts,
-    request_id: Label,
-    visit: Visit,
-    client: &Client,
-) -> Response<Visited> {
-    refusal.log(request_id);
-    let mut response = refusal.respond(&parts.headers, request_id);
+fn refused_unread(refusal: &Refusal, parts: &Parts, visit: Visit, client: &Client) -> Response<Visited> {
+    refusal.log(visit.label());
+    let mut response = refusal.respond(&parts.headers, visit.label());
     headers::add_server(&mut response);
     visited(response, &parts.method, visit, client)
 }

@@ -187,7 +187,10 @@ pub(super) fn fixed(status: StatusCode, body: Option<Vec<u8>>) -> Result<Respons
     };
     let mut response = Response::new(Body::text(text.into()));
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    // There is no content whose type could be told.
+    if status != StatusCode::NO_CONTENT {
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    }
     Ok(response)
 }
 
@@ -298,13 +301,13 @@ mod tests {
 
     #[test]
     fn a_full_queue_says_when_to_come_again() {
-        let response = failed(Fault::QueueFull).respond(&HeaderMap::new(), Label(1));
+        let response = failed(Fault::QueueFull).respond(&HeaderMap::new(), Label::Made(1));
         assert_eq!(response.headers()[RETRY_AFTER], "3");
     }
 
     #[test]
     fn a_refused_body_ends_the_connection() {
-        let response = Refusal::BodyTooLarge.respond(&HeaderMap::new(), Label(1));
+        let response = Refusal::BodyTooLarge.respond(&HeaderMap::new(), Label::Made(1));
         assert_eq!(response.headers()[http::header::CONNECTION], "close");
     }
 
@@ -329,7 +332,7 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.insert(ACCEPT, HeaderValue::from_static(accept));
             let content_type =
-                page(StatusCode::NOT_FOUND, &headers, Label(1)).headers()[CONTENT_TYPE].clone();
+                page(StatusCode::NOT_FOUND, &headers, Label::Made(1)).headers()[CONTENT_TYPE].clone();
             assert_eq!(content_type == "application/json", json, "{accept}");
         }
     }

@@ -14,7 +14,7 @@ use super::body::BodyError;
 use super::facts::Client;
 use super::respond::HANGUP;
 use crate::metrics::{Class, FrontMeters, SiteMeter};
-use crate::route::{Address, Label, Plan, protocol};
+use crate::route::{Address, Label, Origin, Plan, protocol};
 use crate::site::Site;
 use crate::upstream::{Observer, Outcome};
 
@@ -62,7 +62,7 @@ impl Visit {
         parts: &Parts,
         client: &Client,
     ) -> Self {
-        let label = Label(rand::random());
+        let label = Label::Made(rand::random());
         let count = meters.map(|meters| {
             Box::new(Count {
                 began: Instant::now(),
@@ -98,6 +98,19 @@ impl Visit {
         if let Some(open) = &mut self.open {
             open.entry.host = host.to_owned();
             open.entry.site = site.server_name().to_owned();
+        }
+    }
+
+    /// What proxies that the site trusts say of it.
+    pub(super) fn comes_from(&mut self, origin: Option<&Origin>) {
+        let Some(Origin { client, label, .. }) = origin else { return };
+        self.label = label.unwrap_or(self.label);
+        let Some(open) = &mut self.open else { return };
+        if let Some(label) = label {
+            open.entry.request_id = label.to_string();
+        }
+        if let Some(client) = client {
+            open.entry.remote_addr = Address::ip_text(Some(client)).to_owned();
         }
     }
 

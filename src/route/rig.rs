@@ -196,10 +196,12 @@ fn with_facts_of<R>(
         headers: &map,
         scheme: Scheme::Http,
         peer: Some(&address("192.0.2.7:4711")),
+        hop: None,
+        announced: None,
         local: Some(&address("[2001:db8::1]:8080")),
         server_name: "www.example.com",
         content_length: None,
-        request_id: super::Label(0x0123_4567_89ab_cdef),
+        request_id: super::Label::Made(0x0123_4567_89ab_cdef),
     })
 }
 

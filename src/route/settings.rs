@@ -55,11 +55,13 @@ pub struct AccessRule {
     pub who: Who,
 }
 
-/// Whom an access rule means.
+/// Whom an access rule or `trusted_proxies` means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Who {
     /// `all`.
     All,
+    /// `unix:`: whoever comes over a unix socket.
+    Unix,
     /// An address or a CIDR network.
     Network {
         /// First address of the network.

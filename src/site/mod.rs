@@ -2,18 +2,20 @@
 
 mod names;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+
+use http::HeaderMap;
 
 use crate::config::model::{self, Listen, Model};
 use crate::files::Recent;
 use crate::metrics::{Metrics, SiteMeters};
-use crate::route::{NoTrace, Plan, PoolId, RequestFacts, Router};
+use crate::route::{Address, Announced, NoTrace, Origin, Plan, PoolId, RealIp, RequestFacts, Router};
 use crate::upstream::{Buffers, Cluster, Fault};
 use names::Names;
 
 /// A listener by its number, which it keeps from one generation to the next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ListenerId(pub usize);
 
 /// Where clients are awaited, and who answers them.
@@ -21,6 +23,8 @@ pub struct ListenerId(pub usize);
 struct Door {
     id: ListenerId,
     listen: Listen,
+    /// Whether a PROXY header is in front of what a client sends.
+    announced: bool,
     names: Names,
 }
 
@@ -37,6 +41,8 @@ pub struct Generation {
 #[derive(Debug)]
 pub struct Sites {
     doors: Vec<Door>,
+    /// Places in `doors`.
+    by_id: HashMap<ListenerId, usize>,
     sites: Vec<Site>,
 }
 
@@ -46,6 +52,7 @@ pub struct Site {
     router: Router,
     disk: Recent,
     server_name: String,
+    real_ip: Option<RealIp>,
     meters: Option<Arc<SiteMeters>>,
 }
 
@@ -112,6 +119,8 @@ impl Sites {
     pub fn build(model: &Model, old: Option<&Self>) -> Self {
         let before = |listen: &Listen| old?.listeners().find(|(_, known)| *known == listen).map(|(id, _)| id);
         let mut fresh = old.map_or(0, |old| old.doors.iter().map(|door| door.id.0 + 1).max().unwrap_or(0));
+        let announced = model.listeners.iter().filter(|listener| listener.proxy_protocol);
+        let announced: HashSet<_> = announced.map(|listener| &listener.listen).collect();
         let mut places: HashMap<&Listen, usize> = HashMap::new();
         let mut doors: Vec<Door> = Vec::new();
         for (index, site) in model.sites.iter().enumerate() {
@@ -121,13 +130,15 @@ impl Sites {
                         fresh += 1;
                         ListenerId(fresh - 1)
                     });
-                    doors.push(Door { id, listen: listen.clone(), names: Names::default() });
+                    let announced = announced.contains(listen);
+                    doors.push(Door { id, listen: listen.clone(), announced, names: Names::default() });
                     doors.len() - 1
                 });
                 doors[place].names.add(&site.names, index);
             }
         }
-        Self { doors, sites: model.sites.iter().map(Site::build).collect() }
+        let by_id = doors.iter().enumerate().map(|(place, door)| (door.id, place)).collect();
+        Self { doors, by_id, sites: model.sites.iter().map(Site::build).collect() }
     }
 
     /// Where clients are awaited, each address once.
@@ -142,20 +153,42 @@ impl Sites {
 
     /// The same as a place in the model's list of sites.
     pub fn place(&self, listener: ListenerId, host: &str) -> usize {
-        let door = self.doors.iter().find(|door| door.id == listener);
-        door.and_then(|door| door.names.find(host)).unwrap_or(0)
+        self.door(listener).and_then(|door| door.names.find(host)).unwrap_or(0)
+    }
+
+    /// Whether what comes to a listener has a PROXY header in front.
+    pub fn is_announced_to(&self, listener: ListenerId) -> bool {
+        self.door(listener).is_some_and(|door| door.announced)
+    }
+
+    fn door(&self, listener: ListenerId) -> Option<&Door> {
+        match &*self.doors {
+            [only] if only.id == listener => Some(only),
+            doors => Some(&doors[*self.by_id.get(&listener)?]),
+        }
     }
 }
 
 impl Site {
     fn build(model: &model::Site) -> Self {
         let router = Router::new(model.rules.clone(), model.locations.clone(), Arc::clone(&model.settings));
-        Self { router, disk: Recent::default(), server_name: model.server_name.clone(), meters: None }
+        let (server_name, real_ip) = (model.server_name.clone(), model.real_ip.clone());
+        Self { router, disk: Recent::default(), server_name, real_ip, meters: None }
     }
 
     /// How a request will be served.
     pub fn plan<'a>(&'a self, facts: &RequestFacts<'a>) -> Plan<'a> {
         self.router.plan(facts, &self.disk, &mut NoTrace)
+    }
+
+    /// What the proxies say that it trusts; `None` where it trusts nobody.
+    pub fn origin(
+        &self,
+        hop: Option<&Address>,
+        announced: Option<&Announced>,
+        headers: &HeaderMap,
+    ) -> Option<Origin> {
+        self.real_ip.as_ref().map(|rule| rule.origin(hop, announced, headers))
     }
 
     /// What decides: for `explain`, which looks on.

@@ -76,10 +76,12 @@ fn served(preset: &str, urls: &[&str]) -> Vec<String> {
             headers: &headers,
             scheme: Scheme::Http,
             peer: None,
+            hop: None,
+            announced: None,
             local: None,
             server_name: "",
             content_length: None,
-            request_id: crate::route::Label(1),
+            request_id: crate::route::Label::Made(1),
         };
         spell(&router.plan(&facts, &Real, &mut NoTrace), &root)
     };
