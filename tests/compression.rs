@@ -17,6 +17,7 @@ $text = '';
 for ($i = 0; strlen($text) < (int) ($_GET['size'] ?? 5000); $i++) { $text .= "<p>line $i of it\n"; }
 $text = substr($text, 0, (int) ($_GET['size'] ?? 5000));
 if (isset($_GET['length'])) { header('Content-Length: ' . strlen($text)); }
+while (ob_get_level() > 0) { ob_end_flush(); }
 foreach (str_split($text, max(1, (int) ($_GET['cut'] ?? 100000000))) as $piece) {
     echo $piece;
     if (isset($_GET['cut'])) { flush(); }
@@ -28,6 +29,7 @@ const GATE: &str = r#"<?php
 if (isset($_GET['type'])) { header('Content-Type: ' . $_GET['type']); }
 if (isset($_GET['unbuffered'])) { header('X-Accel-Buffering: no'); }
 echo "data: first\n\n";
+while (ob_get_level() > 0) { ob_end_flush(); }
 flush();
 while (!file_exists(__DIR__ . '/gate')) { clearstatcache(); usleep(2000); }
 echo "data: second\n\n";

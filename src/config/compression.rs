@@ -133,7 +133,7 @@ mod tests {
     fn each_mistake_is_told_with_its_remedy() {
         let project = project();
         for (lines, expected) in [
-            ("compression = 1", "expected true or false, found a number"),
+            ("compression = 1", "expected true or false, found an integer"),
             ("compression = \"maybe\"", "unknown value 'maybe'"),
             ("compression = { algorithms = [\"brotli\"] }", "unknown value 'brotli'"),
             ("compression = { algorithms = [\"br\", \"br\"] }", "'br' is in the list already"),

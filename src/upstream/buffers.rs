@@ -8,8 +8,12 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
+
+use crate::balance::Rarely;
 use crate::config::model;
 
 /// Where bodies wait, and the account of it. Clones share both.
@@ -23,13 +27,22 @@ struct Inner {
     used: Arc<Used>,
 }
 
+/// When the operator was told that there is no room.
+#[derive(Debug)]
+struct Told(Mutex<Rarely>);
+
+impl Default for Told {
+    fn default() -> Self {
+        Self(Mutex::new(Rarely::every(Duration::from_secs(10))))
+    }
+}
+
 /// Bytes that wait now, whichever generation took them.
 #[derive(Debug, Default)]
 struct Used {
     memory: AtomicU64,
     temp_files: AtomicU64,
-    /// The operator was told that there is no room in temp files.
-    told: AtomicBool,
+    told: Told,
 }
 
 impl Buffers {
@@ -68,10 +81,11 @@ impl Buffers {
         (used.memory.load(Ordering::Relaxed), used.temp_files.load(Ordering::Relaxed))
     }
 
-    /// One line when the room is gone, and the next only when there was room again in between.
+    /// A line now and then, not one for each who finds no room.
     pub(crate) fn tell_no_room(&self, error: &io::Error) {
-        if !self.0.used.told.swap(true, Ordering::Relaxed) {
-            tracing::error!(temp_dir = %self.0.temp_dir.display(), "no room for what slow clients leave waiting: {error}");
+        if let Some(times) = self.0.used.told.0.lock().happened(Instant::now()) {
+            let temp_dir = self.0.temp_dir.display();
+            tracing::error!(%temp_dir, times, "no room for what slow clients leave waiting: {error}");
         }
     }
 }
@@ -154,9 +168,7 @@ impl TempFile {
         self.file.write_all_at(bytes, at).inspect_err(|error| {
             self.share.shrink(more);
             self.share.buffers.tell_no_room(error);
-        })?;
-        self.share.buffers.0.used.told.store(false, Ordering::Relaxed);
-        Ok(())
+        })
     }
 
     /// Fills the whole of `room`.
