@@ -2,7 +2,6 @@
 //! `http1`, `http2` (which `preface` tells apart in clear text), and either of them behind a TLS `handshake`.
 
 use std::future::Future;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
@@ -42,8 +41,6 @@ pub struct Front {
 pub struct Means {
     /// `None`: no log is kept.
     pub access_log: Option<Arc<AccessLog>>,
-    /// Where bodies go that are too large for memory.
-    pub temp_dir: PathBuf,
     /// How long clients may take.
     pub timeouts: Timeouts,
 }
@@ -197,7 +194,7 @@ mod tests {
         let model = crate::config::parse(&text, "test", root).expect("valid");
         let generation = Arc::new(ArcSwap::from_pointee(Generation::build(&model, None)));
         let timeouts = Timeouts::of(&model.server);
-        let means = Means { access_log: None, temp_dir: std::env::temp_dir(), timeouts };
+        let means = Means { access_log: None, timeouts };
         let front = Arc::new(Front::new(generation, means, Lobby::new(usize::MAX)));
         let notes = Notes::default();
         let client = Client {

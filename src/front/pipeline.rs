@@ -144,7 +144,7 @@ impl Pipeline<'_> {
         let terms = incoming::Terms {
             max: plan.settings.max_body,
             buffering: plan.settings.buffering,
-            temp_dir: &self.means.temp_dir,
+            buffers: self.generation.buffers(),
             patience: self.means.timeouts.body,
         };
         let (body, length) = carried.take_body(terms).await?;
