@@ -6,8 +6,8 @@ use std::path::{Component, Path};
 use std::sync::{Arc, OnceLock};
 
 use cornac::config;
-use cornac::route::{Kind, Label, Lookup, NoTrace, Plan, RequestFacts, Router, Scheme, Target, is_source};
-use http::{HeaderMap, Method, Version};
+use cornac::route::{Kind, Lookup, NoTrace, Plan, RequestFacts, Router, Target, is_source};
+use http::{HeaderMap, Method};
 
 /// Exists on every machine, as the configuration demands; what lies there is [`Files`]'.
 const ROOT: &str = "/usr";
@@ -69,21 +69,7 @@ pub fn target(data: &[u8]) {
     let Ok(target) = Target::parse(sent) else { return };
     is_canonical(&target);
     let (method, headers) = (Method::GET, HeaderMap::new());
-    let facts = RequestFacts {
-        method: &method,
-        version: Version::HTTP_11,
-        target: &target,
-        host: "localhost",
-        headers: &headers,
-        scheme: Scheme::Http,
-        peer: None,
-        hop: None,
-        announced: None,
-        local: None,
-        server_name: "",
-        content_length: None,
-        request_id: Label::default(),
-    };
+    let facts = RequestFacts::bare(&method, &target, &headers);
     let routers = routers();
     stays_inside(&routers[usize::from(*site) % routers.len()].plan(&facts, &Files, &mut NoTrace));
 }

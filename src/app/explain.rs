@@ -107,13 +107,15 @@ fn explanation(request: &Request, site: &Site, model: &Model) -> Result<Explanat
     let target = request.url.path_and_query().map_or("/", |target| target.as_str());
     let target = Target::parse(target.as_bytes())
         .map_err(|error| wrong(format!("`{target}` gets 400 before any site is asked: {error}")))?;
+    let scheme = if request.url.scheme_str() == Some("https") { Scheme::Https } else { Scheme::Http };
     let facts = RequestFacts {
         method: &request.method,
         version: http::Version::HTTP_11,
         target: &target,
         host: &request.host,
         headers: &request.headers,
-        scheme: Scheme::Http,
+        scheme,
+        tls: None,
         peer: Some(&Address::from(SocketAddr::from(([127, 0, 0, 1], 0)))),
         hop: None,
         announced: None,

@@ -60,10 +60,20 @@ impl Pipeline<'_> {
         let site = self.generation.sites().find(client.listener, head.host());
         let origin = site.origin(client.peer.as_ref(), client.announced.as_deref(), &parts.headers);
         visit.comes_from(origin.as_ref());
-        let facts = head.facts(client, origin.as_ref(), site.server_name(), visit.label());
         visit.finds_site(head.host(), site);
+        let secured = match client.secured(site) {
+            Ok(secured) => secured,
+            Err(refusal) => {
+                return Ok(unread.before(refused_unread(&refusal, parts, visit, client)));
+            }
+        };
+        let told = (secured.as_ref(), origin.as_ref());
+        let facts = head.facts(client, told, site.server_name(), visit.label());
         let mut plan = site.plan(&facts);
         visit.takes_route(&plan);
+        if let Err(refusal) = client.is_let_in(site, &plan) {
+            return Ok(unread.before(refused_unread(&refusal, parts, visit, client)));
+        }
         let mut carried = Carried { body: Some(body), unread: &unread, visit: &mut visit };
         let response = match self.carry_out(&mut plan, &facts, &mut carried).await {
             Ok(response) => Ok(self.dress(response, plan.settings(), &facts)),
@@ -71,7 +81,10 @@ impl Pipeline<'_> {
             Err(detour) => Box::pin(detour::follow(self, site, (&plan, detour), &facts, &mut carried)).await,
         };
         match response {
-            Ok(response) => Ok(unread.before(finish(response, &facts, visit, client))),
+            Ok(mut response) => {
+                headers::add_hsts(&mut response, site.hsts(), &facts);
+                Ok(unread.before(finish(response, &facts, visit, client)))
+            }
             Err(hangup) => {
                 visit.hung_up();
                 Err(hangup)
@@ -131,7 +144,7 @@ impl Pipeline<'_> {
         let terms = incoming::Terms {
             max: plan.settings.max_body,
             buffering: plan.settings.buffering,
-            temp_dir: &self.means.temp_dir,
+            buffers: self.generation.buffers(),
             patience: self.means.timeouts.body,
         };
         let (body, length) = carried.take_body(terms).await?;

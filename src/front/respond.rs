@@ -1,5 +1,6 @@
 //! The one table from an error to what the client gets: status, page, headers; and how loud the log is about it.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,6 +14,7 @@ use crate::balance::Failure;
 use crate::fcgi::PairTooLarge;
 use crate::files;
 use crate::route::{BadOrder, BadTarget, Label, Redirect};
+use crate::tls::Stranger;
 use crate::upstream::{Fault, SendError};
 
 /// Why a request is not answered with what it asked for.
@@ -21,6 +23,12 @@ pub(crate) enum Refusal {
     /// The request itself is wrong (RFC 9112 §3, §6).
     #[error("{0}")]
     BadRequest(&'static str),
+    /// The site wants a certificate of its clients, and this one has not shown what it wants.
+    #[error("{}", match .0 {
+        Stranger::NoCertificate => "the client has no certificate, which the site requires",
+        Stranger::Misdirected => "the site asks for client certificates, and the connection was made for another site",
+    })]
+    Stranger(Stranger),
     /// The target is no path.
     #[error(transparent)]
     BadTarget(#[from] BadTarget),
@@ -92,6 +100,8 @@ impl Refusal {
             Self::BadRequest(_) | Self::BadTarget(_) | Self::BodyBroken(_) => {
                 Row::quiet(StatusCode::BAD_REQUEST)
             }
+            Self::Stranger(Stranger::NoCertificate) => Row::quiet(StatusCode::BAD_REQUEST),
+            Self::Stranger(Stranger::Misdirected) => Row::quiet(StatusCode::MISDIRECTED_REQUEST),
             Self::TargetTooLong => Row::quiet(StatusCode::URI_TOO_LONG),
             Self::HeadTooLarge(_) => Row::quiet(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
             Self::Method | Self::Planned(StatusCode::METHOD_NOT_ALLOWED) => Row {
@@ -100,6 +110,13 @@ impl Refusal {
             },
             Self::BodyTooLarge => Row::loud(StatusCode::PAYLOAD_TOO_LARGE, Level::INFO),
             Self::BodyTimeout => Row::quiet(StatusCode::REQUEST_TIMEOUT),
+            // The operator was told of it; in a moment somebody else may be done.
+            Self::TempFile(error)
+                if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) =>
+            {
+                let header = Some((RETRY_AFTER, HeaderValue::from_static("5")));
+                Row { header, ..Row::quiet(StatusCode::SERVICE_UNAVAILABLE) }
+            }
             Self::TempFile(_) => Row::loud(StatusCode::INTERNAL_SERVER_ERROR, Level::ERROR),
             Self::Planned(status) => Row::quiet(*status),
             // Never sent: the connection is closed.
@@ -300,6 +317,8 @@ mod tests {
             (Refusal::BadRequest("two Hosts"), 400),
             (Refusal::Method, 405),
             (Refusal::BodyTimeout, 408),
+            (Refusal::TempFile(ErrorKind::StorageFull.into()), 503),
+            (Refusal::TempFile(ErrorKind::PermissionDenied.into()), 500),
             (Refusal::BodyTooLarge, 413),
             (Refusal::TargetTooLong, 414),
             (Refusal::Planned(StatusCode::FORBIDDEN), 403),

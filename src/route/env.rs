@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 
 use super::split::as_backend_sees;
 use super::variables::separator;
-use super::{Address, RequestFacts, Scheme, ScriptPlan, os_bytes};
+use super::{Address, RequestFacts, Scheme, ScriptPlan, Secured, SslVariable, os_bytes};
 
 const SERVER_SOFTWARE: &str = concat!("cornac/", env!("CARGO_PKG_VERSION"));
 
@@ -111,6 +111,20 @@ fn of_request<E>(
     given.give(b"REQUEST_SCHEME", facts.scheme.as_str().as_bytes())?;
     if facts.scheme == Scheme::Https {
         given.give(b"HTTPS", b"on")?;
+    }
+    match facts.tls {
+        Some(tls) => of_tls(tls, given),
+        None => Ok(()),
+    }
+}
+
+fn of_tls<E>(tls: &Secured<'_>, given: &mut Given<'_, impl Sink<E>>) -> Result<(), E> {
+    given.give(b"SSL_PROTOCOL", tls.protocol.as_bytes())?;
+    given.give(b"SSL_CIPHER", tls.cipher.as_bytes())?;
+    for (name, variable) in SslVariable::OF_CLIENT {
+        if let Some(value) = tls.value(variable) {
+            given.give(name, value.as_bytes())?;
+        }
     }
     Ok(())
 }
@@ -258,6 +272,7 @@ mod tests {
             ("SERVER_PORT", "8080"),
             ("SERVER_NAME", "www.example.com"),
             ("REDIRECT_STATUS", "200"),
+            ("HTTP_X_REQUEST_ID", "00000000000000000123456789abcdef"),
             ("HTTP_HOST", "Example.com:8080"),
             ("HTTP_CONTENT_TYPE", "text/plain"),
             ("HTTP_CONTENT_LENGTH", "5"),

@@ -199,6 +199,7 @@ fn with_facts_of<R>(
         host: "example.com",
         headers: &map,
         scheme: Scheme::Http,
+        tls: None,
         peer: Some(&address("192.0.2.7:4711")),
         hop: None,
         announced: None,
