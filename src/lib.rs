@@ -8,9 +8,9 @@
 //! | 7 | [`runtime`] | threads, listening sockets, signals, a php-fpm of our own |
 //! | 6 | [`front`], [`admin`] | HTTP in, HTTP out · the operator's API |
 //! | 5 | [`site`] | one immutable generation of everything that serves |
-//! | 4 | [`upstream`], [`files`], [`logs`] | members, connections, permits, queue · document roots, sending files · where lines go |
+//! | 4 | [`upstream`], [`files`], [`users`], [`limits`], [`logs`] | members, connections, permits, queue · document roots, sending files · password files · how often who came · where lines go |
 //! | 3 | [`config`], [`metrics`] | TOML → one resolved model, or every mistake in it · counters as handles |
-//! | 1 | [`fcgi`], [`route`], [`balance`] | bytes, paths and choices: no clock, no socket, no file of their own |
+//! | 1 | [`fcgi`], [`route`], [`guard`], [`balance`] | bytes, paths and choices: no clock, no socket, no file of their own |
 //!
 //! [`app`] holds one function per command and wires the floors together.
 
@@ -21,9 +21,12 @@ pub mod config;
 pub mod fcgi;
 pub mod files;
 pub mod front;
+pub mod guard;
+pub mod limits;
 pub mod logs;
 pub mod metrics;
 pub mod route;
 pub mod runtime;
 pub mod site;
 pub mod upstream;
+pub mod users;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A room and its floor, from the roof down.
-const FLOORS: [(&str, u8); 12] = [
+const FLOORS: [(&str, u8); 14] = [
     ("app", 8),
     ("runtime", 7),
     ("front", 6),
@@ -13,13 +13,15 @@ const FLOORS: [(&str, u8); 12] = [
     ("site", 5),
     ("upstream", 4),
     ("files", 4),
+    ("users", 4),
+    ("limits", 4),
     ("logs", 4),
     ("config", 3),
     ("metrics", 3),
     ("fcgi", 1),
     ("route", 1),
 ];
-const GROUND: [&str; 3] = ["fcgi", "route", "balance"];
+const GROUND: [&str; 4] = ["fcgi", "route", "guard", "balance"];
 
 /// Crates that a pure floor must not know: clocks, sockets, files and chance of their own.
 const IMPURE: [&str; 9] = [

@@ -9,10 +9,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use serde::Serialize;
 
 use super::Failure;
+use super::checks::{self, Looked};
 use super::cli::Explain;
 use crate::config::model::{self, Listen, Model};
 use crate::files::Disk;
-use crate::route::{Address, Label, Plan, RequestFacts, Scheme, Step, Steps, Target, env};
+use crate::route::{Address, Label, NoTrace, Plan, RequestFacts, Scheme, Step, Steps, Target, env};
 use crate::site::{ListenerId, Site, Sites};
 
 pub(super) fn explain(args: &Explain) -> Result<(), Failure> {
@@ -99,7 +100,7 @@ fn explanation(request: &Request, site: &Site, model: &Model) -> Result<Explanat
     let target = request.url.path_and_query().map_or("/", |target| target.as_str());
     let target = Target::parse(target.as_bytes())
         .map_err(|error| wrong(format!("`{target}` gets 400 before any site is asked: {error}")))?;
-    let facts = RequestFacts {
+    let mut facts = RequestFacts {
         method: &request.method,
         version: http::Version::HTTP_11,
         target: &target,
@@ -111,9 +112,19 @@ fn explanation(request: &Request, site: &Site, model: &Model) -> Result<Explanat
         server_name: site.server_name(),
         content_length: None,
         request_id: Label::default(),
+        user: None,
     };
     let mut steps = Steps::default();
     let plan = site.router().plan(&facts, &Disk, &mut steps);
+    let mut user = None;
+    let plan = match checks::look(plan, &facts, &mut steps, &mut user) {
+        Looked::Passed(plan) => plan,
+        Looked::Refused(refusal) => refusal,
+        Looked::Known => {
+            facts.user = user.as_deref();
+            site.router().plan(&facts, &Disk, &mut NoTrace).unguarded()
+        }
+    };
     Ok(Explanation {
         request: format!("{} {}", request.method, lossy(target.raw)),
         site: name(site),
@@ -126,6 +137,8 @@ fn answer(plan: Plan<'_>, facts: &RequestFacts<'_>, model: &Model) -> Result<Ans
     Ok(match plan {
         Plan::File(file) => Answer::File { path: file.path.display().to_string() },
         Plan::Redirect(to) => Answer::Redirect { status: to.status.as_u16(), location: lossy(&to.location) },
+        // Its checks were looked at.
+        Plan::Guarded(guarded) => return answer(guarded.plan, facts, model),
         Plan::Fixed(fixed) => {
             Answer::Fixed { status: fixed.status.as_u16(), body: fixed.body.as_deref().map(lossy) }
         }

@@ -1,7 +1,7 @@
 //! Floor 3: TOML → one resolved model, or every mistake in it with its place and its remedy.
 //!
 //! `syntax` reads the text, `reader` walks its tables, `report` collects what is wrong, and one file a table says what the keys mean: `server`,
-//! `admin`, `pools` (with `discover` and `apis`), `sites` (with `names` and `settings`), `routes` (with `rewrites` and `handlers`). What they share lies in `values`,
+//! `admin`, `pools` (with `discover` and `apis`), `sites` (with `names`, `settings` and `guards`), `routes` (with `rewrites` and `handlers`). What they share lies in `values`,
 //! `endpoints`, `regexes` and `units`; `presets` are routes of the same form. The result is [`model`].
 
 mod admin;
@@ -10,6 +10,7 @@ mod detect;
 mod diagnostic;
 mod discover;
 mod endpoints;
+mod guards;
 mod handlers;
 mod health;
 pub mod model;

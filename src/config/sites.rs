@@ -13,19 +13,11 @@ use super::presets::Preset;
 use super::reader::{Node, Table};
 use super::routes::{self, Around};
 use super::text::Text;
-use super::{endpoints, handlers, settings, values};
+use super::{endpoints, guards, handlers, settings, values};
 
 /// Keys of the contract that no room behind this one can do yet.
-const PLANNED: [&str; 8] = [
-    "tls",
-    "trusted_proxies",
-    "real_ip_header",
-    "error_pages",
-    "compression",
-    "auth",
-    "limits",
-    "intercept_errors",
-];
+const PLANNED: [&str; 6] =
+    ["tls", "trusted_proxies", "real_ip_header", "error_pages", "compression", "intercept_errors"];
 
 /// Twice nginx's would surprise nobody, but uploads to PHP are rarely below its 1m.
 const MAX_BODY: u64 = 64 << 20;
@@ -74,7 +66,10 @@ fn read_site(table: Table<'_>, pools: &[Pool], base: &Path) -> (Site, Claim) {
         settings.root = NOWHERE.into();
         settings.backend_root = NOWHERE.into();
     }
-    let around = Around { base, pools, pool, settings: &settings, params: &params, remote, known: &known };
+    let scene = guards::Scene { base, known: &known, at: "", hides_dotfiles: preset.is_some() };
+    guards::read_over(&mut settings, &table, scene);
+    let around =
+        Around { base, pools, pool, settings: &settings, params: &params, remote, known: &known, scene };
     let (locations, need_root) = read_locations(&table, preset, &around);
     if need_root && !rooted {
         let hint = "root = \"public\": the folder with the site's files";
@@ -181,6 +176,7 @@ fn read_settings(table: &Table<'_>, preset: Option<Preset>, known: &[String]) ->
         index: preset.map_or_else(|| vec![Template::literal(settings::INDEX)], Preset::index),
         internal: false,
         access: Vec::new(),
+        guard: None,
         script_extensions: vec![".php".to_owned()],
         serve_source: false,
         headers: Vec::new(),

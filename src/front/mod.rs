@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `connection`, `patience`, `linger`, `drain`, `notes` | one client's connection, its limits and its end |
 //! | `pipeline` | the order of a request's steps |
+//! | `admission` | the checks that stand before a plan: counts, passwords, a script's word |
 //! | `facts` | what a request says, checked once |
 //! | `incoming` | the request's body on its way in |
 //! | `script` | a script's plan as a FastCGI request, php's reply as a response |
@@ -12,6 +13,7 @@
 //! | `body`, `visit`, `access_log` | the reply's bytes, the request's end, its line in the log |
 
 mod access_log;
+mod admission;
 mod body;
 mod connection;
 mod drain;

@@ -12,7 +12,7 @@ use super::facts::{Client, Head};
 use super::incoming::{self, Unread};
 use super::respond::{self, Refusal};
 use super::visit::Visit;
-use super::{headers, script};
+use super::{admission, headers, script};
 use crate::files;
 use crate::route::{Label, Plan, RequestFacts, ScriptPlan, Settings};
 use crate::site::Generation;
@@ -53,11 +53,21 @@ impl Pipeline<'_> {
             }
         };
         let site = self.generation.sites().find(client.listener, head.host());
-        let facts = head.facts(client, site.server_name(), request_id);
+        let known = admission::Known::default();
+        let mut facts = head.facts(client, site.server_name(), request_id);
         visit.finds_site(head.host(), site);
         let mut plan = site.plan(&facts);
+        let admitted = match plan {
+            Plan::Guarded(_) => {
+                Box::pin(admission::admit(self, site, &mut plan, &mut facts, &known, &mut visit)).await
+            }
+            _ => Ok(()),
+        };
         visit.takes_route(&plan);
-        let answer = self.carry_out(&mut plan, &facts, (body, &unread), &mut visit).await;
+        let answer = match admitted {
+            Ok(()) => self.carry_out(&mut plan, &facts, (body, &unread), &mut visit).await,
+            Err(refusal) => Err(refusal),
+        };
         if let Err(Refusal::Hangup) = answer {
             visit.hung_up();
             return Err(Hangup);
@@ -83,6 +93,10 @@ impl Pipeline<'_> {
                     options: &files::FileOptions { charset: charset(file.settings), ..Default::default() },
                 };
                 files::decide(request).render().map(|found| found.map(Body::File)).map_err(Refusal::File)
+            }
+            Plan::Guarded(_) => {
+                Box::pin(admission::admit_inside(self, plan, facts, visit)).await?;
+                Box::pin(self.carry_out(plan, facts, body, visit)).await
             }
             // Boxed: hyper moves the future of every request several times, and this one is kilobytes large.
             Plan::Script(plan) => Box::pin(self.run(plan, facts, body, visit)).await,

@@ -60,6 +60,8 @@ pub struct RequestFacts<'a> {
     pub content_length: Option<u64>,
     /// Ours, for logs and `$request_id`.
     pub request_id: Label,
+    /// Whose password was right: never a name that is only claimed. `$remote_user`, REMOTE_USER.
+    pub user: Option<&'a str>,
 }
 
 impl RequestFacts<'_> {

@@ -6,12 +6,12 @@
 
 mod access;
 mod address;
-mod basic_user;
 mod content;
 mod disk_path;
 pub mod env;
 mod escape;
 mod facts;
+mod guard;
 mod location;
 mod pattern;
 mod plan;
@@ -36,6 +36,9 @@ mod rig;
 pub use access::BadWho;
 pub use address::Address;
 pub use facts::{Label, RequestFacts, Scheme, protocol};
+pub use guard::{
+    Asked, AuthRequest, BasicAuth, Check, Guard, Guarded, Limit, Limits, RequestRate, What, WhoIs,
+};
 pub use location::{FastCgi, Handler, Location, Match, MaxShare, ScriptSource, TryFiles, TryLast};
 pub use pattern::{BadPattern, pattern};
 pub use plan::{FilePlan, Fixed, Plan, PoolId, Redirect, ScriptPlan};

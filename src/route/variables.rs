@@ -4,12 +4,12 @@
 use std::borrow::Cow;
 
 use http::HeaderName;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST};
+use http::header::{CONTENT_TYPE, COOKIE, HOST};
 use regex::bytes::Regex;
 use smallvec::SmallVec;
 
 use super::disk_path::{Anchor, DiskPath};
-use super::{Address, FastCgi, RequestFacts, ScriptSource, Settings, basic_user, os_bytes};
+use super::{Address, FastCgi, RequestFacts, ScriptSource, Settings, os_bytes};
 
 /// One variable.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,11 +40,11 @@ pub enum Variable {
     ServerPort,
     /// `$server_protocol`.
     ServerProtocol,
-    /// `$remote_addr`.
+    /// `$remote_addr`; as `$binary_remote_addr` too, which nginx's users write where they count.
     RemoteAddr,
     /// `$remote_port`.
     RemotePort,
-    /// `$remote_user`: of Basic authentication.
+    /// `$remote_user`: of Basic authentication, once the password was right.
     RemoteUser,
     /// `$scheme`.
     Scheme,
@@ -90,6 +90,7 @@ impl Variable {
         ("server_port", Self::ServerPort),
         ("server_protocol", Self::ServerProtocol),
         ("remote_addr", Self::RemoteAddr),
+        ("binary_remote_addr", Self::RemoteAddr),
         ("remote_port", Self::RemotePort),
         ("remote_user", Self::RemoteUser),
         ("scheme", Self::Scheme),
@@ -206,7 +207,7 @@ impl<'a> Variables<'a> {
             Variable::ServerProtocol => out.extend_from_slice(facts.protocol().as_bytes()),
             Variable::RemoteAddr => out.extend_from_slice(Address::ip_text(facts.peer).as_bytes()),
             Variable::RemotePort => out.extend_from_slice(Address::port_text(facts.peer).as_bytes()),
-            Variable::RemoteUser => write_remote_user(facts, out),
+            Variable::RemoteUser => out.extend_from_slice(facts.user.unwrap_or_default().as_bytes()),
             Variable::Scheme => out.extend_from_slice(facts.scheme.as_str().as_bytes()),
             Variable::Https if facts.scheme == super::Scheme::Https => out.extend_from_slice(b"on"),
             Variable::Https => {}
@@ -303,12 +304,6 @@ impl Captures {
     }
 }
 
-fn write_remote_user(facts: &RequestFacts<'_>, out: &mut Vec<u8>) {
-    if let Some(value) = facts.headers.get(AUTHORIZATION) {
-        basic_user::write(value.as_bytes(), out);
-    }
-}
-
 /// Repeated headers are one list (RFC 9110 §5.3); cookies are joined with `; ` (RFC 9113 §8.2.3).
 pub(super) fn separator(name: &HeaderName) -> &'static [u8] {
     if *name == COOKIE { b"; " } else { b", " }
@@ -361,7 +356,7 @@ mod tests {
     fn value(written: &str) -> String {
         let settings = settings();
         with_facts("POST //a%20b/c.php?x=1&Y=%32&x=3", HEADERS, |facts| {
-            let facts = RequestFacts { content_length: Some(42), ..*facts };
+            let facts = RequestFacts { content_length: Some(42), user: Some("verified"), ..*facts };
             let variables = Variables::new(&facts, &settings);
             String::from_utf8(Template::parse(written).unwrap().expand(&variables).into_owned()).unwrap()
         })
@@ -388,7 +383,7 @@ mod tests {
             ("$server_protocol", "HTTP/1.1"),
             ("$remote_addr", "192.0.2.7"),
             ("$remote_port", "4711"),
-            ("$remote_user", "Aladdin"),
+            ("$remote_user", "verified"),
             ("$scheme", "http"),
             ("$https", ""),
             ("$request_method", "POST"),

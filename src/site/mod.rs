@@ -1,5 +1,6 @@
 //! Floor 5: one immutable generation of everything that serves, built from the model and swapped as one.
 
+mod guards;
 mod names;
 
 use std::collections::HashMap;
@@ -10,6 +11,7 @@ use crate::files::Recent;
 use crate::metrics::{Metrics, SiteMeters};
 use crate::route::{NoTrace, Plan, PoolId, RequestFacts, Router};
 use crate::upstream::{Cluster, Fault};
+pub use guards::Guards;
 use names::Names;
 
 /// A listener by its number, which it keeps from one generation to the next.
@@ -29,6 +31,7 @@ struct Door {
 pub struct Generation {
     sites: Sites,
     clusters: Vec<Cluster>,
+    guards: Guards,
     metrics: Option<Arc<Metrics>>,
 }
 
@@ -66,12 +69,18 @@ impl Generation {
                 site.meters = metrics.site(&name).cloned();
             }
         }
-        Self { sites, clusters, metrics }
+        let guards = Guards::build(model, old.map(|old| &old.guards));
+        Self { sites, clusters, guards, metrics }
     }
 
     /// The sites.
     pub fn sites(&self) -> &Sites {
         &self.sites
+    }
+
+    /// Password files and limits at work.
+    pub fn guards(&self) -> &Guards {
+        &self.guards
     }
 
     /// The pool that a plan names.

@@ -80,6 +80,7 @@ fn served(preset: &str, urls: &[&str]) -> Vec<String> {
             server_name: "",
             content_length: None,
             request_id: crate::route::Label(1),
+            user: None,
         };
         spell(&router.plan(&facts, &Real, &mut NoTrace), &root)
     };
@@ -97,6 +98,7 @@ fn spell(plan: &Plan<'_>, root: &Path) -> String {
         }
         Plan::Redirect(to) => format!("{} {}", to.status.as_u16(), text(&to.location)),
         Plan::Fixed(fixed) => fixed.status.as_u16().to_string(),
+        Plan::Guarded(_) => "guarded".to_owned(),
     }
 }
 
