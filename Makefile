@@ -1,6 +1,6 @@
 # What one does with this repository. `make` alone tells.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-check test test-docker test-ha soak docs-faults bench up
+.PHONY: help demo demo-check test fuzz test-docker test-ha soak docs-faults bench up
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -16,6 +16,9 @@ test: ## formatting, lints, unit tests, black-box tests on real php-fpm, nginx a
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
 	@if cargo nextest --version >/dev/null 2>&1; then set -x; cargo nextest run && cargo test --doc; else set -x; cargo test; fi
+
+fuzz: ## so many inputs for each fuzz target of fuzz/, made by chance of its corpus: FUZZ_CASES=300000
+	FUZZ_CASES=$${FUZZ_CASES:-300000} cargo test --test fuzz
 
 test-docker: ## the compose rig of docker/ at work: scale, kill, start orders, variants; needs Docker, or root to start one
 	@scripts/with-docker.sh cargo test --test containers -- --ignored --nocapture --test-threads=1

@@ -234,6 +234,24 @@ fn a_slow_route_with_a_max_share_cannot_keep_the_others_from_being_answered() {
 }
 
 #[test]
+fn a_thousand_requests_on_one_connection_do_not_starve_another_client() {
+    let fpm = Fpm::builder("a").workers(1).start();
+    let cornac = Tp::with_servers(vec![server(&fpm, "max_conns = 1")]).quiet().start();
+    let mut greedy = Connection::open(cornac.address());
+    greedy.send("GET /count/greedy HTTP/1.1\r\nHost: x\r\n\r\n".repeat(1_000));
+    fpm.wait_for_count("greedy", 1);
+    for _ in 0..3 {
+        assert_eq!(cornac.get("/json").status, 200);
+    }
+    let before_it = fpm.count("greedy");
+    assert!(before_it < 1_000, "the other client was answered behind all of them");
+    for _ in 0..1_000 {
+        assert_eq!(greedy.response().status, 200);
+    }
+    assert_eq!(fpm.count("greedy"), 1_000);
+}
+
+#[test]
 fn pipelined_requests_wait_too_and_are_answered_in_order() {
     let (fpm, cornac) = one_worker("");
     let mut held = take_worker(&fpm, &cornac);

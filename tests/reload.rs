@@ -48,12 +48,7 @@ fn a_hundred_reloads_under_load_fail_no_request_and_leave_nothing_open() {
         .collect();
     reload(&cornac, &tomls[0]);
     let before = open_files(cornac.pid());
-    let load = Load::start(cornac.address(), 8, |client, number| match (client + number) % 4 {
-        0 => "/style.css".to_owned(),
-        1 => "POST /count/posted".to_owned(),
-        2 => "/sleep/5".to_owned(),
-        _ => "/json".to_owned(),
-    });
+    let load = Load::mixed(cornac.address());
     let long = Long::start(cornac.address());
     for round in 1..=100 {
         reload(&cornac, &tomls[round % 3]);
@@ -64,8 +59,7 @@ fn a_hundred_reloads_under_load_fail_no_request_and_leave_nothing_open() {
     let long = long.stop();
     Answer::all_are_200(&answers);
     assert!(long.iter().all(|&done| done > 0), "{long:?}");
-    let posted = answers.iter().filter(|answer| answer.target.starts_with("POST")).count() as u64;
-    assert_eq!(members.iter().map(|fpm| fpm.count("posted")).sum::<u64>(), posted, "each POST ran once");
+    Answer::each_post_ran_once(&answers, &members);
     eprintln!(
         "100 reloads: {} requests sent, {} answered, 0 failed; uploads, streams, large replies: {long:?}",
         answers.len(),

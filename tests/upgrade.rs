@@ -116,12 +116,7 @@ fn lives(pid: u32, first: &mut Process) -> bool {
 fn three_upgrades_in_a_row_under_load_fail_no_request() {
     let members = ["a", "b"].map(|name| Fpm::builder(name).workers(6).start());
     let mut cornac = Upgradable::start(Tp::over(&members));
-    let load = Load::start(cornac.address(), 8, |client, number| match (client + number) % 4 {
-        0 => "/style.css".to_owned(),
-        1 => "POST /count/posted".to_owned(),
-        2 => "/sleep/5".to_owned(),
-        _ => "/json".to_owned(),
-    });
+    let load = Load::mixed(cornac.address());
     let long = Long::start(cornac.address());
     load.wait_for(50);
     for _ in 0..3 {
@@ -133,8 +128,7 @@ fn three_upgrades_in_a_row_under_load_fail_no_request() {
     let answers = load.stop();
     let long = long.stop();
     Answer::all_are_200(&answers);
-    let posted = answers.iter().filter(|answer| answer.target.starts_with("POST")).count() as u64;
-    assert_eq!(members.iter().map(|fpm| fpm.count("posted")).sum::<u64>(), posted, "each POST ran once");
+    Answer::each_post_ran_once(&answers, &members);
     eprintln!(
         "3 upgrades: {} requests sent, {} answered, 0 failed; uploads, streams, large replies: {long:?}",
         answers.len(),

@@ -26,6 +26,8 @@ pub(crate) enum Contestant {
     /// The reference a second time, in the subject's place: what the harness itself makes of equals.
     NginxAgain,
     Floor,
+    /// Nobody: clients that talk FastCGI to the workers themselves.
+    Straight,
 }
 
 /// What cornac is told of php-fpm.
@@ -58,6 +60,7 @@ impl Contestant {
             Self::Nginx(_) => "nginx",
             Self::NginxAgain => "nginx again",
             Self::Floor => "floor",
+            Self::Straight => "straight to php-fpm",
         }
     }
 
@@ -79,6 +82,7 @@ impl Contestant {
                 nginx(&scratch, &setting, Tuning { keepalive: true, open_file_cache: false })?
             }
             Self::Floor => floor(&setting)?,
+            Self::Straight => return Err("there is nothing to start".to_owned()),
         };
         let mut process = Process::start(self.name(), &mut command, scratch.join("output.log"));
         reaper.watch(process.pid());

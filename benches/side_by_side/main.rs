@@ -23,6 +23,7 @@ mod report;
 mod rows;
 mod sample;
 mod sharing;
+mod straight;
 #[path = "../../tests/support/mod.rs"]
 mod support;
 mod transfer;
@@ -121,6 +122,13 @@ impl<'a> Scene<'a> {
         for _ in 0..self.length.rounds {
             for (contestant, samples) in &mut measured {
                 let turn = || {
+                    if *contestant == Contestant::Straight {
+                        return Ok(Some(sample::take_straight(
+                            &backend.addresses(),
+                            self.document,
+                            self.length,
+                        )));
+                    }
                     let server = self.start(*contestant, backend)?;
                     sample::take(self.row, load, &server, self.length)
                 };

@@ -38,7 +38,7 @@ impl Report {
         let (first, reference) = &measured[0];
         println!("{}: {}", row.name, row.what);
         println!(
-            "  {:<20} {:>12} {:>18} {:>9} {:>9} {:>9} {:>8} {:>6} {:>7}",
+            "  {:<20} {:>12} {:>18} {:>9} {:>9} {:>9} {:>8} {:>6} {:>7} {:>8}",
             "",
             if row.is_transfer() { "MB/s" } else { "requests/s" },
             if row.is_transfer() { "CPU µs/transfer" } else { "CPU µs/request" },
@@ -47,12 +47,15 @@ impl Report {
             "peak MiB",
             "errors",
             "stuck",
-            "reuse"
+            "reuse",
+            "goodput"
         );
         for (contestant, samples) in &measured {
             println!("  {}", figures(row, *contestant, samples));
         }
-        for (contestant, samples) in measured.iter().skip(1) {
+        // Who has no front end has no figures of one.
+        let others = measured.iter().skip(1).filter(|(contestant, _)| *contestant != Contestant::Straight);
+        for (contestant, samples) in others {
             let ratios = Ratios::of(samples, reference);
             println!("  {}", ratios.sentence(contestant.name(), first.name()));
             // The table of the document has one reference.
@@ -114,22 +117,27 @@ fn figures(row: &Row, contestant: Contestant, samples: &[Sample]) -> String {
         let times: Vec<f64> = samples.iter().filter_map(time).map(|time| time.as_secs_f64() * 1e3).collect();
         if times.is_empty() { "–".to_owned() } else { format!("{:.2}", Spread::of(times).median) }
     };
-    let reuse: Vec<f64> = samples.iter().filter_map(|sample| sample.reuse).collect();
-    let reuse = if reuse.is_empty() {
-        "–".to_owned()
-    } else {
-        format!("{:.1} %", Spread::of(reuse).median * 100.0)
+    let percent = |share: fn(&Sample) -> Option<f64>| {
+        let shares: Vec<f64> = samples.iter().filter_map(share).collect();
+        if shares.is_empty() {
+            "–".to_owned()
+        } else {
+            format!("{:.1} %", Spread::of(shares).median * 100.0)
+        }
     };
+    let (reuse, goodput) = (percent(|sample| sample.reuse), percent(|sample| sample.goodput));
     let stuck: Vec<f64> = samples.iter().filter_map(|sample| sample.stuck).collect();
     let stuck = if stuck.is_empty() { "–".to_owned() } else { format!("{:.0}", Spread::of(stuck).median) };
     let cpu = Spread::of(samples.iter().map(|sample| sample.cpu_us));
+    let cpu = match contestant {
+        Contestant::Straight => "–".to_owned(),
+        _ => format!("{:.1} ±{:>3.0} %", cpu.median, cpu.half_width_percent()),
+    };
     let errors: u64 = samples.iter().map(|sample| sample.errors).sum();
     format!(
-        "{:<20} {:>12.0} {:>11.1} ±{:>3.0} % {:>9} {:>9} {:>9.1} {errors:>8} {stuck:>6} {reuse:>7}",
+        "{:<20} {:>12.0} {cpu:>18} {:>9} {:>9} {:>9.1} {errors:>8} {stuck:>6} {reuse:>7} {goodput:>8}",
         contestant.name(),
         Spread::of(samples.iter().map(|sample| sample.rate)).median * unit,
-        cpu.median,
-        cpu.half_width_percent(),
         milliseconds(|sample| sample.p50),
         milliseconds(|sample| sample.p99),
         peak_mib(samples),
@@ -231,6 +239,7 @@ fn to_json(row: &Row, measured: &[(Contestant, Vec<Sample>)]) -> Value {
             "errors": sample.errors,
             "stuck": sample.stuck,
             "reuse": sample.reuse,
+            "goodput": sample.goodput,
         })
     };
     let contestants = measured.iter().map(|(contestant, samples)| {

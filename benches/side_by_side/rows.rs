@@ -113,6 +113,7 @@ fn all(subject: Contestant) -> Vec<Row> {
     };
     let (null, none, fpm) = (BackendKind::Null, BackendKind::None, BackendKind::Fpm);
     let files = [nginx, subject, file_cache];
+    let mixed = [nginx, subject, no_keepalive, Contestant::Straight];
     vec![
         row(
             "hello",
@@ -135,21 +136,9 @@ fn all(subject: Contestant) -> Vec<Row> {
             fpm,
             &[nginx, subject, no_keepalive],
         ),
-        row("mixed-12", MIXED_12, Load::Mixed { connections: 12 }, fpm, &[nginx, subject, no_keepalive]),
-        row(
-            "mixed-24",
-            "the same, 24 clients",
-            Load::Mixed { connections: 24 },
-            fpm,
-            &[nginx, subject, no_keepalive],
-        ),
-        row(
-            "mixed-96",
-            "the same, 96 clients",
-            Load::Mixed { connections: 96 },
-            fpm,
-            &[nginx, subject, no_keepalive],
-        ),
+        row("mixed-12", MIXED_12, Load::Mixed { connections: 12 }, fpm, &mixed),
+        row("mixed-24", "the same, 24 clients", Load::Mixed { connections: 24 }, fpm, &mixed),
+        row("mixed-96", "the same, 96 clients", Load::Mixed { connections: 96 }, fpm, &mixed),
         row("static-1k", "a file of 1 KiB", asked("/1k.bin", 64), none, &files),
         row("static-100k", "a file of 100 KiB", asked("/100k.bin", 64), none, &files),
         row("static-10m", "a file of 10 MiB", asked("/10m.bin", 16), none, &files),

@@ -1,8 +1,10 @@
 //! One sample: a load on one server, and what it cost.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::args::Args;
+use crate::backend::Document;
 use crate::contestant::Server;
 use crate::rows::{Load, Row};
 use crate::{mixed, process, transfer, wrk};
@@ -54,6 +56,8 @@ pub(crate) struct Sample {
     pub(crate) stuck: Option<f64>,
     /// The share of requests that found an open connection to php-fpm.
     pub(crate) reuse: Option<f64>,
+    /// The share of all workers' time that was the scripts' own: 1 is what no dispatching could exceed, however the dice fell.
+    pub(crate) goodput: Option<f64>,
 }
 
 /// What clients saw.
@@ -66,6 +70,8 @@ pub(crate) struct Seen {
     pub(crate) errors: u64,
     /// Clients that were being served at a time, on average.
     pub(crate) served: Option<f64>,
+    /// See [`Sample`].
+    pub(crate) goodput: Option<f64>,
 }
 
 /// Loads the server once to warm it up, then measures. `None` where nobody was answered: an nginx that keeps connections
@@ -93,7 +99,24 @@ pub(crate) fn take(
         errors: seen.errors,
         stuck: stuck(row, &seen),
         reuse: reuse(row, opens, &seen),
+        goodput: seen.goodput,
     }))
+}
+
+/// What php-fpm gives to clients with nobody in between.
+pub(crate) fn take_straight(pools: &[SocketAddr], document: &Document, length: Length) -> Sample {
+    let seen = mixed::straight(pools, document.root(), length.seconds);
+    Sample {
+        rate: seen.requests as f64 / seen.elapsed.as_secs_f64(),
+        cpu_us: 0.0,
+        p50: seen.p50,
+        p99: seen.p99,
+        peak_kib: 0,
+        errors: seen.errors,
+        stuck: None,
+        reuse: None,
+        goodput: seen.goodput,
+    }
 }
 
 fn run(load: Load, server: &Server<'_>, seconds: u64, transfers: u32) -> Result<Seen, String> {
@@ -105,10 +128,11 @@ fn run(load: Load, server: &Server<'_>, seconds: u64, transfers: u32) -> Result<
         p99: None,
         errors: 0,
         served: None,
+        goodput: None,
     };
     match load {
         Load::Requests { target, connections } => wrk::run(server.address(), target, connections, seconds),
-        Load::Mixed { connections } => mixed::clients(server.address(), connections, seconds),
+        Load::Mixed { connections } => Ok(mixed::clients(server.address(), connections, seconds)),
         Load::Upload => transfer::uploads(server.address(), transfers).map(|()| done(transfers)),
         Load::Download => transfer::downloads(server.address(), transfers).map(|()| done(transfers)),
     }

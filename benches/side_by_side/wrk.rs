@@ -33,6 +33,7 @@ fn read(text: &str) -> Option<Seen> {
     let served = number(requests)? as f64 * mean.as_secs_f64() / elapsed.as_secs_f64();
     Some(Seen {
         served: Some(served),
+        goodput: None,
         requests: number(requests)?.checked_sub(refused)?,
         elapsed,
         p50: after("50%").and_then(duration),

@@ -7,13 +7,10 @@ use http::header::ACCEPT;
 use http::request::Parts;
 
 use super::refusal::{Answer, plain};
-use crate::balance::Limit;
+use crate::balance::{Limit, Standing};
 use crate::metrics::{Format, Labels, Page, render};
 use crate::site::Generation;
 use crate::upstream::{Cluster, MemberStatus, PoolStatus};
-
-/// Every word that [`Standing::word`](crate::balance::Standing::word) knows.
-const STATES: [&str; 7] = ["ready", "busy", "suspect", "ejected", "probing", "draining", "down"];
 
 /// The page, in the format that the reader asks for.
 pub(super) fn page(generation: &Generation, parts: &Parts) -> Answer {
@@ -46,7 +43,7 @@ fn write_queues(page: &mut Page<'_>, pools: &[PoolStatus]) -> std::fmt::Result {
 
 fn write_states(page: &mut Page<'_>, pools: &[PoolStatus]) -> std::fmt::Result {
     let states = members(pools).flat_map(|(pool, member)| {
-        STATES.iter().map(move |&state| {
+        Standing::WORDS.iter().map(move |&state| {
             let is_it = member.standing.word() == state;
             (labels(pool, member, &[("state", state)]), f64::from(u8::from(is_it)))
         })

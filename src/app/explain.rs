@@ -79,6 +79,9 @@ enum Answer {
     File {
         path: String,
     },
+    Listing {
+        path: String,
+    },
     Script {
         pool: String,
         /// Of the pool's workers.
@@ -108,6 +111,8 @@ fn explanation(request: &Request, site: &Site, model: &Model) -> Result<Explanat
         headers: &request.headers,
         scheme: Scheme::Http,
         peer: Some(&Address::from(SocketAddr::from(([127, 0, 0, 1], 0)))),
+        hop: None,
+        announced: None,
         local: Some(&request.local),
         server_name: site.server_name(),
         content_length: None,
@@ -136,6 +141,7 @@ fn explanation(request: &Request, site: &Site, model: &Model) -> Result<Explanat
 fn answer(plan: Plan<'_>, facts: &RequestFacts<'_>, model: &Model) -> Result<Answer, Failure> {
     Ok(match plan {
         Plan::File(file) => Answer::File { path: file.path.display().to_string() },
+        Plan::Listing(folder) => Answer::Listing { path: folder.path.display().to_string() },
         Plan::Redirect(to) => Answer::Redirect { status: to.status.as_u16(), location: lossy(&to.location) },
         // Its checks were looked at.
         Plan::Guarded(guarded) => return answer(guarded.plan, facts, model),
@@ -167,6 +173,7 @@ impl Explanation {
         }
         match &self.answer {
             Answer::File { path } => put(&mut text, format_args!("sends the file {path}\n")),
+            Answer::Listing { path } => put(&mut text, format_args!("lists the folder {path}\n")),
             Answer::Redirect { status, location } => {
                 put(&mut text, format_args!("redirects with {status} to {location}\n"));
             }

@@ -16,6 +16,9 @@ pub struct Standing {
 }
 
 impl Standing {
+    /// Every word that [`word`](Self::word) knows.
+    pub const WORDS: [&str; 7] = ["ready", "busy", "suspect", "ejected", "probing", "draining", "down"];
+
     /// The state as one word, for programs (`state` in the API).
     pub fn word(&self) -> &'static str {
         match self.health {

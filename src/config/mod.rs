@@ -1,23 +1,28 @@
 //! Floor 3: TOML → one resolved model, or every mistake in it with its place and its remedy.
 //!
 //! `syntax` reads the text, `reader` walks its tables, `report` collects what is wrong, and one file a table says what the keys mean: `server`,
-//! `admin`, `pools` (with `discover` and `apis`), `sites` (with `names`, `settings` and `guards`), `routes` (with `rewrites` and `handlers`). What they share lies in `values`,
+//! `admin`, `pools` (with `discover` and `apis`), `sites` (with `listeners`, `names`, `settings`, `guards` and `compression`), `routes` (with `rewrites` and `handlers`). What they share lies in `values`,
 //! `endpoints`, `regexes` and `units`; `presets` are routes of the same form. The result is [`model`].
 
 mod admin;
 mod apis;
+mod compression;
 mod detect;
 mod diagnostic;
 mod discover;
 mod endpoints;
+mod error_pages;
+mod expiry;
 mod guards;
 mod handlers;
 mod health;
+mod listeners;
 pub mod model;
 mod names;
 mod pools;
 mod presets;
 mod reader;
+mod real_ip;
 #[cfg(test)]
 mod refusals;
 mod regexes;
@@ -32,6 +37,7 @@ mod syntax;
 #[cfg(test)]
 mod testing;
 mod text;
+mod types;
 mod units;
 mod values;
 
@@ -81,11 +87,11 @@ pub fn parse(text: &str, file_name: &str, base: &Path) -> Result<Model, Mistakes
 fn read_root(root: Table<'_>, base: &Path) -> Model {
     let server = server::read(&root, base);
     let mut pools = pools::read(&root, &server, base);
-    let mut sites = sites::read(&root, &pools, base);
+    let (mut sites, listeners) = sites::read(&root, &pools, base);
     handlers::place_shares(&mut pools, &mut sites);
     let admin = admin::read(&root, &sites, base);
     root.finish(&[]);
-    Model { server, admin, pools, sites }
+    Model { server, admin, pools, sites, listeners }
 }
 
 fn not_utf8(name: &str, error: &std::string::FromUtf8Error) -> Mistakes {

@@ -3,6 +3,7 @@
 
 mod addresses;
 mod discover;
+mod listener;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,10 +14,11 @@ use regex::Regex;
 
 use super::{Preset, Secret};
 use crate::balance::{Keepalive, MaxConns, PolicyKind, Rules, Tier};
-use crate::route::{Location, PoolId, Rule, Settings, Template};
+use crate::route::{Location, PoolId, RealIp, Rule, Settings, Template};
 
 pub use addresses::{ApiAddress, EndpointSpec, Listen};
 pub use discover::{Consul, Discover, Docker, Etcd, Source, Terms};
+pub use listener::Listener;
 
 /// A whole configuration.
 #[derive(Debug, Clone)]
@@ -29,6 +31,8 @@ pub struct Model {
     pub pools: Vec<Pool>,
     /// `[[sites]]`, in the order of the file.
     pub sites: Vec<Site>,
+    /// Where the sites listen, each address once.
+    pub listeners: Vec<Listener>,
 }
 
 /// `[server]`.
@@ -52,6 +56,18 @@ pub struct Server {
     pub temp_dir: PathBuf,
     /// Written at start, removed at stop.
     pub pid_file: Option<PathBuf>,
+    /// For a request's head, from its first byte; for a connection's first also from the connection's beginning.
+    pub client_header_timeout: Duration,
+    /// Between two pieces of a request's body.
+    pub client_body_timeout: Duration,
+    /// How long a client may take nothing of a reply.
+    pub send_timeout: Duration,
+    /// Between a reply and the next request.
+    pub keepalive_timeout: Duration,
+    /// Requests of one connection; 0: any number.
+    pub keepalive_requests: u32,
+    /// Clients at once; `None`: as many as the limit of open files allows.
+    pub max_connections: Option<usize>,
     /// The name servers that discovery asks; empty: the system's.
     pub resolver: Vec<SocketAddr>,
 }
@@ -256,6 +272,8 @@ pub struct Site {
     pub names: Vec<SiteName>,
     /// nginx's `$server_name`: the first name, or empty.
     pub server_name: String,
+    /// Whom it believes who a client is, and what; `None`: nobody.
+    pub real_ip: Option<RealIp>,
     /// Whose routes follow its own in `locations`.
     pub preset: Option<Preset>,
     /// Server-level rules, before a location is searched.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::diagnostic::line_and_column;
+use super::listeners::Written;
 use super::model::{Listen, SiteName};
 use super::reader::Node;
 use super::report::Report;
@@ -73,7 +74,7 @@ fn refuse(text: &Text<'_>, message: &str, hint: &str) -> Vec<SiteName> {
 /// Where a site listens and what it is called, with places.
 #[derive(Debug)]
 pub(super) struct Claim {
-    pub(super) listen: Vec<(Listen, Range<usize>)>,
+    pub(super) listen: Vec<Written>,
     pub(super) names: Vec<(SiteName, Range<usize>)>,
     /// The site's header: where a site without names is reported.
     pub(super) header: Range<usize>,
@@ -83,7 +84,7 @@ pub(super) struct Claim {
 pub(super) fn check(claims: &[Claim], report: &Report<'_>) {
     let mut owners: HashMap<(&Listen, String), Range<usize>> = HashMap::new();
     for claim in claims {
-        for (listen, _) in &claim.listen {
+        for Written { listen, .. } in &claim.listen {
             for (name, span) in spelled(claim) {
                 let taken = owners.insert((listen, name.clone()), span.clone());
                 if let Some(first) = taken.filter(|first| *first != span) {
@@ -131,7 +132,7 @@ fn report_taken(report: &Report<'_>, name: &str, span: Range<usize>, first: &Ran
 /// The kernel refuses a port on one address beside the same port on every address.
 fn check_addresses(claims: &[Claim], report: &Report<'_>) {
     let all: Vec<_> = claims.iter().flat_map(|claim| &claim.listen).collect();
-    for (listen, span) in &all {
+    for Written { listen, span, .. } in &all {
         let Listen::Tcp(address) = listen else { continue };
         let covers = |other: &Listen| match other {
             Listen::Tcp(wide) => {
@@ -142,8 +143,8 @@ fn check_addresses(claims: &[Claim], report: &Report<'_>) {
             }
             Listen::Unix(_) => false,
         };
-        if let Some((wide, _)) = all.iter().find(|(other, _)| covers(other)) {
-            let Listen::Tcp(wide) = wide else { continue };
+        if let Some(wide) = all.iter().find(|other| covers(&other.listen)) {
+            let wide = &wide.listen;
             let hint = format!("use {wide} for both, and tell the sites apart by `names`");
             report.mistake(
                 span.clone(),

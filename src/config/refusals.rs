@@ -390,13 +390,25 @@ max_body = "8x""#, &[
         ]),
         (SITE, r#"listen = [":8080"]
 root = "public"
-compression = true"#, &[
-            r#"6:1: not supported yet: compression [remove it, or wait for a later version]"#,
+compression = { algorithms = ["deflate"] }"#, &[
+            r#"6:31: algorithms: unknown value 'deflate' [allowed: br, zstd, gzip]"#,
         ]),
         (SITE, r#"listen = [":8080"]
 root = "public"
-trusted_proxies = ["10.0.0.0/8"]"#, &[
-            r#"6:1: not supported yet: trusted_proxies [remove it, or wait for a later version]"#,
+trusted_proxies = ["10.0.0.0/33", "proxy.local"]"#, &[
+            r#"6:20: trusted_proxies: '10.0.0.0/33' is neither an address nor a network ["all", an address ("192.0.2.1"), a network ("10.0.0.0/8", "2001:db8::/32") or "unix:"]"#,
+            r#"6:35: trusted_proxies: 'proxy.local' is neither an address nor a network ["all", an address ("192.0.2.1"), a network ("10.0.0.0/8", "2001:db8::/32") or "unix:"]"#,
+        ]),
+        (SITE, r#"listen = [":8080"]
+root = "public"
+real_ip_header = "X-Real-IP""#, &[
+            r#"6:1: real_ip_header is believed from nobody without trusted_proxies [trusted_proxies = ["10.0.0.0/8"]: the addresses of your proxies]"#,
+        ]),
+        (SITE, r#"listen = [":8080"]
+root = "public"
+trusted_proxies = ["10.0.0.1"]
+real_ip_header = "X Real IP""#, &[
+            r#"7:18: real_ip_header: 'X Real IP' is not a header's name ["X-Forwarded-For", "Forwarded", "proxy_protocol", or another header's name]"#,
         ]),
         (SITE, r#"listen = [":8080"]
 root = "public"
@@ -411,7 +423,7 @@ scripts = "here""#, &[
         (SITE, r#"listen = [":8080"]
 root = "public"
 deny = ["10.0.0.0/33"]"#, &[
-            r#"6:9: deny: '10.0.0.0/33' is neither an address nor a network ["all", an address ("192.0.2.1") or a network ("10.0.0.0/8", "2001:db8::/32")]"#,
+            r#"6:9: deny: '10.0.0.0/33' is neither an address nor a network ["all", an address ("192.0.2.1"), a network ("10.0.0.0/8", "2001:db8::/32") or "unix:"]"#,
         ]),
         (SITE, r#"listen = [":8080"]
 root = "public"
@@ -595,8 +607,8 @@ timeouts = { connect = "1s" }"#, &[
             r#"8:14: unknown key 'connect' [known keys: first_byte, between_reads]"#,
         ]),
         (ROUTE, r#"match = "/"
-auth = { basic = "x" }"#, &[
-            r#"8:1: not supported yet: auth [remove it, or wait for a later version]"#,
+proxy = "x""#, &[
+            r#"8:1: not supported yet: proxy [remove it, or wait for a later version]"#,
         ]),
         (ROUTE, r#"match = "/"
 fastcgi = 1"#, &[
@@ -606,12 +618,12 @@ fastcgi = 1"#, &[
 unknown = 1
 [[sites.routes]]
 match = 1"#, &[
-            r#"8:1: unknown key 'unknown' [known keys: match, rewrite, return, index, allow, deny, headers, expires, charset, max_body, buffering, serve_source, backend_root, root, internal, alias, timeouts, try_files, fastcgi, split_path_info, script, params, max_share]"#,
+            r#"8:1: unknown key 'unknown' [known keys: match, rewrite, return, index, allow, deny, headers, expires, charset, compression, max_body, buffering, types, default_type, autoindex, error_pages, intercept_errors, serve_source, backend_root, root, internal, alias, timeouts, try_files, fastcgi, split_path_info, script, params, max_share]"#,
             r#"10:9: match: expected a string, found an integer"#,
         ]),
         (ROUTE, r#"match = "/"
-expires = "modified +1h""#, &[
-            r#"8:11: expires: not supported yet: "modified +1h" ["30d", "-1", "epoch", "max" or "off"]"#,
+expires = "@15h""#, &[
+            r#"8:11: expires: not supported yet: "@15h" ["30d", "-1", "modified +1h", "epoch", "max" or "off"]"#,
         ]),
         (ROUTE, r#"match = "@a"
 alias = "public""#, &[
@@ -623,8 +635,10 @@ index = "index.php""#, &[
         ]),
         (SITE, r#"listen = [":8080"]
 root = "public"
-error_pages = { 404 = "/404.html" }"#, &[
-            r#"6:1: not supported yet: error_pages [remove it, or wait for a later version]"#,
+error_pages = { 200 = "/200.html", 404 = "missing.html", 500 = "@nobody" }"#, &[
+            r#"6:17: '200' names no statuses [404 or "502 503 504"; statuses are 300 to 599]"#,
+            r#"6:42: 404: 'missing.html' is not a page ["/404.html", "@name", "https://example.com/", or with a status for the reply: "=200 /page"; "= @name" leaves the status to the page]"#,
+            r#"6:64: 500: there is no route '@nobody' [add a route with match = "@nobody"]"#,
         ]),
         (SITE, r#"listen = [":8080"]
 root = "public"

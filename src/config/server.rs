@@ -12,6 +12,9 @@ use super::text::Text;
 use super::values;
 
 const SHUTDOWN: Duration = Duration::from_secs(30);
+/// As nginx's.
+const CLIENT: Duration = Duration::from_secs(60);
+const KEEPALIVE: Duration = Duration::from_secs(75);
 const DEV_LOG: &str = "/dev/log";
 const SYSLOG_HINT: &str = "\"syslog:\" (the machine's own), \"syslog:10.0.0.5:514\" or \"syslog:unix:/path\"";
 const OFF: AccessLog = AccessLog { to: LogTarget::Off, format: LogFormat::Combined };
@@ -28,6 +31,12 @@ pub(super) fn read(root: &Table<'_>, base: &Path) -> Server {
         log: EventLog { filter: "info".to_owned(), to: LogTarget::Stderr },
         temp_dir: std::env::temp_dir(),
         pid_file: None,
+        client_header_timeout: CLIENT,
+        client_body_timeout: CLIENT,
+        send_timeout: CLIENT,
+        keepalive_timeout: KEEPALIVE,
+        keepalive_requests: 0,
+        max_connections: None,
         resolver: Vec::new(),
     };
     let Some(table) = root.table("server") else { return server };
@@ -45,9 +54,23 @@ pub(super) fn read(root: &Table<'_>, base: &Path) -> Server {
         server.temp_dir = values::existing_folder(&folder, base, "it must exist and be writable");
     }
     server.pid_file = table.get("pid_file").and_then(Node::text).and_then(|text| file(&text, base));
+    read_clients(&mut server, &table);
     server.resolver = table.get("resolver").map(read_resolver).unwrap_or_default();
     table.finish(&["user", "group"]);
     server
+}
+
+/// How long clients may take, and how many there may be: by nginx's names.
+fn read_clients(server: &mut Server, table: &Table<'_>) {
+    let time = |key, default| table.get(key).and_then(Node::positive_duration).unwrap_or(default);
+    server.client_header_timeout = time("client_header_timeout", CLIENT);
+    server.client_body_timeout = time("client_body_timeout", CLIENT);
+    server.send_timeout = time("send_timeout", CLIENT);
+    server.keepalive_timeout = time("keepalive_timeout", KEEPALIVE);
+    server.keepalive_requests =
+        table.get("keepalive_requests").and_then(|number| number.number(0..=u32::MAX)).unwrap_or(0);
+    let most = table.get("max_connections").and_then(|number| number.number(1..=u32::MAX));
+    server.max_connections = most.map(|most| most as usize);
 }
 
 /// nginx's `resolver`: addresses of name servers, each with a port or without.

@@ -7,17 +7,16 @@ use std::sync::Arc;
 use crate::route::{Location, PoolId, Settings, Template};
 
 use super::handlers::SitePool;
-use super::model::{Listen, Pool, Site, SiteName};
+use super::model::{Listener, Pool, Site, SiteName};
 use super::names::{self, Claim};
 use super::presets::Preset;
 use super::reader::{Node, Table};
 use super::routes::{self, Around};
 use super::text::Text;
-use super::{endpoints, guards, handlers, settings, values};
+use super::{error_pages, guards, handlers, listeners, real_ip, settings, values};
 
 /// Keys of the contract that no room behind this one can do yet.
-const PLANNED: [&str; 6] =
-    ["tls", "trusted_proxies", "real_ip_header", "error_pages", "compression", "intercept_errors"];
+const PLANNED: [&str; 1] = ["tls"];
 
 /// Twice nginx's would surprise nobody, but uploads to PHP are rarely below its 1m.
 const MAX_BODY: u64 = 64 << 20;
@@ -26,9 +25,9 @@ const MAX_BODY: u64 = 64 << 20;
 const NOWHERE: &str = "/dev/null";
 
 /// Reads every site.
-pub(super) fn read(root: &Table<'_>, pools: &[Pool], base: &Path) -> Vec<Site> {
+pub(super) fn read(root: &Table<'_>, pools: &[Pool], base: &Path) -> (Vec<Site>, Vec<Listener>) {
     let hint = "add one: [[sites]] with listen and root";
-    let Some(list) = root.required("sites", hint) else { return Vec::new() };
+    let Some(list) = root.required("sites", hint) else { return Default::default() };
     let elements = match list.is_table() {
         true => {
             list.mistake_at_key("expected [[sites]], found [sites]", "sites are a list: write [[sites]]");
@@ -47,11 +46,11 @@ pub(super) fn read(root: &Table<'_>, pools: &[Pool], base: &Path) -> Vec<Site> {
     };
     let sites = elements.into_iter().filter_map(read_one).collect();
     names::check(&claims, root.report);
-    sites
+    (sites, listeners::agreed(&claims, root.report))
 }
 
 fn read_site(table: Table<'_>, pools: &[Pool], base: &Path) -> (Site, Claim) {
-    let listen = read_listen(&table, base);
+    let listen = listeners::read(&table, base);
     let names = table.get("names").map(names::read).unwrap_or_default();
     let known = captured(&names);
     let preset = table.get("preset").and_then(|preset| preset.choice(&Preset::CHOICES));
@@ -76,9 +75,10 @@ fn read_site(table: Table<'_>, pools: &[Pool], base: &Path) -> (Site, Claim) {
         table.report.absent(table.span.clone(), "'root' is missing", hint);
     }
     let site = Site {
-        listen: listen.iter().map(|(listen, _)| listen.clone()).collect(),
+        listen: listen.iter().map(|written| written.listen.clone()).collect(),
         server_name: names.first().map(|(name, _)| names::spelling(name)).unwrap_or_default(),
         names: names.iter().map(|(name, _)| name.clone()).collect(),
+        real_ip: real_ip::read(&table),
         rules: Vec::new(),
         preset,
         locations,
@@ -92,7 +92,8 @@ fn read_site(table: Table<'_>, pools: &[Pool], base: &Path) -> (Site, Claim) {
 
 /// The site's own routes, then the preset's as far as they match something else; and whether any needs the root.
 fn read_locations(table: &Table<'_>, preset: Option<Preset>, around: &Around<'_>) -> (Vec<Location>, bool) {
-    let own = table.get("routes").map(|list| routes::read(list, around)).unwrap_or_default();
+    let mut own = table.get("routes").map(|list| routes::read(list, around)).unwrap_or_default();
+    own.named.extend(error_pages::names(table));
     let mut locations = own.locations.clone();
     let presets = preset.map(|preset| preset.locations(around)).unwrap_or_default();
     locations.extend(
@@ -103,35 +104,6 @@ fn read_locations(table: &Table<'_>, preset: Option<Preset>, around: &Around<'_>
     routes::check_names(&own, &locations);
     let need_root = preset.is_some() || own.need_root || own.locations.is_empty();
     (locations, need_root)
-}
-
-fn read_listen(table: &Table<'_>, base: &Path) -> Vec<(Listen, Range<usize>)> {
-    let hint = "listen = [\"0.0.0.0:8080\"]";
-    let Some(list) = table.required("listen", hint) else { return Vec::new() };
-    let elements = list.list("a list of addresses").unwrap_or_default();
-    if elements.is_empty() && list.is_list() {
-        list.mistake("the list is empty", hint);
-    }
-    let mut listen: Vec<(Listen, Range<usize>)> = Vec::new();
-    for element in elements {
-        let Some(address) = read_listener(element, base) else { continue };
-        if listen.iter().any(|(other, _)| *other == address) {
-            element.mistake("this address is in the list already", "remove one of the two");
-            continue;
-        }
-        listen.push((address, element.span()));
-    }
-    listen
-}
-
-fn read_listener(element: Node<'_>, base: &Path) -> Option<Listen> {
-    if !element.is_table() {
-        return endpoints::listen(&element.text_or(" or a table")?, base);
-    }
-    let table = element.table()?;
-    let address = table.required("address", "{ address = \"0.0.0.0:8080\" }").and_then(Node::text);
-    table.finish(&["tls", "http2", "proxy_protocol"]);
-    endpoints::listen(&address?, base)
 }
 
 /// What the regexes among the names capture: the site's templates may use it.
@@ -181,12 +153,16 @@ fn read_settings(table: &Table<'_>, preset: Option<Preset>, known: &[String]) ->
         serve_source: false,
         headers: Vec::new(),
         expires: None,
+        types: None,
+        autoindex: None,
         charset: "utf-8".to_owned(),
+        compression: Some(Arc::default()),
         max_body: MAX_BODY,
         buffering: true,
         first_byte_timeout: None,
         between_reads_timeout: None,
         error_pages: Vec::new(),
+        intercept_errors: false,
     };
     settings::read_over(&mut settings, table, known);
     if let Some(extensions) = table.get("script_extensions").and_then(Node::texts) {
@@ -242,11 +218,6 @@ mod tests {
         let text = "[[sites]]\nlisten = [\":80\"]\n[[sites.routes]]\nmatch = \"/\"\nreturn = { status = 301, url = \"/x\" }\n";
         let site = model(text).sites.remove(0);
         assert_eq!((site.settings.root.to_str(), site.pool), (Some(NOWHERE), None));
-    }
-
-    #[test]
-    fn what_is_switched_off_is_what_there_is() {
-        assert!(site("compression = false").names.is_empty());
     }
 
     #[test]

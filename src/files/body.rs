@@ -11,6 +11,7 @@ use http_body::{Frame, SizeHint};
 use rustix::fd::OwnedFd;
 use smallvec::SmallVec;
 
+use super::open::Stamp;
 use super::ranges::Span;
 use super::reader::{self, Reader};
 
@@ -24,6 +25,8 @@ use super::reader::{self, Reader};
 pub struct FileBody {
     left: u64,
     content: Content,
+    /// Of the file that it is the whole of.
+    stamp: Option<Stamp>,
 }
 
 #[derive(Debug)]
@@ -66,7 +69,7 @@ impl Part {
 
 impl FileBody {
     pub(super) const fn empty() -> Self {
-        Self { left: 0, content: Content::Nothing }
+        Self { left: 0, content: Content::Nothing, stamp: None }
     }
 
     /// One small span is read here and now.
@@ -80,7 +83,17 @@ impl FileBody {
             _ => None,
         };
         let pieces = || Box::new(Pieces { reader: Reader::new(file), parts: parts.into_iter().collect() });
-        Self { left, content: content.unwrap_or_else(|| Content::Pieces(pieces())) }
+        Self { left, content: content.unwrap_or_else(|| Content::Pieces(pieces())), stamp: None }
+    }
+
+    pub(super) fn is_all_of(&mut self, stamp: Stamp) {
+        self.stamp = Some(stamp);
+    }
+
+    /// Which file this is the whole of; `None` for a part.
+    #[must_use]
+    pub const fn stamp(&self) -> Option<Stamp> {
+        self.stamp
     }
 
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {

@@ -9,12 +9,12 @@ use rustix::fd::OwnedFd;
 use smallvec::SmallVec;
 
 use super::FileRequest;
-use super::coding::{self, Coding};
 use super::media::Media;
-use super::open::{Opened, Unopened, open};
+use super::open::{Opened, Stamp, Unopened, open};
 use super::preconditions::{self, Outcome};
 use super::ranges::{self, Asked, Span, Spans};
 use super::validators::Validators;
+use crate::route::{Coding, acceptable};
 
 /// What will be sent.
 #[derive(Debug)]
@@ -60,6 +60,7 @@ pub struct Stored {
 pub struct Entity {
     pub(super) stored: Stored,
     pub(super) file: OwnedFd,
+    pub(super) stamp: Stamp,
     pub(super) len: u64,
     pub(super) media: HeaderValue,
     pub(super) takes_ranges: bool,
@@ -95,8 +96,8 @@ pub fn decide(request: FileRequest<'_>) -> Decision {
     if !matches!(*request.method, Method::GET | Method::HEAD) {
         return refuse_method(&request);
     }
-    let media = Media::of(request.path);
-    let negotiated = request.options.precompressed && media.is_worth_compressing();
+    let media = Media::of(request.path, request.options.types);
+    let negotiated = !request.options.codings.is_empty() && media.is_worth_compressing();
     match select(&request, negotiated) {
         Ok((opened, coding)) => answer(&request, opened, coding, negotiated, media),
         Err(unopened) => unopened.into(),
@@ -114,15 +115,17 @@ fn refuse_method(request: &FileRequest<'_>) -> Decision {
 /// The file is opened first even where a neighbour is sent: without a file of that name there is nothing to stand in for.
 fn select(request: &FileRequest<'_>, negotiated: bool) -> Result<(Opened, Option<Coding>), Unopened> {
     let plain = open(request.path)?;
-    let neighbour = if negotiated { neighbour(request) } else { None };
+    let neighbour = if negotiated { neighbour(request, plain.modified) } else { None };
     Ok(neighbour.map_or((plain, None), |(opened, coding)| (opened, Some(coding))))
 }
 
-fn neighbour(request: &FileRequest<'_>) -> Option<(Opened, Coding)> {
-    coding::acceptable(request.headers).into_iter().find_map(|coding| {
+/// One that is older was made of another state of the file.
+fn neighbour(request: &FileRequest<'_>, modified: i64) -> Option<(Opened, Coding)> {
+    acceptable(request.headers, request.options.codings).into_iter().find_map(|coding| {
         let mut path: SmallVec<[u8; 256]> = SmallVec::from_slice(request.path.as_os_str().as_bytes());
         path.extend_from_slice(coding.suffix().as_bytes());
-        open(path.as_slice()).ok().map(|opened| (opened, coding))
+        let opened = open(path.as_slice()).ok().filter(|neighbour| neighbour.modified >= modified)?;
+        Some((opened, coding))
     })
 }
 
@@ -131,10 +134,10 @@ fn answer(
     opened: Opened,
     coding: Option<Coding>,
     negotiated: bool,
-    media: Media,
+    media: Media<'_>,
 ) -> Decision {
     let options = request.options;
-    let Opened { file, len, modified } = opened;
+    let Opened { file, len, modified, stamp } = opened;
     let stored =
         Stored { validators: Validators::new(modified, len, coding, options.etag), coding, negotiated };
     match preconditions::evaluate(request.headers, &stored.validators, options.if_modified_since) {
@@ -145,7 +148,7 @@ fn answer(
     let asked = asked(request, &stored, len);
     let takes_ranges = options.max_ranges > 0;
     let head_only = request.method == Method::HEAD;
-    let entity = Entity { stored, file, len, media: media.header(options), takes_ranges, head_only };
+    let entity = Entity { stored, file, stamp, len, media: media.header(options), takes_ranges, head_only };
     match asked {
         Asked::Nothing => Decision::RangeNotSatisfiable { len },
         Asked::Whole => Decision::Full(entity),
@@ -252,6 +255,20 @@ mod tests {
     }
 
     #[test]
+    fn a_neighbour_that_was_left_behind_is_not_sent() {
+        let root = Root::with(&[("a.js", "new"), ("a.js.br", "old"), ("a.js.gz", "packed")]);
+        let before = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
+        std::fs::File::options()
+            .append(true)
+            .open(root.path("a.js.br"))
+            .unwrap()
+            .set_modified(before)
+            .unwrap();
+        let decision = root.ask("a.js").header(ACCEPT_ENCODING, "br, gzip;q=0.5").decide();
+        assert_eq!(coding_of(&decision), Some(Coding::Gzip));
+    }
+
+    #[test]
     fn a_neighbour_without_its_file_is_nothing() {
         let root = Root::with(&[("a.js.gz", "gz"), ("dir/x", ""), ("dir.gz", "gz")]);
         let ask = |name| root.ask(name).header(ACCEPT_ENCODING, "gzip").decide();
@@ -262,7 +279,7 @@ mod tests {
 
     #[test]
     fn switched_off_options_are_off() {
-        let plain = FileOptions { precompressed: false, max_ranges: 0, ..FileOptions::default() };
+        let plain = FileOptions { codings: &[], max_ranges: 0, ..FileOptions::default() };
         let root = Root::with(&[("a.js", "plain"), ("a.js.gz", "gz")]);
         let ask = root.ask("a.js").options(plain);
         let decision = ask.header(ACCEPT_ENCODING, "gzip").header(RANGE, "bytes=0-1").decide();

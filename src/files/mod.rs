@@ -7,19 +7,19 @@
 //! | file | owns |
 //! |---|---|
 //! | `open` | one `open` and one `fstat`, and what the kernel's refusals mean |
-//! | `coding` | Accept-Encoding: which precompressed neighbours may be sent |
 //! | `media` | Content-Type by the file's name |
 //! | `validators` | ETag and Last-Modified |
 //! | `preconditions` | If-Match, If-None-Match and their kin |
 //! | `ranges` | Range: which bytes |
 //! | `decide`, `render`, `multipart` | the decision, its response, its response in parts |
 //! | `body`, `reader`, `spare` | the bytes on their way: frames, reads, buffers |
+//! | `listing` | a folder's content as a page or as JSON |
 //! | `disk`, `recent` | the file system as the router sees it |
 
 mod body;
-mod coding;
 mod decide;
 mod disk;
+mod listing;
 mod media;
 mod multipart;
 mod open;
@@ -33,14 +33,18 @@ mod spare;
 mod testing;
 mod validators;
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use http::{HeaderMap, HeaderValue, Method};
 
+use crate::route::Coding;
+
 pub use self::body::FileBody;
-pub use self::coding::Coding;
 pub use self::decide::{Decision, Entity, Stored, decide};
 pub use self::disk::Disk;
+pub use self::listing::list;
+pub use self::open::Stamp;
 pub use self::ranges::{Span, Spans};
 pub use self::recent::Recent;
 pub use self::render::Refusal;
@@ -65,9 +69,12 @@ pub struct FileOptions<'a> {
     /// The charset named in the Content-Type of text, JavaScript and JSON; `None` names none, which is nginx's
     /// default. XML and SVG never get one: such a document names its own encoding, which a header would overrule.
     pub charset: Option<&'a str>,
-    /// Send `file.br`, `file.zst` or `file.gz` in the place of `file` to a client that accepts the coding
-    /// (nginx: `gzip_static` with `gzip_vary`). As there, nobody checks that the neighbour is as new as the file.
-    pub precompressed: bool,
+    /// Send `file.br`, `file.zst` or `file.gz` in the place of `file` to a client that accepts one of these codings; the first
+    /// where it likes several equally (nginx: `gzip_static` with `gzip_vary`). A neighbour that is older than its file was
+    /// left behind, and is not sent; nginx sends it.
+    pub codings: &'a [Coding],
+    /// Content-Type by extension, before the usual ones are asked (nginx: `types`).
+    pub types: Option<&'a HashMap<String, String>>,
     /// Content-Type of a file whose name tells nothing (nginx: `default_type`).
     pub default_type: HeaderValue,
     /// Send an ETag and compare it (nginx: `etag`).
@@ -83,7 +90,8 @@ impl Default for FileOptions<'_> {
     fn default() -> Self {
         Self {
             charset: Some("utf-8"),
-            precompressed: true,
+            codings: &Coding::ALL,
+            types: None,
             default_type: HeaderValue::from_static("application/octet-stream"),
             etag: true,
             if_modified_since: IfModifiedSince::Exact,

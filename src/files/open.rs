@@ -1,6 +1,8 @@
 //! Opening a file: one `open`, one `fstat`, and what the kernel's refusals mean in HTTP. Which path, and what to do
 //! with the open file, is `decide`'s.
 
+use std::time::SystemTime;
+
 use http::StatusCode;
 use rustix::fd::OwnedFd;
 use rustix::fs::{FileType, Mode, OFlags};
@@ -18,6 +20,33 @@ pub(super) struct Opened {
     pub(super) len: u64,
     /// Modification time in seconds since 1970; negative before.
     pub(super) modified: i64,
+    pub(super) stamp: Stamp,
+}
+
+/// Which bytes a file had: any change of it makes another stamp, as far as the clock of its file system goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Stamp {
+    device: u64,
+    inode: u64,
+    len: u64,
+    /// Of the inode: it cannot be set back, as the time of modification can.
+    changed: (i64, u64),
+}
+
+impl Stamp {
+    /// Length of the file in bytes.
+    #[must_use]
+    pub const fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether a change from now on will show: a clock may tick as rarely as every two seconds (FAT), and what is written within
+    /// one tick has one stamp.
+    #[must_use]
+    pub fn is_settled(&self, now: SystemTime) -> bool {
+        let now = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        i64::try_from(now).is_ok_and(|now| self.changed.0 < now - 2)
+    }
 }
 
 /// Why there is nothing to send.
@@ -36,7 +65,10 @@ pub(super) fn open(path: impl Arg) -> Result<Opened, Unopened> {
     let stat = rustix::fs::fstat(&file)?;
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::RegularFile => {
-            Ok(Opened { file, len: u64::try_from(stat.st_size).unwrap_or(0), modified: stat.st_mtime })
+            let len = u64::try_from(stat.st_size).unwrap_or(0);
+            let changed = (stat.st_ctime, stat.st_ctime_nsec);
+            let stamp = Stamp { device: stat.st_dev, inode: stat.st_ino, len, changed };
+            Ok(Opened { file, len, modified: stat.st_mtime, stamp })
         }
         FileType::Directory => Err(Unopened::Directory),
         // nginx answers 404 for what is neither a file nor a directory.

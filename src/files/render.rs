@@ -70,7 +70,9 @@ impl Entity {
     fn full(self) -> Response<FileBody> {
         let takes_ranges = self.takes_ranges;
         let whole = Part::Span(0..self.len);
+        let stamp = self.stamp;
         let mut response = self.send(StatusCode::OK, smallvec![whole]);
+        response.body_mut().is_all_of(stamp);
         if takes_ranges {
             response.headers_mut().insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         }

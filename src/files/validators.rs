@@ -8,7 +8,7 @@ use http::HeaderValue;
 use httpdate::HttpDate;
 use smallvec::SmallVec;
 
-use super::coding::Coding;
+use crate::route::Coding;
 
 /// What a client may hold against its copy.
 #[derive(Debug, Clone, PartialEq, Eq)]

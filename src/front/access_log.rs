@@ -246,7 +246,7 @@ fn user(entry: &Entry) -> String {
     entry.remote_user.as_deref().map_or_else(|| "-".to_owned(), |user| escaped(user).replace(' ', "\\x20"))
 }
 
-pub(super) fn or_dash(text: &str) -> &str {
+fn or_dash(text: &str) -> &str {
     if text.is_empty() { "-" } else { text }
 }
 

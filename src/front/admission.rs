@@ -219,7 +219,9 @@ impl Way<'_> {
             Plan::Script(plan) => self.ask(plan, facts).await?,
             Plan::Fixed(fixed) => (fixed.status, HeaderMap::new()),
             Plan::Redirect(to) => (to.status, HeaderMap::new()),
-            Plan::File(_) | Plan::Guarded(_) => (StatusCode::INTERNAL_SERVER_ERROR, HeaderMap::new()),
+            Plan::File(_) | Plan::Listing(_) | Plan::Guarded(_) => {
+                (StatusCode::INTERNAL_SERVER_ERROR, HeaderMap::new())
+            }
         };
         if status.is_success() {
             for (param, header) in &asked.request.params {

@@ -6,7 +6,9 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 
+use super::compress::Packed;
 use super::notes::Notes;
+use super::throttle::Throttled;
 use super::visit::Visit;
 use crate::files::FileBody;
 use crate::upstream::{ReplyBody, ReplyError};
@@ -22,6 +24,10 @@ pub(super) enum Body {
     File(FileBody),
     /// A script's output as it comes.
     Script(ReplyBody),
+    /// One of the others, compressed on its way.
+    Packed(Box<Packed>),
+    /// Any of them, at a pace.
+    Throttled(Box<Throttled>),
 }
 
 /// Why a body broke off: the client's connection is closed in the middle, never ended as if all was well.
@@ -33,6 +39,9 @@ pub(super) enum BodyError {
     /// The script's reply is not whole.
     #[error(transparent)]
     Script(#[from] ReplyError),
+    /// A coder did not do its work.
+    #[error("compression: {0}")]
+    Compression(std::io::Error),
 }
 
 impl Body {
@@ -41,7 +50,10 @@ impl Body {
         if bytes.is_empty() { Self::Empty } else { Self::Text(bytes) }
     }
 
-    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    pub(super) fn poll_piece(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self {
             Self::Empty => Poll::Ready(None),
             Self::Text(bytes) => {
@@ -51,6 +63,8 @@ impl Body {
             }
             Self::File(file) => Pin::new(file).poll_frame(cx).map_err(BodyError::File),
             Self::Script(reply) => Pin::new(reply).poll_frame(cx).map_err(BodyError::Script),
+            Self::Packed(packed) => packed.poll_piece(cx),
+            Self::Throttled(body) => body.poll_piece(cx),
         }
     }
 
@@ -61,6 +75,38 @@ impl Body {
             Self::Text(_) => false,
             Self::File(file) => file.is_end_stream(),
             Self::Script(reply) => reply.is_end_stream(),
+            Self::Packed(packed) => packed.is_over(),
+            Self::Throttled(body) => body.is_over(),
+        }
+    }
+
+    /// How much is left to send, as far as that is known.
+    pub(super) fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Text(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Self::File(file) => file.size_hint(),
+            Self::Script(reply) => reply.size_hint(),
+            Self::Packed(_) => SizeHint::default(),
+            Self::Throttled(body) => body.size_hint(),
+        }
+    }
+
+    /// The body changed, at the pace that it had.
+    pub(super) fn below_pace(self, change: impl FnOnce(Self) -> Self) -> Self {
+        match self {
+            Self::Throttled(body) => Self::Throttled(Box::new(body.map(change))),
+            body => change(body),
+        }
+    }
+
+    /// Nobody will get it, but a script may run to its end.
+    pub(super) fn discard(self) {
+        match self {
+            Self::Script(reply) => reply.discard(),
+            Self::Throttled(body) => body.into_inner().discard(),
+            // Nothing is compressed before it is the reply.
+            Self::Empty | Self::Text(_) | Self::File(_) | Self::Packed(_) => {}
         }
     }
 }
@@ -115,11 +161,6 @@ impl http_body::Body for Visited {
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.body {
-            Body::Empty => SizeHint::with_exact(0),
-            Body::Text(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Body::File(file) => file.size_hint(),
-            Body::Script(reply) => reply.size_hint(),
-        }
+        self.body.size_hint()
     }
 }

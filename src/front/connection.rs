@@ -2,33 +2,35 @@
 
 use std::future::{Future, poll_fn};
 use std::path::PathBuf;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
 use http::header::CONNECTION;
 use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
+use hyper::server::conn::http1::{self, Parts};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio_io_timeout::TimeoutStream;
 
 use super::access_log::AccessLog;
+use super::announcement::{self, Complaints};
 use super::body::Visited;
+use super::compress;
 use super::drain::Watcher;
 use super::facts::Client;
 use super::linger::{Lingering, Stream};
+use super::lobby::Lobby;
+use super::parking::{self, Line};
 use super::patience::{self, End, Patience};
 use super::pipeline::{Hangup, Pipeline};
+use super::timeouts::Timeouts;
 use super::visit::Visit;
 use crate::metrics::FrontMeters;
 use crate::site::Generation;
 
-/// How long a client may take nothing of a reply. nginx: `send_timeout`.
-const WRITE_PATIENCE: Duration = Duration::from_secs(60);
 /// The largest head of a request, and what hyper holds of a body or a reply. nginx: `large_client_header_buffers`, 32 KB.
 const BUFFER: usize = 64 * 1024;
 
@@ -37,7 +39,10 @@ const BUFFER: usize = 64 * 1024;
 pub struct Front {
     generation: Arc<ArcSwap<Generation>>,
     means: ArcSwap<Means>,
+    lobby: Arc<Lobby>,
+    unannounced: Complaints,
     meters: Option<Arc<FrontMeters>>,
+    compressed: Arc<compress::Kept>,
 }
 
 /// What answering needs besides the generation.
@@ -47,13 +52,23 @@ pub struct Means {
     pub access_log: Option<Arc<AccessLog>>,
     /// Where bodies go that are too large for memory.
     pub temp_dir: PathBuf,
+    /// How long clients may take.
+    pub timeouts: Timeouts,
 }
 
 impl Front {
     /// A front end that serves whatever generation is the current one.
-    pub fn new(generation: Arc<ArcSwap<Generation>>, means: Means) -> Self {
+    pub fn new(generation: Arc<ArcSwap<Generation>>, means: Means, lobby: Lobby) -> Self {
         let meters = generation.load().metrics().map(|metrics| Arc::clone(metrics.front()));
-        Self { generation, means: ArcSwap::from_pointee(means), meters }
+        let (means, lobby) = (ArcSwap::from_pointee(means), Arc::new(lobby));
+        Self {
+            generation,
+            means,
+            lobby,
+            unannounced: Complaints::default(),
+            meters,
+            compressed: Arc::default(),
+        }
     }
 
     /// What it has now.
@@ -79,32 +94,72 @@ impl Front {
         self.means.load().access_log.iter().for_each(|log| log.flush());
     }
 
+    /// Who is here.
+    pub fn lobby(&self) -> &Arc<Lobby> {
+        &self.lobby
+    }
+
     /// Serves a client until it leaves, or until `drain` asks and what it has begun is answered.
-    pub async fn serve<S: Stream>(self: Arc<Self>, stream: S, client: Client, drain: Watcher) {
+    pub async fn serve<S: Stream>(self: Arc<Self>, mut stream: S, mut client: Client, drain: Watcher) {
         let _counted = self.meters.as_ref().map(|meters| meters.comes());
+        let timeouts = self.means.load().timeouts;
+        if self.generation.load().sites().is_announced_to(client.listener) {
+            match Box::pin(announcement::read(&mut stream, timeouts.header)).await {
+                Ok(told) => client.announced = Some(Box::new(told)),
+                Err(error) => return self.unannounced.complain(&client, &error),
+            }
+        }
+        self.serve_http1(stream, &client, &drain, timeouts).await;
+    }
+
+    async fn serve_http1<S: Stream>(&self, stream: S, client: &Client, drain: &Watcher, timeouts: Timeouts) {
         let notes = &client.notes;
-        let mut stream = TimeoutStream::new(Lingering::new(stream, notes.clone()));
-        stream.set_write_timeout(Some(WRITE_PATIENCE));
-        let (front, client, watcher) = (&*self, &client, &drain);
-        let service = service_fn(move |request| front.answer(request, client, watcher));
-        let mut connection = pin!(builder().serve_connection(TokioIo::new(Box::pin(stream)), service));
+        let mut line = Box::pin(TimeoutStream::new(Lingering::new(stream, notes.clone())));
+        line.as_mut().set_write_timeout_pinned(Some(timeouts.send));
         let (bell, tick) = (pin!(drain.bell()), pin!(patience::timer()));
-        let mut patience = Patience::new(notes, &drain, bell, tick);
-        poll_fn(|cx| {
-            if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+        let mut patience = Patience::new(notes, drain, bell, tick, timeouts);
+        while parking::speaks(&line, notes, &self.lobby, &mut patience).await {
+            // Boxed: what it takes to talk is given back when the client says nothing more.
+            match Box::pin(self.talk(line, client, drain, &mut patience)).await {
+                Some(quiet) => line = quiet,
+                None => return,
+            }
+        }
+    }
+
+    /// Answers requests as long as they come one after the other. Returns the stream of a client that says nothing more for now.
+    async fn talk<S: Stream>(
+        &self,
+        line: Line<S>,
+        client: &Client,
+        drain: &Watcher,
+        patience: &mut Patience<'_>,
+    ) -> Option<Line<S>> {
+        let service = service_fn(move |request| self.answer(request, client, drain));
+        let mut connection = builder().serve_connection(TokioIo::new(line), service);
+        patience.talks();
+        let quiet = poll_fn(|cx| {
+            if let Poll::Ready(ended) = Pin::new(&mut connection).poll(cx) {
                 ended.unwrap_or_else(|error| log_end(&error));
-                return Poll::Ready(());
+                return Poll::Ready(false);
             }
             match patience.poll_end(cx) {
-                Poll::Ready(End::Patience) => Poll::Ready(()),
+                Poll::Ready(End::Patience) => Poll::Ready(false),
+                Poll::Ready(End::Quiet) => Poll::Ready(true),
                 Poll::Ready(End::Drain) => {
-                    connection.as_mut().graceful_shutdown();
-                    connection.as_mut().poll(cx).map(|_| ())
+                    Pin::new(&mut connection).graceful_shutdown();
+                    Pin::new(&mut connection).poll(cx).map(|_| false)
                 }
                 Poll::Pending => Poll::Pending,
             }
-        })
-        .await;
+        });
+        if !quiet.await {
+            return None;
+        }
+        let Parts { io, read_buf, .. } = connection.into_parts();
+        let mut line = io.into_inner();
+        line.as_mut().get_pin_mut().get_mut().unread(read_buf);
+        Some(line)
     }
 
     fn answer<'a>(
@@ -121,9 +176,9 @@ impl Front {
         async move {
             let last = watcher.last().map(|last| Guard::from_inner(Arc::clone(last)));
             let generation = last.unwrap_or_else(|| self.generation.load());
-            let pipeline = Pipeline { generation: &generation, temp_dir: &means.temp_dir };
+            let pipeline = Pipeline { generation: &generation, means: &means, compressed: &self.compressed };
             let mut answer = pipeline.answer(&parts, body, visit, client).await;
-            if watcher.is_asked()
+            if (watcher.is_asked() || means.timeouts.is_last(client.notes.requests()))
                 && let Ok(response) = &mut answer
             {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -158,10 +213,14 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
     use super::super::drain::Drain;
+    use std::time::Duration;
+
     use super::super::notes::Notes;
-    use super::super::patience::HEAD_PATIENCE;
     use super::*;
     use crate::site::ListenerId;
+
+    /// What a server's client has for everything, unless told.
+    const PATIENCE: Duration = Duration::from_secs(60);
 
     /// A client of a site with this root; its pool is never reached.
     fn client_of(root: &Path) -> DuplexStream {
@@ -175,9 +234,11 @@ mod tests {
         );
         let model = crate::config::parse(&text, "test", root).expect("valid");
         let generation = Arc::new(ArcSwap::from_pointee(Generation::build(&model, None)));
-        let means = Means { access_log: None, temp_dir: std::env::temp_dir() };
-        let front = Arc::new(Front::new(generation, means));
-        let client = Client { listener: ListenerId(0), peer: None, local: None, notes: Notes::default() };
+        let timeouts = Timeouts::of(&model.server);
+        let means = Means { access_log: None, temp_dir: std::env::temp_dir(), timeouts };
+        let front = Arc::new(Front::new(generation, means, Lobby::new(usize::MAX)));
+        let notes = Notes::default();
+        let client = Client { listener: ListenerId(0), peer: None, announced: None, local: None, notes };
         let (near, far) = duplex(4096);
         tokio::spawn(async move {
             let drain = Drain::new();
@@ -200,7 +261,7 @@ mod tests {
             client.write_all(sent).await.expect("there is room");
             let began = tokio::time::Instant::now();
             answer(client).await;
-            assert!(began.elapsed() >= HEAD_PATIENCE, "{sent:?}");
+            assert!(began.elapsed() >= PATIENCE, "{sent:?}");
         }
     }
 
@@ -211,7 +272,7 @@ mod tests {
         client.write_all(b"GET /missing HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("there is room");
         let began = tokio::time::Instant::now();
         assert!(answer(client).await.starts_with("HTTP/1.1 404 "));
-        assert!(began.elapsed() >= HEAD_PATIENCE);
+        assert!(began.elapsed() >= PATIENCE);
     }
 
     #[tokio::test(start_paused = true)]
@@ -235,7 +296,7 @@ mod tests {
         client.write_all(request).await.expect("there is room");
         let (mut worker, _) = member.accept().await.expect("the request has its worker");
         let mut got = Vec::new();
-        let released = tokio::time::timeout(HEAD_PATIENCE * 2, worker.read_to_end(&mut got)).await;
+        let released = tokio::time::timeout(PATIENCE * 2, worker.read_to_end(&mut got)).await;
         released.expect("the worker is let go").expect("closed");
         assert!(got.ends_with(b"abc"), "it had what the client sent");
         assert!(answer(client).await.starts_with("HTTP/1.1 408 "));
@@ -247,7 +308,7 @@ mod tests {
         std::fs::write(root.path().join("large.bin"), vec![b'x'; 1 << 20]).expect("writes");
         let mut client = client_of(root.path());
         client.write_all(b"GET /large.bin HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("there is room");
-        tokio::time::sleep(WRITE_PATIENCE * 2).await;
+        tokio::time::sleep(PATIENCE * 2).await;
         assert!(answer(client).await.len() < 1 << 20, "the rest never came");
     }
 }

@@ -8,7 +8,7 @@ use http::{Method, Version};
 
 use super::notes::Notes;
 use super::respond::Refusal;
-use crate::route::{Address, Label, RequestFacts, Scheme, Target};
+use crate::route::{Address, Announced, Label, Origin, RequestFacts, Scheme, Target};
 use crate::site::ListenerId;
 
 /// A longer target is 414. nginx: one of `large_client_header_buffers`, 8 KB.
@@ -19,8 +19,10 @@ pub(super) const MAX_TARGET: usize = 8 * 1024;
 pub struct Client {
     /// Where it was accepted.
     pub listener: ListenerId,
-    /// Its address; none over a unix socket.
+    /// Its address, or its proxy's; none over a unix socket.
     pub peer: Option<Address>,
+    /// What the proxy says of it in front of its bytes, where the listener asks for that.
+    pub announced: Option<Box<Announced>>,
     /// The address it came to; none over a unix socket.
     pub local: Option<Address>,
     /// What the connection's parts tell each other.
@@ -63,17 +65,21 @@ impl<'a> Head<'a> {
     pub(super) fn facts<'b>(
         &'b self,
         client: &'b Client,
+        origin: Option<&'b Origin>,
         server_name: &'b str,
         request_id: Label,
     ) -> RequestFacts<'b> {
+        let told = origin.and_then(|origin| origin.client.as_ref());
         RequestFacts {
             method: &self.parts.method,
             version: self.parts.version,
             target: &self.target,
             host: &self.host,
             headers: &self.parts.headers,
-            scheme: Scheme::Http,
-            peer: client.peer.as_ref(),
+            scheme: origin.and_then(|origin| origin.scheme).unwrap_or(Scheme::Http),
+            peer: told.or(client.peer.as_ref()),
+            hop: client.peer.as_ref(),
+            announced: client.announced.as_deref(),
             local: client.local.as_ref(),
             server_name,
             content_length: self.content_length,

@@ -22,8 +22,6 @@ use crate::upstream::RequestBody;
 
 /// A body up to this size stays in memory. nginx: `client_body_buffer_size`, 16 KB there.
 const IN_MEMORY: usize = 64 * 1024;
-/// Longest pause between two pieces of a body. nginx: `client_body_timeout`.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How a body may be taken.
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +32,8 @@ pub(super) struct Terms<'a> {
     pub(super) buffering: bool,
     /// Where large ones go.
     pub(super) temp_dir: &'a Path,
+    /// Longest pause between two pieces.
+    pub(super) patience: Duration,
 }
 
 /// Whether something of a request's body has not been read yet. A reply that goes out meanwhile is the connection's last: what
@@ -76,7 +76,7 @@ pub(super) async fn take(
     }
     match declared {
         Some(length) if !terms.buffering => {
-            let patient = Patient { body, silence: None, unread: unread.clone() };
+            let patient = Patient { body, patience: terms.patience, silence: None, unread: unread.clone() };
             Ok((RequestBody::Stream(Box::pin(patient), length), Some(length)))
         }
         _ => {
@@ -90,7 +90,7 @@ pub(super) async fn take(
 async fn collect(mut body: Incoming, declared: u64, terms: Terms<'_>) -> Result<(RequestBody, u64), Refusal> {
     let mut store = Store::Nothing;
     let mut length = 0;
-    while let Some(frame) = timeout(PATIENCE, body.frame()).await.map_err(|_| Refusal::BodyTimeout)? {
+    while let Some(frame) = timeout(terms.patience, body.frame()).await.map_err(|_| Refusal::BodyTimeout)? {
         let Ok(piece) = frame.map_err(Refusal::BodyBroken)?.into_data() else { continue };
         length += piece.len() as u64;
         if terms.max > 0 && length > terms.max {
@@ -105,6 +105,7 @@ async fn collect(mut body: Incoming, declared: u64, terms: Terms<'_>) -> Result<
 /// `TimedOut`. Time counts only while php-fpm would take more.
 struct Patient {
     body: Incoming,
+    patience: Duration,
     silence: Option<Pin<Box<Sleep>>>,
     unread: Unread,
 }
@@ -124,7 +125,8 @@ impl Body for Patient {
             }
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
-        let silence = self.silence.get_or_insert_with(|| Box::pin(sleep(PATIENCE)));
+        let patience = self.patience;
+        let silence = self.silence.get_or_insert_with(|| Box::pin(sleep(patience)));
         silence.as_mut().poll(cx).map(|()| Some(Err(io::Error::from(io::ErrorKind::TimedOut).into())))
     }
 }

@@ -12,6 +12,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::Bytes;
 use smallvec::SmallVec;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
@@ -31,6 +32,9 @@ const SMALL: usize = 1024;
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {
     /// Makes closing it an RST, as far as it has such a thing.
     fn close_by_reset(&self);
+
+    /// Ready when reading would give bytes, the end or an error. What was read and decoded already counts too.
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()>;
 }
 
 impl Stream for TcpStream {
@@ -39,10 +43,18 @@ impl Stream for TcpStream {
             tracing::debug!(%error, "a client's connection cannot be reset");
         }
     }
+
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll_read_ready(cx).map(drop)
+    }
 }
 
 impl Stream for UnixStream {
     fn close_by_reset(&self) {}
+
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll_read_ready(cx).map(drop)
+    }
 }
 
 /// A stream that lingers when it is dropped before the client has closed its half.
@@ -51,12 +63,27 @@ pub(super) struct Lingering<S: Stream> {
     /// `None` only while it is dropped.
     stream: Option<S>,
     client_is_done: bool,
+    /// Was read, and is to be read again.
+    again: Bytes,
     notes: Notes,
 }
 
 impl<S: Stream> Lingering<S> {
     pub(super) fn new(stream: S, notes: Notes) -> Self {
-        Self { stream: Some(stream), client_is_done: false, notes }
+        Self { stream: Some(stream), client_is_done: false, again: Bytes::new(), notes }
+    }
+
+    /// Gives back what was read and belongs to whoever reads next.
+    pub(super) fn unread(&mut self, bytes: Bytes) {
+        self.again = bytes;
+    }
+
+    /// Ready when reading would give something.
+    pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match &self.stream {
+            Some(stream) if self.again.is_empty() => stream.poll_readable(cx),
+            _ => Poll::Ready(()),
+        }
     }
 
     fn stream(self: Pin<&mut Self>) -> Pin<&mut S> {
@@ -71,7 +98,8 @@ impl<S: Stream> Drop for Lingering<S> {
         if self.notes.has_broken_off() {
             return stream.close_by_reset();
         }
-        if self.client_is_done {
+        // One that is parked has all its replies, and nothing has come of another request.
+        if self.client_is_done || self.notes.is_parked() {
             return;
         }
         // While the runtime ends, nothing can wait any more.
@@ -99,6 +127,11 @@ impl<S: Stream> AsyncRead for Lingering<S> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.again.is_empty() {
+            let length = self.again.len().min(buffer.remaining());
+            buffer.put_slice(&self.again.split_to(length));
+            return Poll::Ready(Ok(()));
+        }
         let before = buffer.filled().len();
         let read = ready!(self.as_mut().stream().poll_read(cx, buffer));
         let ended = buffer.filled().len() == before && buffer.remaining() > 0;
@@ -109,6 +142,7 @@ impl<S: Stream> AsyncRead for Lingering<S> {
 
 impl<S: Stream> AsyncWrite for Lingering<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.notes.flushed(false);
         let written = ready!(self.as_mut().stream().poll_write(cx, bytes));
         self.client_is_done |= written.is_err();
         Poll::Ready(written)
@@ -119,6 +153,7 @@ impl<S: Stream> AsyncWrite for Lingering<S> {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.notes.flushed(false);
         let stream = self.as_mut().stream();
         // Filled where it lies: handed out of a function it would be copied once more.
         let mut gathered = SmallVec::<[u8; SMALL]>::new();
@@ -137,11 +172,15 @@ impl<S: Stream> AsyncWrite for Lingering<S> {
         self.stream.as_ref().is_some_and(AsyncWrite::is_write_vectored)
     }
 
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream().poll_flush(cx)
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = ready!(self.as_mut().stream().poll_flush(cx));
+        // hyper flushes only after it has written all it has.
+        self.notes.flushed(true);
+        Poll::Ready(flushed)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.notes.flushed(false);
         self.stream().poll_shutdown(cx)
     }
 }
@@ -155,6 +194,11 @@ mod tests {
 
     impl Stream for DuplexStream {
         fn close_by_reset(&self) {}
+
+        /// It cannot tell without reading.
+        fn poll_readable(&self, _: &mut Context<'_>) -> Poll<()> {
+            Poll::Ready(())
+        }
     }
 
     fn lingering<S: Stream>(stream: S) -> Lingering<S> {
@@ -203,6 +247,17 @@ mod tests {
         drop(lingering(server));
         tokio::time::sleep(LONGEST + Duration::from_secs(1)).await;
         assert!(client.write_all(b"more").await.is_err());
+    }
+
+    #[tokio::test]
+    async fn what_is_given_back_is_read_first() {
+        let (mut client, server) = duplex(16);
+        let mut server = lingering(server);
+        server.unread(Bytes::from_static(b"GET / "));
+        client.write_all(b"HTTP/1.1").await.expect("there is room");
+        let mut all = [0; 14];
+        server.read_exact(&mut all).await.expect("all of it");
+        assert_eq!(&all, b"GET / HTTP/1.1");
     }
 
     #[tokio::test]

@@ -2,31 +2,43 @@
 //!
 //! | file | owns |
 //! |---|---|
-//! | `connection`, `patience`, `linger`, `drain`, `notes` | one client's connection, its limits and its end |
+//! | `connection`, `parking`, `patience`, `timeouts`, `linger`, `drain`, `notes` | one client's connection, its limits and its end |
+//! | `lobby` | all clients, and who leaves when there are too many |
+//! | `announcement` | the PROXY header |
 //! | `pipeline` | the order of a request's steps |
 //! | `admission` | the checks that stand before a plan: counts, passwords, a script's word |
+//! | `detour`, `kept` | from one plan to the next: a script's `X-Accel-Redirect`, the page of an error |
 //! | `facts` | what a request says, checked once |
 //! | `incoming` | the request's body on its way in |
 //! | `script` | a script's plan as a FastCGI request, php's reply as a response |
 //! | `respond` | the one table from error to status, page, headers and log level |
 //! | `headers` | what cornac adds to replies |
-//! | `body`, `visit`, `access_log` | the reply's bytes, the request's end, its line in the log |
+//! | `compress` | replies compressed on their way out |
+//! | `body`, `throttle`, `visit`, `access_log` | the reply's bytes, the request's end, its line in the log |
 
 mod access_log;
 mod admission;
+mod announcement;
 mod body;
+mod compress;
 mod connection;
+mod detour;
 mod drain;
 mod facts;
 mod headers;
 mod incoming;
+mod kept;
 mod linger;
+mod lobby;
 mod notes;
+mod parking;
 mod patience;
 mod pipeline;
 mod respond;
 mod script;
 mod slow_log;
+mod throttle;
+mod timeouts;
 mod visit;
 
 pub use access_log::AccessLog;
@@ -34,4 +46,6 @@ pub use connection::{Front, Means};
 pub use drain::{Drain, Watcher};
 pub use facts::Client;
 pub use linger::Stream;
+pub use lobby::{Lobby, Presence};
 pub use notes::Notes;
+pub use timeouts::Timeouts;

@@ -12,6 +12,10 @@ struct Inner {
     broke_off: AtomicBool,
     /// Requests that came and replies that went: even while the client is to say something.
     turns: AtomicU32,
+    /// Bytes were written and are not known to have left.
+    unflushed: AtomicBool,
+    /// Nothing is under way in either direction.
+    parked: AtomicBool,
 }
 
 impl Notes {
@@ -33,6 +37,31 @@ impl Notes {
     /// Whether the connection's last reply is cut short.
     pub(super) fn has_broken_off(&self) -> bool {
         self.0.broke_off.load(Ordering::Relaxed)
+    }
+
+    /// Something is being written, or the last of it was.
+    pub(super) fn flushed(&self, flushed: bool) {
+        self.0.unflushed.store(!flushed, Ordering::Relaxed);
+    }
+
+    /// Whether the client has to take something first.
+    pub(super) fn is_unflushed(&self) -> bool {
+        self.0.unflushed.load(Ordering::Relaxed)
+    }
+
+    /// The connection is parked, or is talked over again.
+    pub(super) fn parked(&self, parked: bool) {
+        self.0.parked.store(parked, Ordering::Relaxed);
+    }
+
+    /// Whether it can be closed without a word.
+    pub(super) fn is_parked(&self) -> bool {
+        self.0.parked.load(Ordering::Relaxed)
+    }
+
+    /// How many requests have come, this one included.
+    pub(super) fn requests(&self) -> u32 {
+        self.0.turns.load(Ordering::Relaxed).div_ceil(2)
     }
 
     /// Which of its waits for the client this is; `None` while a request is being answered.
@@ -57,7 +86,9 @@ mod tests {
         let first = notes.waits();
         notes.request_came();
         assert_eq!(notes.waits(), None);
+        assert_eq!(notes.requests(), 1);
         notes.reply_went();
         assert!(notes.waits().is_some() && notes.waits() != first);
+        assert_eq!(notes.requests(), 1);
     }
 }

@@ -1,6 +1,6 @@
-//! How long a connection waits for its client to finish a request's head, and what else may end it between requests.
+//! How long a connection waits for its client, and what else may end it between requests.
 //!
-//! It is looked at on every turn of the connection's task, so a look is two loads: the clock is asked every few seconds
+//! It is looked at on every turn of the connection's task, so a look is two loads: the clock is asked twice a second
 //! only, by a timer that is left alone in between.
 
 use std::pin::Pin;
@@ -12,20 +12,20 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use super::drain::Watcher;
 use super::notes::Notes;
+use super::timeouts::Timeouts;
 
-/// How long a client may take for a request's head, and lie idle between two requests; longer by one [`TICK`] at most.
-/// nginx: `client_header_timeout` and `keepalive_timeout`, 60 and 75 s.
-pub(super) const HEAD_PATIENCE: Duration = Duration::from_secs(60);
 /// Asked to end, an idle connection waits so long for a request that may be on its way. nginx: `keepalive_min_timeout`.
 const LAST_WORD: Duration = Duration::from_secs(2);
-/// How often a connection is looked at.
-const TICK: Duration = Duration::from_secs(10);
+/// How often a connection that is talked over is looked at; one that has nothing to say for as long is parked.
+pub(super) const TICK: Duration = Duration::from_millis(500);
 
-/// Why a connection should end.
+/// Why a talk should end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
     /// The client has let us wait too long: now.
     Patience,
+    /// It has its replies, and says nothing more for now.
+    Quiet,
     /// The server stops, and the client has nothing more to say. Said once.
     Drain,
 }
@@ -36,11 +36,16 @@ pub(super) struct Patience<'a> {
     watcher: &'a Watcher,
     bell: Pin<&'a mut OwnedNotified>,
     tick: Pin<&'a mut Sleep>,
-    /// Bell and timer know the task's waker, which stays the same while the task lives.
+    timeouts: Timeouts,
+    /// The bell knows the task's waker, which stays the same while the task lives.
     registered: bool,
+    /// And the timer, since it was set.
+    armed: bool,
     leaving: Leaving,
     wait: Option<u32>,
     since: Instant,
+    /// The wait in which the talk began.
+    first: Option<u32>,
 }
 
 /// How far it is with the end that it was asked for.
@@ -62,30 +67,70 @@ impl<'a> Patience<'a> {
         watcher: &'a Watcher,
         bell: Pin<&'a mut OwnedNotified>,
         tick: Pin<&'a mut Sleep>,
+        timeouts: Timeouts,
     ) -> Self {
         let (wait, since) = (notes.waits(), Instant::now());
-        Self { notes, watcher, bell, tick, registered: false, leaving: Leaving::NotAsked, wait, since }
+        let (registered, armed, leaving) = (false, false, Leaving::NotAsked);
+        Self { notes, watcher, bell, tick, timeouts, registered, armed, leaving, wait, since, first: wait }
     }
 
-    /// Whether the connection should end.
-    pub(super) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<End> {
-        if !self.registered {
-            self.registered = true;
-            let _ = self.bell.as_mut().poll(cx);
-            let _ = self.tick.as_mut().poll(cx);
+    /// The client is awaited from now on, with nothing under way: for its first request, or for the next.
+    pub(super) fn parks(&mut self) {
+        let most = if self.notes.requests() == 0 { self.timeouts.header } else { self.timeouts.keepalive };
+        self.sets_timer(self.since + most);
+    }
+
+    /// It has begun to say something.
+    pub(super) fn talks(&mut self) {
+        let now = Instant::now();
+        (self.wait, self.since) = (self.notes.waits(), now);
+        self.first = self.wait;
+        self.sets_timer(now + TICK);
+    }
+
+    /// Not while it counts a last word, which began before.
+    fn sets_timer(&mut self, at: Instant) {
+        if self.leaving == Leaving::NotAsked {
+            self.tick.as_mut().reset(at);
+            self.armed = false;
         }
+    }
+
+    /// Whether a parked connection should end.
+    pub(super) fn poll_parked(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.register(cx);
+        if self.watcher.is_asked() {
+            return self.poll_leave(cx).map(drop);
+        }
+        self.tick.as_mut().poll(cx)
+    }
+
+    /// Whether the talk should end.
+    pub(super) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        self.register(cx);
         if self.leaving != Leaving::Said && self.watcher.is_asked() {
             return self.poll_leave(cx);
         }
         while self.tick.is_elapsed() {
             let now = Instant::now();
-            if self.is_over(now) {
-                return Poll::Ready(End::Patience);
+            if let Some(end) = self.end(now) {
+                return Poll::Ready(end);
             }
             self.tick.as_mut().reset(now + TICK);
             let _ = self.tick.as_mut().poll(cx);
         }
         Poll::Pending
+    }
+
+    fn register(&mut self, cx: &mut Context<'_>) {
+        if !self.registered {
+            self.registered = true;
+            let _ = self.bell.as_mut().poll(cx);
+        }
+        if !self.armed {
+            self.armed = true;
+            let _ = self.tick.as_mut().poll(cx);
+        }
     }
 
     fn poll_leave(&mut self, cx: &mut Context<'_>) -> Poll<End> {
@@ -104,11 +149,16 @@ impl<'a> Patience<'a> {
         }
     }
 
-    fn is_over(&mut self, now: Instant) -> bool {
+    fn end(&mut self, now: Instant) -> Option<End> {
         let wait = self.notes.waits();
         if wait.is_none() || wait != self.wait {
             (self.wait, self.since) = (wait, now);
+            return None;
         }
-        now.duration_since(self.since) >= HEAD_PATIENCE
+        let idle = now.duration_since(self.since);
+        if wait != self.first && idle >= TICK && !self.notes.is_unflushed() {
+            return Some(End::Quiet);
+        }
+        (idle >= self.timeouts.header).then_some(End::Patience)
     }
 }

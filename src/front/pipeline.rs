@@ -1,6 +1,6 @@
 //! The one function that a request goes through. Every step is a room's decision; here is only their order.
 
-use std::path::Path;
+use std::sync::Arc;
 
 use http::header::{CONNECTION, TRANSFER_ENCODING};
 use http::request::Parts;
@@ -8,20 +8,26 @@ use http::{HeaderValue, Method, Response, StatusCode};
 use hyper::body::Incoming;
 
 use super::body::{Body, Visited};
+use super::compress::{self, compress};
+use super::connection::Means;
+use super::detour::{self, Detour};
 use super::facts::{Client, Head};
 use super::incoming::{self, Unread};
 use super::respond::{self, Refusal};
 use super::visit::Visit;
 use super::{admission, headers, script};
 use crate::files;
-use crate::route::{Label, Plan, RequestFacts, ScriptPlan, Settings};
+use crate::route::{Plan, RequestFacts, ScriptPlan, Settings};
 use crate::site::Generation;
+use crate::upstream::RequestBody;
 
 /// What answers requests besides the generation, which a reload may change in between.
 #[derive(Debug)]
 pub(super) struct Pipeline<'a> {
     pub(super) generation: &'a Generation,
-    pub(super) temp_dir: &'a Path,
+    pub(super) means: &'a Means,
+    /// Small files that were compressed before.
+    pub(super) compressed: &'a Arc<compress::Kept>,
 }
 
 /// nginx's 444: the connection is closed without an answer.
@@ -29,8 +35,8 @@ pub(super) struct Pipeline<'a> {
 #[error("closed without an answer, as the route says")]
 pub(super) struct Hangup;
 
-/// A reply that still gets the route's headers, or why there is none.
-type Answer = Result<Response<Body>, Refusal>;
+/// A reply that still gets the route's headers, or what comes instead.
+type Answer = Result<Response<Body>, Detour>;
 
 impl Pipeline<'_> {
     /// Answers one request.
@@ -44,17 +50,18 @@ impl Pipeline<'_> {
         mut visit: Visit,
         client: &Client,
     ) -> Result<Response<Visited>, Hangup> {
-        let request_id = visit.label();
         let unread = Unread::of(&body);
         let head = match Head::read(parts) {
             Ok(head) => head,
             Err(refusal) => {
-                return Ok(unread.before(refused_unread(&refusal, parts, request_id, visit, client)));
+                return Ok(unread.before(refused_unread(&refusal, parts, visit, client)));
             }
         };
         let site = self.generation.sites().find(client.listener, head.host());
+        let origin = site.origin(client.peer.as_ref(), client.announced.as_deref(), &parts.headers);
+        visit.comes_from(origin.as_ref());
         let known = admission::Known::default();
-        let mut facts = head.facts(client, site.server_name(), request_id);
+        let mut facts = head.facts(client, origin.as_ref(), site.server_name(), visit.label());
         visit.finds_site(head.host(), site);
         let mut plan = site.plan(&facts);
         let admitted = match plan {
@@ -64,42 +71,70 @@ impl Pipeline<'_> {
             _ => Ok(()),
         };
         visit.takes_route(&plan);
+        let mut carried = Carried { body: Some(body), unread: &unread, visit: &mut visit };
         let answer = match admitted {
-            Ok(()) => self.carry_out(&mut plan, &facts, (body, &unread), &mut visit).await,
-            Err(refusal) => Err(refusal),
+            Ok(()) => self.carry_out(&mut plan, &facts, &mut carried).await,
+            Err(refusal) => Err(refusal.into()),
         };
-        if let Err(Refusal::Hangup) = answer {
-            visit.hung_up();
-            return Err(Hangup);
+        let response = match answer {
+            Ok(response) => Ok(self.dress(response, plan.settings(), &facts)),
+            // Boxed: few requests come here, and all would carry its size.
+            Err(detour) => Box::pin(detour::follow(self, site, (&plan, detour), &facts, &mut carried)).await,
+        };
+        match response {
+            Ok(response) => Ok(unread.before(finish(response, &facts, visit, client))),
+            Err(hangup) => {
+                visit.hung_up();
+                Err(hangup)
+            }
         }
-        Ok(unread.before(finish(answer, plan.settings(), &facts, visit, client)))
     }
 
-    async fn carry_out(
+    /// What holds where the request came to its end: the headers that are added there, and the coding.
+    pub(super) fn dress(
+        &self,
+        mut response: Response<Body>,
+        settings: &Settings,
+        facts: &RequestFacts<'_>,
+    ) -> Response<Body> {
+        headers::add(&mut response, settings, facts);
+        match &settings.compression {
+            Some(compression) => compress(response, compression, facts, self.compressed),
+            None => response,
+        }
+    }
+
+    pub(super) async fn carry_out(
         &self,
         plan: &mut Plan<'_>,
         facts: &RequestFacts<'_>,
-        body: (Incoming, &Unread),
-        visit: &mut Visit,
+        carried: &mut Carried<'_>,
     ) -> Answer {
         match plan {
-            Plan::Fixed(fixed) => respond::fixed(fixed.status, fixed.body.take()),
+            Plan::Fixed(fixed) => Ok(respond::fixed(fixed.status, fixed.body.take())?),
             Plan::Redirect(to) => Ok(respond::redirect(to, facts.headers, facts.request_id)),
             Plan::File(file) => {
                 let request = files::FileRequest {
                     method: facts.method,
                     headers: facts.headers,
                     path: &file.path,
-                    options: &files::FileOptions { charset: charset(file.settings), ..Default::default() },
+                    options: &file_options(file.settings),
                 };
-                files::decide(request).render().map(|found| found.map(Body::File)).map_err(Refusal::File)
+                let found = files::decide(request).render().map_err(Refusal::File)?;
+                Ok(found.map(Body::File))
+            }
+            Plan::Listing(listing) => {
+                // On a thread of its own kind: a folder may be long, and its disk far away.
+                let list = || files::list(listing);
+                let found = tokio::task::block_in_place(list).map_err(Refusal::File)?;
+                Ok(found.map(Body::text))
             }
             Plan::Guarded(_) => {
-                Box::pin(admission::admit_inside(self, plan, facts, visit)).await?;
-                Box::pin(self.carry_out(plan, facts, body, visit)).await
+                Box::pin(admission::admit_inside(self, plan, facts, carried.visit)).await?;
+                Box::pin(self.carry_out(plan, facts, carried)).await
             }
             // Boxed: hyper moves the future of every request several times, and this one is kilobytes large.
-            Plan::Script(plan) => Box::pin(self.run(plan, facts, body, visit)).await,
+            Plan::Script(plan) => Box::pin(self.run(plan, facts, carried)).await,
         }
     }
 
@@ -108,29 +143,47 @@ impl Pipeline<'_> {
         &self,
         plan: &mut ScriptPlan<'_>,
         facts: &RequestFacts<'_>,
-        body: (Incoming, &Unread),
-        visit: &mut Visit,
+        carried: &mut Carried<'_>,
     ) -> Answer {
         let terms = incoming::Terms {
             max: plan.settings.max_body,
             buffering: plan.settings.buffering,
-            temp_dir: self.temp_dir,
+            temp_dir: &self.means.temp_dir,
+            patience: self.means.timeouts.body,
         };
-        let (body, unread) = body;
-        let (body, length) = incoming::take(body, terms, unread).await?;
-        visit.brought(length.unwrap_or(0));
+        let (body, length) = carried.take_body(terms).await?;
+        carried.visit.brought(length.unwrap_or(0));
         let cluster = self.generation.cluster(plan.fastcgi.pool);
         let request = {
             let facts = RequestFacts { content_length: length.or(facts.content_length), ..*facts };
-            script::request(plan, &facts, body, cluster, visit)?
+            script::request(plan, &facts, body, cluster, carried.visit)?
         };
         let (head, body) = cluster.send(request).await?;
         let queued = cluster.pool().queue.header.then(|| body.queued());
-        let mut response = script::response(head, body, facts.request_id);
+        let mut response = script::response(head, body, plan)?;
         if let Some(queued) = queued {
             headers::tell_queue_time(&mut response, queued);
         }
         Ok(response)
+    }
+}
+
+/// What a request's plans, one after the other, have in common.
+#[derive(Debug)]
+pub(super) struct Carried<'r> {
+    /// Until a script took it.
+    pub(super) body: Option<Incoming>,
+    unread: &'r Unread,
+    visit: &'r mut Visit,
+}
+
+impl Carried<'_> {
+    /// A second script gets no body: the first had it.
+    async fn take_body(&mut self, terms: incoming::Terms<'_>) -> Result<(RequestBody, Option<u64>), Refusal> {
+        match self.body.take() {
+            Some(body) => incoming::take(body, terms, self.unread).await,
+            None => Ok((RequestBody::None, None)),
+        }
     }
 }
 
@@ -139,24 +192,27 @@ fn is_chunked(facts: &RequestFacts<'_>) -> bool {
     facts.headers.contains_key(TRANSFER_ENCODING)
 }
 
-/// nginx's `charset off` names none.
-fn charset(settings: &Settings) -> Option<&str> {
-    (settings.charset != "off").then_some(&settings.charset)
+/// How files are sent here. nginx's `charset off` names none.
+fn file_options(settings: &Settings) -> files::FileOptions<'_> {
+    let mut options = files::FileOptions {
+        charset: (settings.charset != "off").then_some(&settings.charset),
+        codings: settings.compression.as_ref().map_or(&[], |compression| &compression.algorithms),
+        ..Default::default()
+    };
+    if let Some(types) = &settings.types {
+        options.types = Some(&types.by_extension);
+        options.default_type = types.default.clone().unwrap_or(options.default_type);
+    }
+    options
 }
 
 /// Adds what every reply has, and ties it to its visit.
 fn finish(
-    answer: Answer,
-    settings: &Settings,
+    mut response: Response<Body>,
     facts: &RequestFacts<'_>,
     visit: Visit,
     client: &Client,
 ) -> Response<Visited> {
-    let mut response = answer.unwrap_or_else(|refusal| {
-        refusal.log(facts.request_id);
-        refusal.respond(facts.headers, facts.request_id)
-    });
-    headers::add(&mut response, settings, facts);
     headers::add_server(&mut response);
     // hyper drops a Content-Length that stands beside Transfer-Encoding before we see it: who believes the other of the two
     // takes what follows for a request of its own, so nothing may follow (RFC 9112 §6.1).
@@ -167,15 +223,9 @@ fn finish(
 }
 
 /// A request too wrong to belong to any site.
-fn refused_unread(
-    refusal: &Refusal,
-    parts: &Parts,
-    request_id: Label,
-    visit: Visit,
-    client: &Client,
-) -> Response<Visited> {
-    refusal.log(request_id);
-    let mut response = refusal.respond(&parts.headers, request_id);
+fn refused_unread(refusal: &Refusal, parts: &Parts, visit: Visit, client: &Client) -> Response<Visited> {
+    refusal.log(visit.label());
+    let mut response = refusal.respond(&parts.headers, visit.label());
     headers::add_server(&mut response);
     visited(response, &parts.method, visit, client)
 }

@@ -12,7 +12,7 @@ use super::headers;
 use crate::balance::Failure;
 use crate::fcgi::PairTooLarge;
 use crate::files;
-use crate::route::{BadTarget, Label, Redirect};
+use crate::route::{BadOrder, BadTarget, Label, Redirect};
 use crate::upstream::{Fault, SendError};
 
 /// Why a request is not answered with what it asked for.
@@ -72,6 +72,12 @@ pub(crate) enum Refusal {
     /// The pool gave no reply.
     #[error(transparent)]
     Upstream(#[from] SendError),
+    /// A script's `X-Accel-Redirect` is not followed.
+    #[error("X-Accel-Redirect to \"{to}\" is refused: {why}")]
+    Order { to: String, why: BadOrder },
+    /// Scripts send each other's requests round in circles.
+    #[error("X-Accel-Redirect: more than 10 in a row, which is a cycle")]
+    Cycle,
 }
 
 /// A row of the table.
@@ -130,11 +136,31 @@ impl Refusal {
             Self::Hangup => Row::quiet(StatusCode::BAD_REQUEST),
             Self::File(refusal) => Row { header: refusal.header.clone(), ..Row::quiet(refusal.status) },
             Self::Upstream(error) => upstream_row(error),
+            // nginx: 404 for what is no path, which may come of what a client sent.
+            Self::Order { why: BadOrder::Unsafe, .. } => Row::loud(StatusCode::NOT_FOUND, Level::ERROR),
+            Self::Order { .. } | Self::Cycle => Row::loud(StatusCode::INTERNAL_SERVER_ERROR, Level::ERROR),
         }
     }
 
     pub(super) fn status(&self) -> StatusCode {
         self.row().status
+    }
+
+    /// What the status must come with, whatever page goes with it.
+    pub(super) fn header(&self) -> Option<(HeaderName, HeaderValue)> {
+        self.row().header
+    }
+
+    /// Whether what is left of a refused body would be read as the next request.
+    pub(super) fn ends_connection(&self) -> bool {
+        matches!(
+            self,
+            Self::BadRequest(_)
+                | Self::BadTarget(_)
+                | Self::BodyTooLarge
+                | Self::BodyTimeout
+                | Self::BodyBroken(_)
+        )
     }
 
     /// What the client gets; `accept` decides between a page and JSON.
@@ -147,15 +173,7 @@ impl Refusal {
         if let Self::Upstream(SendError { queued: Some(queued), .. }) = self {
             headers::tell_queue_time(&mut response, *queued);
         }
-        // What is left of a refused body would be read as the next request.
-        if matches!(
-            self,
-            Self::BadRequest(_)
-                | Self::BadTarget(_)
-                | Self::BodyTooLarge
-                | Self::BodyTimeout
-                | Self::BodyBroken(_)
-        ) {
+        if self.ends_connection() {
             response.headers_mut().insert(http::header::CONNECTION, HeaderValue::from_static("close"));
         }
         response
@@ -222,7 +240,10 @@ pub(super) fn fixed(status: StatusCode, body: Option<Vec<u8>>) -> Result<Respons
     };
     let mut response = Response::new(Body::text(text.into()));
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    // There is no content whose type could be told.
+    if status != StatusCode::NO_CONTENT {
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    }
     Ok(response)
 }
 
@@ -331,13 +352,13 @@ mod tests {
 
     #[test]
     fn a_full_queue_says_when_to_come_again() {
-        let response = failed(Fault::QueueFull).respond(&HeaderMap::new(), Label(1));
+        let response = failed(Fault::QueueFull).respond(&HeaderMap::new(), Label::Made(1));
         assert_eq!(response.headers()[RETRY_AFTER], "3");
     }
 
     #[test]
     fn a_refused_body_ends_the_connection() {
-        let response = Refusal::BodyTooLarge.respond(&HeaderMap::new(), Label(1));
+        let response = Refusal::BodyTooLarge.respond(&HeaderMap::new(), Label::Made(1));
         assert_eq!(response.headers()[http::header::CONNECTION], "close");
     }
 
@@ -362,7 +383,7 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.insert(ACCEPT, HeaderValue::from_static(accept));
             let content_type =
-                page(StatusCode::NOT_FOUND, &headers, Label(1)).headers()[CONTENT_TYPE].clone();
+                page(StatusCode::NOT_FOUND, &headers, Label::Made(1)).headers()[CONTENT_TYPE].clone();
             assert_eq!(content_type == "application/json", json, "{accept}");
         }
     }

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::access_log::{Entry, REST, escaped, millis, or_dash};
+use super::access_log::{Entry, REST, escaped, millis};
 use crate::config::model::SlowLog as Settings;
 use crate::logs::Writer;
 
@@ -59,7 +59,7 @@ fn told(entry: &Entry) -> String {
         line += &format!(
             " pool={} member={} tries={} queue_ms={:.3} connect_ms={:.3} first_byte_ms={} body_ms={}",
             upstream.pool,
-            or_dash(upstream.member.as_deref().unwrap_or_default()),
+            upstream.member.as_deref().unwrap_or("-"),
             upstream.tries,
             upstream.queue_ms,
             upstream.connect_ms,

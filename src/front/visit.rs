@@ -15,7 +15,7 @@ use super::facts::Client;
 use super::respond::HANGUP;
 use crate::limits::Held;
 use crate::metrics::{Class, FrontMeters, Kept, SiteMeter};
-use crate::route::{Address, Label, Plan, protocol};
+use crate::route::{Address, Label, Origin, Plan, protocol};
 use crate::site::Site;
 use crate::upstream::{Observer, Outcome};
 
@@ -65,7 +65,7 @@ impl Visit {
         parts: &Parts,
         client: &Client,
     ) -> Self {
-        let label = Label(rand::random());
+        let label = Label::Made(rand::random());
         let count = meters.map(|meters| {
             Box::new(Count {
                 began: Instant::now(),
@@ -125,6 +125,19 @@ impl Visit {
     pub(super) fn was_refused(&mut self, by: Kept) {
         if let Some(count) = &self.count {
             count.meter.kept(by);
+        }
+    }
+
+    /// What proxies that the site trusts say of it.
+    pub(super) fn comes_from(&mut self, origin: Option<&Origin>) {
+        let Some(Origin { client, label, .. }) = origin else { return };
+        self.label = label.unwrap_or(self.label);
+        let Some(open) = &mut self.open else { return };
+        if let Some(label) = label {
+            open.entry.request_id = label.to_string();
+        }
+        if let Some(client) = client {
+            open.entry.remote_addr = Address::ip_text(Some(client)).to_owned();
         }
     }
 
@@ -224,7 +237,7 @@ impl Drop for Visit {
 
 fn class(plan: &Plan<'_>) -> Class {
     match plan {
-        Plan::File(_) => Class::Static,
+        Plan::File(_) | Plan::Listing(_) => Class::Static,
         Plan::Script(_) => Class::Script,
         Plan::Redirect(_) => Class::Redirect,
         Plan::Fixed(_) => Class::Fixed,

@@ -84,9 +84,7 @@ pub(super) fn write(page: &mut Page<'_>, pools: &[(&str, &PoolMeters)]) -> std::
         pools.iter().map(move |&(name, meters)| (label(name), Total::of(meters.shards.all().map(of))))
     };
     let reasons = |of: fn(&Counts) -> &[AtomicU64]| {
-        let sum = move |meters: &PoolMeters, place: usize| {
-            meters.shards.all().map(|counts| of(counts)[place].load(Ordering::Relaxed)).sum::<u64>()
-        };
+        let sum = move |meters: &PoolMeters, place: usize| meters.shards.sum(|counts| &of(counts)[place]);
         pools.iter().flat_map(move |&(name, meters)| {
             meters.reasons.iter().enumerate().map(move |(place, reason)| {
                 ([label(name), vec![("reason", (*reason).to_owned())]].concat(), sum(meters, place) as f64)
@@ -110,10 +108,8 @@ pub(super) fn write(page: &mut Page<'_>, pools: &[(&str, &PoolMeters)]) -> std::
         "Attempts that failed and were made again",
         reasons(|counts| &counts.retries),
     )?;
-    let denied = |meters: &PoolMeters| {
-        meters.shards.all().map(|counts| counts.denied.load(Ordering::Relaxed)).sum::<u64>()
-    };
-    let denied = pools.iter().map(|&(name, meters)| (label(name), denied(meters) as f64));
+    let denied = |meters: &PoolMeters| meters.shards.sum(|counts| &counts.denied) as f64;
+    let denied = pools.iter().map(|&(name, meters)| (label(name), denied(meters)));
     page.counter(
         "cornac_pool_retries_denied",
         "Attempts not made again because retry.budget was spent",

@@ -1,7 +1,7 @@
 //! One set of numbers for each thread: two threads that write the same cache line wait for each other, at every request.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// More would cost memory for nothing: threads that share one are still right, only slower.
 const MOST: usize = 64;
@@ -32,6 +32,11 @@ impl<T> Shards<T> {
     pub(super) fn all(&self) -> impl Iterator<Item = &T> {
         self.0.iter().map(|shard| &shard.0)
     }
+
+    /// One of its numbers, added up.
+    pub(super) fn sum(&self, count: impl Fn(&T) -> &AtomicU64) -> u64 {
+        self.all().map(|counts| count(counts).load(Ordering::Relaxed)).sum()
+    }
 }
 
 /// The calling thread's number.
@@ -47,8 +52,6 @@ fn place() -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicU64;
-
     use super::*;
 
     #[test]
@@ -63,7 +66,7 @@ mod tests {
                 });
             }
         });
-        assert_eq!(shards.all().map(|shard| shard.load(Ordering::Relaxed)).sum::<u64>(), 16_000);
+        assert_eq!(shards.sum(|count| count), 16_000);
     }
 
     #[test]

@@ -73,7 +73,7 @@ impl SiteMeters {
     }
 
     fn requests(&self, class: usize, code: usize) -> u64 {
-        self.0.all().map(|counts| counts.requests[class][code].load(Ordering::Relaxed)).sum()
+        self.0.sum(|counts| &counts.requests[class][code])
     }
 }
 
@@ -138,10 +138,7 @@ pub(super) fn write(page: &mut Page<'_>, sites: &[(&str, &SiteMeters)]) -> std::
     )?;
     page.counter("cornac_refused", "Requests that did not pass limits or auth", kept(sites))?;
     let bytes = |of: fn(&Counts) -> &AtomicU64| {
-        let sum = move |meters: &SiteMeters| {
-            meters.0.all().map(|counts| of(counts).load(Ordering::Relaxed)).sum::<u64>()
-        };
-        sites.iter().map(move |&(name, meters)| (label(name), sum(meters) as f64))
+        sites.iter().map(move |&(name, meters)| (label(name), meters.0.sum(of) as f64))
     };
     page.counter(
         "cornac_request_body_bytes",

@@ -12,7 +12,7 @@ use super::{AccessRule, Who};
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum BadWho {
     /// Neither `all` nor an address.
-    #[error("expected \"all\", an address or a network such as 10.0.0.0/8")]
+    #[error("expected \"all\", \"unix:\", an address or a network such as 10.0.0.0/8")]
     Address,
     /// More bits than the address has, or not a number.
     #[error("the network's size must be a number of bits up to {0}")]
@@ -20,11 +20,13 @@ pub enum BadWho {
 }
 
 impl Who {
-    /// Reads `all`, `10.1.2.3`, `10.0.0.0/8` or `2001:db8::/32`. Bits behind the network's size are dropped, as nginx
+    /// Reads `all`, `unix:`, `10.1.2.3`, `10.0.0.0/8` or `2001:db8::/32`. Bits behind the network's size are dropped, as nginx
     /// does.
     pub fn parse(written: &str) -> Result<Self, BadWho> {
-        if written == "all" {
-            return Ok(Self::All);
+        match written {
+            "all" => return Ok(Self::All),
+            "unix:" => return Ok(Self::Unix),
+            _ => {}
         }
         let (address, bits) = match written.split_once('/') {
             Some((address, bits)) => (address, Some(bits)),
@@ -39,9 +41,11 @@ impl Who {
         Ok(Self::Network { base: network(address, bits), bits })
     }
 
-    fn fits(&self, peer: Option<IpAddr>) -> bool {
+    /// Whether it means this one; `None` is somebody on a unix socket.
+    pub(super) fn fits(&self, peer: Option<IpAddr>) -> bool {
         match (self, peer) {
             (Self::All, _) => true,
+            (Self::Unix, peer) => peer.is_none(),
             (Self::Network { .. }, None) => false,
             (Self::Network { base, bits }, Some(peer)) => {
                 // A v6 socket shows v4 clients as ::ffff:a.b.c.d; rules may be written either way.
@@ -53,7 +57,7 @@ impl Who {
     }
 }
 
-/// The rule that decides; none: everybody is let in. `None` is a client on a unix socket, whom only `all` means.
+/// The rule that decides; none: everybody is let in. `None` is a client on a unix socket, whom `all` and `unix:` mean.
 pub(super) fn deciding(rules: &[AccessRule], peer: Option<IpAddr>) -> Option<&AccessRule> {
     rules.iter().find(|rule| rule.who.fits(peer))
 }
@@ -63,6 +67,7 @@ impl fmt::Display for AccessRule {
         let word = if self.allow { "allow" } else { "deny" };
         match &self.who {
             Who::All => write!(f, "{word} all"),
+            Who::Unix => write!(f, "{word} unix:"),
             Who::Network { base, bits } => write!(f, "{word} {base}/{bits}"),
         }
     }
@@ -124,7 +129,9 @@ mod tests {
     }
 
     #[test]
-    fn a_client_on_a_unix_socket_is_meant_by_all_only() {
+    fn a_client_on_a_unix_socket_is_meant_by_all_and_by_unix() {
+        assert!(!allows(&rules(&[("unix:", false)]), None));
+        assert!(allowed(&rules(&[("unix:", false)]), "127.0.0.1"));
         assert!(allows(&rules(&[("127.0.0.1", false)]), None));
         assert!(!allows(&rules(&[("127.0.0.1", true), ("all", false)]), None));
     }

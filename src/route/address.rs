@@ -10,6 +10,16 @@ pub struct Address {
     port: Box<str>,
 }
 
+/// What a PROXY header tells of a client's connection to a proxy: both ends, or none where the proxy speaks for itself (LOCAL) or does
+/// not know (UNKNOWN).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Announced {
+    /// The client.
+    pub source: Option<Address>,
+    /// Where it had connected to.
+    pub destination: Option<Address>,
+}
+
 impl From<SocketAddr> for Address {
     fn from(socket: SocketAddr) -> Self {
         Self { socket, ip: socket.ip().to_string().into(), port: socket.port().to_string().into() }
@@ -17,9 +27,23 @@ impl From<SocketAddr> for Address {
 }
 
 impl Address {
+    /// Of somebody whose port nobody told.
+    pub fn without_port(ip: IpAddr) -> Self {
+        Self { port: "".into(), ..Self::from(SocketAddr::new(ip, 0)) }
+    }
+
     /// As a number.
     pub fn ip(&self) -> IpAddr {
         self.socket.ip()
+    }
+
+    /// The texts of an end that is there.
+    pub(super) fn ip_bytes(&self) -> &[u8] {
+        self.ip.as_bytes()
+    }
+
+    pub(super) fn port_bytes(&self) -> &[u8] {
+        self.port.as_bytes()
     }
 
     /// nginx's `$remote_addr` and `$server_addr`: a unix socket's end is `unix:`.

@@ -132,6 +132,7 @@ fn of_connection<E>(facts: &RequestFacts<'_>, given: &mut Given<'_, impl Sink<E>
 }
 
 fn of_headers<E>(facts: &RequestFacts<'_>, given: &mut Given<'_, impl Sink<E>>) -> Result<(), E> {
+    facts.request_id.with_text(|id| given.give(b"HTTP_X_REQUEST_ID", id))?;
     if let Some(authority) = facts.target.authority {
         given.give(b"HTTP_HOST", authority)?;
     }
@@ -152,6 +153,10 @@ fn of_headers<E>(facts: &RequestFacts<'_>, given: &mut Given<'_, impl Sink<E>>) 
 /// `HTTP_` and the header's name; `None` for names that would alias another's, and for those no client may set.
 fn param_name(name: &HeaderName, facts: &RequestFacts<'_>) -> Option<SmallVec<[u8; 64]>> {
     if *name == "proxy" || *name == HOST && facts.target.authority.is_some() {
+        return None;
+    }
+    // A trusted proxy's is `request_id` already; anybody else's would be taken for it by whoever reads php's log.
+    if *name == "x-request-id" {
         return None;
     }
     let name = name.as_str().as_bytes();

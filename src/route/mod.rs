@@ -6,15 +6,19 @@
 
 mod access;
 mod address;
+mod coding;
+mod compression;
 mod content;
 mod disk_path;
 pub mod env;
 mod escape;
 mod facts;
 mod guard;
+mod inside;
 mod location;
 mod pattern;
 mod plan;
+mod real_ip;
 mod rewrite;
 mod router;
 mod rule;
@@ -34,17 +38,23 @@ mod promises;
 mod rig;
 
 pub use access::BadWho;
-pub use address::Address;
-pub use facts::{Label, RequestFacts, Scheme, protocol};
+pub use address::{Address, Announced};
+pub use coding::{Coding, acceptable};
+pub use compression::{Compression, Levels, MediaTypes};
+pub use facts::{GivenLabel, Label, RequestFacts, Scheme, protocol};
 pub use guard::{
     Asked, AuthRequest, BasicAuth, Check, Guard, Guarded, Limit, Limits, RequestRate, What, WhoIs,
 };
+pub use inside::{BadOrder, Order};
 pub use location::{FastCgi, Handler, Location, Match, MaxShare, ScriptSource, TryFiles, TryLast};
 pub use pattern::{BadPattern, pattern};
-pub use plan::{FilePlan, Fixed, Plan, PoolId, Redirect, ScriptPlan};
+pub use plan::{FilePlan, Fixed, ListingPlan, Plan, PoolId, Redirect, ScriptPlan};
+pub use real_ip::{Origin, RealIp, RealIpSource};
 pub use router::Router;
 pub use rule::{Condition, Flag, Return, ReturnBody, Rewrite, Rule};
-pub use settings::{AccessRule, Expires, HeaderRule, Settings, Who};
+pub use settings::{
+    AccessRule, ErrorPage, Expires, HeaderRule, ListingFormat, PageStatus, Settings, Types, Who,
+};
 pub use source::is_source;
 pub use target::{BadTarget, Target};
 pub use template::{Template, TemplateError, TemplateErrorKind};

@@ -68,12 +68,16 @@ pub(super) fn settings() -> Settings {
         serve_source: false,
         headers: Vec::new(),
         expires: None,
+        types: None,
+        autoindex: None,
         charset: "utf-8".into(),
+        compression: None,
         max_body: 0,
         buffering: true,
         first_byte_timeout: None,
         between_reads_timeout: None,
         error_pages: Vec::new(),
+        intercept_errors: false,
     }
 }
 
@@ -196,10 +200,12 @@ fn with_facts_of<R>(
         headers: &map,
         scheme: Scheme::Http,
         peer: Some(&address("192.0.2.7:4711")),
+        hop: None,
+        announced: None,
         local: Some(&address("[2001:db8::1]:8080")),
         server_name: "www.example.com",
         content_length: None,
-        request_id: super::Label(0x0123_4567_89ab_cdef),
+        request_id: super::Label::Made(0x0123_4567_89ab_cdef),
         user: None,
     })
 }
@@ -238,6 +244,7 @@ pub(super) fn tell(plan: &Plan<'_>) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     match plan {
         Plan::File(file) => format!("file {}", file.path.display()),
+        Plan::Listing(listing) => format!("listing {}", listing.path.display()),
         Plan::Script(script) => {
             let ScriptPlan { script_name, path_info, args, .. } = script;
             format!("script {} info {} args {}", text(script_name), text(path_info), text(args))

@@ -153,6 +153,11 @@ pub enum Step {
         /// Where it lies.
         path: String,
     },
+    /// A folder will be listed.
+    Listing {
+        /// Where it lies.
+        path: String,
+    },
     /// The client is sent elsewhere.
     Redirect {
         /// 301, 302, …
@@ -205,6 +210,7 @@ impl fmt::Display for Step {
             Self::Internal { to } => write!(f, "goes on as {to}"),
             Self::Split { script, path_info } => write!(f, "script {script}, PATH_INFO {path_info:?}"),
             Self::File { path } => write!(f, "file {path}"),
+            Self::Listing { path } => write!(f, "listing of {path}"),
             Self::Redirect { status, to } => write!(f, "redirect {status} to {to}"),
             Self::Refused { status, why } => write!(f, "refused with {status}: {why}"),
         }

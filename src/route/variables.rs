@@ -9,7 +9,7 @@ use regex::bytes::Regex;
 use smallvec::SmallVec;
 
 use super::disk_path::{Anchor, DiskPath};
-use super::{Address, FastCgi, RequestFacts, ScriptSource, Settings, os_bytes};
+use super::{Address, Announced, FastCgi, RequestFacts, ScriptSource, Settings, os_bytes};
 
 /// One variable.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +44,18 @@ pub enum Variable {
     RemoteAddr,
     /// `$remote_port`.
     RemotePort,
+    /// `$realip_remote_addr`: whose connection it is.
+    HopAddr,
+    /// `$realip_remote_port`.
+    HopPort,
+    /// `$proxy_protocol_addr`, as the PROXY header says, believed or not.
+    AnnouncedAddr,
+    /// `$proxy_protocol_port`.
+    AnnouncedPort,
+    /// `$proxy_protocol_server_addr`.
+    AnnouncedServerAddr,
+    /// `$proxy_protocol_server_port`.
+    AnnouncedServerPort,
     /// `$remote_user`: of Basic authentication, once the password was right.
     RemoteUser,
     /// `$scheme`.
@@ -92,6 +104,12 @@ impl Variable {
         ("remote_addr", Self::RemoteAddr),
         ("binary_remote_addr", Self::RemoteAddr),
         ("remote_port", Self::RemotePort),
+        ("realip_remote_addr", Self::HopAddr),
+        ("realip_remote_port", Self::HopPort),
+        ("proxy_protocol_addr", Self::AnnouncedAddr),
+        ("proxy_protocol_port", Self::AnnouncedPort),
+        ("proxy_protocol_server_addr", Self::AnnouncedServerAddr),
+        ("proxy_protocol_server_port", Self::AnnouncedServerPort),
         ("remote_user", Self::RemoteUser),
         ("scheme", Self::Scheme),
         ("https", Self::Https),
@@ -207,6 +225,16 @@ impl<'a> Variables<'a> {
             Variable::ServerProtocol => out.extend_from_slice(facts.protocol().as_bytes()),
             Variable::RemoteAddr => out.extend_from_slice(Address::ip_text(facts.peer).as_bytes()),
             Variable::RemotePort => out.extend_from_slice(Address::port_text(facts.peer).as_bytes()),
+            Variable::HopAddr => out.extend_from_slice(Address::ip_text(facts.hop).as_bytes()),
+            Variable::HopPort => out.extend_from_slice(Address::port_text(facts.hop).as_bytes()),
+            Variable::AnnouncedAddr => write_announced(facts, |told| &told.source, Address::ip_bytes, out),
+            Variable::AnnouncedPort => write_announced(facts, |told| &told.source, Address::port_bytes, out),
+            Variable::AnnouncedServerAddr => {
+                write_announced(facts, |told| &told.destination, Address::ip_bytes, out);
+            }
+            Variable::AnnouncedServerPort => {
+                write_announced(facts, |told| &told.destination, Address::port_bytes, out);
+            }
             Variable::RemoteUser => out.extend_from_slice(facts.user.unwrap_or_default().as_bytes()),
             Variable::Scheme => out.extend_from_slice(facts.scheme.as_str().as_bytes()),
             Variable::Https if facts.scheme == super::Scheme::Https => out.extend_from_slice(b"on"),
@@ -218,7 +246,7 @@ impl<'a> Variables<'a> {
                 let length = facts.content_length.map(|length| length.to_string());
                 out.extend_from_slice(length.unwrap_or_default().as_bytes());
             }
-            Variable::RequestId => out.extend_from_slice(facts.request_id.to_string().as_bytes()),
+            Variable::RequestId => facts.request_id.with_text(|id| out.extend_from_slice(id)),
             Variable::Header(name) => write_header(facts, name, out),
             Variable::Cookie(name) => out.extend_from_slice(cookie(facts, name).unwrap_or_default()),
             Variable::Arg(name) => out.extend_from_slice(argument(&self.args, name).unwrap_or_default()),
@@ -302,6 +330,17 @@ impl Captures {
     pub(super) fn group(&self, number: usize) -> &[u8] {
         self.groups.get(number).map_or(b"", |range| &self.subject[range.clone()])
     }
+}
+
+/// Empty where the connection has no PROXY header, as with nginx.
+fn write_announced(
+    facts: &RequestFacts<'_>,
+    end: impl Fn(&Announced) -> &Option<Address>,
+    text: impl Fn(&Address) -> &[u8],
+    out: &mut Vec<u8>,
+) {
+    let told = facts.announced.and_then(|told| end(told).as_ref());
+    out.extend_from_slice(told.map_or(&b""[..], text));
 }
 
 /// Repeated headers are one list (RFC 9110 §5.3); cookies are joined with `; ` (RFC 9113 §8.2.3).

@@ -15,7 +15,7 @@ use super::handover::Inheritance;
 use super::listen::{Accepted, BindError, Listener};
 use super::workers::{Arrival, Workers};
 use crate::config::model::Listen;
-use crate::front::{Client, Drain, Notes, Watcher};
+use crate::front::{Client, Drain, Lobby, Notes, Watcher};
 use crate::site::{Generation, ListenerId};
 
 /// After an accept failed for want of descriptors, so that the loop does not spin until one is given back.
@@ -25,6 +25,7 @@ pub(super) const BREATH: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(super) struct Doors {
     workers: Arc<Workers>,
+    lobby: Arc<Lobby>,
     open: Vec<Door>,
     /// One task a door: until it is closed and its last client is gone.
     lives: JoinSet<()>,
@@ -40,8 +41,8 @@ struct Door {
 }
 
 impl Doors {
-    pub(super) fn new(workers: Arc<Workers>) -> Self {
-        Self { workers, open: Vec::new(), lives: JoinSet::new() }
+    pub(super) fn new(workers: Arc<Workers>, lobby: Arc<Lobby>) -> Self {
+        Self { workers, lobby, open: Vec::new(), lives: JoinSet::new() }
     }
 
     /// Accepts clients from now on. Must be called within a tokio runtime.
@@ -49,7 +50,8 @@ impl Doors {
         let Bound { listener, socket } = socket;
         let (close, closed) = oneshot::channel();
         let (drain, bound) = (Drain::new(), listener.local_addr());
-        let reception = Reception { id, bound, workers: Arc::clone(&self.workers), watcher: drain.watcher() };
+        let (workers, lobby) = (Arc::clone(&self.workers), Arc::clone(&self.lobby));
+        let reception = Reception { id, bound, workers, lobby, watcher: drain.watcher() };
         self.lives.spawn(live(listener, reception, drain, closed));
         self.open.push(Door { listen, bound, socket, close });
     }
@@ -139,6 +141,7 @@ struct Reception {
     id: ListenerId,
     bound: Option<SocketAddr>,
     workers: Arc<Workers>,
+    lobby: Arc<Lobby>,
     watcher: Watcher,
 }
 
@@ -146,8 +149,9 @@ impl Reception {
     fn takes(&self, (accepted, peer): (Accepted, Option<SocketAddr>)) {
         let local = accepted.prepare().or(self.bound);
         let (peer, local) = (peer.map(Into::into), local.map(Into::into));
-        let client = Client { listener: self.id, peer, local, notes: Notes::default() };
-        self.workers.take(Arrival { accepted, client, watcher: self.watcher.clone() });
+        let (notes, watcher, presence) = (Notes::default(), self.watcher.clone(), self.lobby.enters());
+        let client = Client { listener: self.id, peer, announced: None, local, notes };
+        self.workers.take(Arrival { accepted, client, watcher, presence });
     }
 }
 
@@ -160,10 +164,19 @@ async fn live(
     let last = loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok(client) => reception.takes(client),
+                Ok(client) => {
+                    reception.takes(client);
+                    // Not before there is a newcomer, so that nobody leaves for nothing.
+                    tokio::select! {
+                        () = reception.lobby.has_room() => {}
+                        last = &mut closed => break last.ok().flatten(),
+                    }
+                }
                 Err(error) if is_the_clients_own(&error) => {}
                 Err(error) => {
-                    error!(%error, "cannot accept clients; is the limit of open files reached?");
+                    if !reception.lobby.dismisses_the_oldest() {
+                        error!(%error, "cannot accept clients; is the limit of open files reached?");
+                    }
                     tokio::time::sleep(BREATH).await;
                 }
             },

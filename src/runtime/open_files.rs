@@ -16,3 +16,19 @@ pub(super) fn allow_all() {
         Err(error) => warn!(limit = current, %error, "cannot raise the limit of open files"),
     }
 }
+
+/// How many clients there may be: as many as are asked for, or so many that a quarter of the limit is left for php-fpm, files and logs.
+pub(super) fn most_clients(wanted: Option<usize>) -> usize {
+    let limit = getrlimit(Resource::Nofile).current.map_or(usize::MAX, |limit| limit as usize);
+    match wanted {
+        Some(wanted) if wanted > limit => {
+            warn!(
+                max_connections = wanted,
+                limit, "the limit of open files is lower: raise it (LimitNOFILE, ulimit -n)"
+            );
+            limit
+        }
+        Some(wanted) => wanted,
+        None => limit / 4 * 3,
+    }
+}

@@ -13,10 +13,11 @@ use tracing::{info, warn};
 use super::changes::{self, Members};
 use super::doors::Bound;
 use super::listen::BindError;
+use super::open_files;
 use super::server::{self, Server, StartError};
 use crate::config::model::{Listen, Model};
 use crate::config::{self, Mistakes};
-use crate::front::{AccessLog, Means};
+use crate::front::{AccessLog, Means, Timeouts};
 use crate::site::{Generation, Sites};
 use crate::upstream::Cluster;
 
@@ -106,6 +107,7 @@ impl Server {
         let before = Members::of(&old);
         let generation = Arc::new(Generation::build(model, Some(&old)));
         self.front.set_means(means);
+        self.front.lobby().set_most(open_files::most_clients(model.server.max_connections));
         if let (Some(operator), Some(admin)) = (&self.operator, &model.admin) {
             operator.set_token(admin.token.clone());
         }
@@ -152,6 +154,7 @@ impl Server {
             server::try_temp_dir(&new.temp_dir)?;
             means.temp_dir = new.temp_dir.clone();
         }
+        means.timeouts = Timeouts::of(new);
         Ok(means)
     }
 }

@@ -21,7 +21,7 @@ use super::upgrade::{Launch, Successor, UpgradeError};
 use super::workers::Workers;
 use crate::admin::{self, NotReloaded};
 use crate::config::model::{Listen, Model};
-use crate::front::{AccessLog, Front, Means};
+use crate::front::{AccessLog, Front, Lobby, Means, Timeouts};
 use crate::logs::{EventLog, EventLogError};
 use crate::site::Generation;
 
@@ -118,12 +118,14 @@ impl Server {
         };
         let bound = generation.load().sites().listeners().map(bind).collect::<Result<Vec<_>, BindError>>()?;
         let access_log = AccessLog::open(&model.server).map_err(StartError::AccessLog)?;
-        let means = Means { access_log: access_log.map(Arc::new), temp_dir: model.server.temp_dir.clone() };
-        let front = Arc::new(Front::new(Arc::clone(&generation), means));
+        let (access_log, timeouts) = (access_log.map(Arc::new), Timeouts::of(&model.server));
+        let means = Means { access_log, temp_dir: model.server.temp_dir.clone(), timeouts };
+        let lobby = Lobby::new(open_files::most_clients(model.server.max_connections));
+        let front = Arc::new(Front::new(Arc::clone(&generation), means, lobby));
         let workers = Workers::start(model.server.worker_threads(), &front).map_err(StartError::Threads)?;
         // Not before the sockets stand: a second cornac, which finds them taken, must not touch the first one's file.
         let pid_file = model.server.pid_file.as_deref().map(write_pid_file).transpose()?;
-        let mut doors = Doors::new(Arc::new(workers));
+        let mut doors = Doors::new(Arc::new(workers), Arc::clone(front.lobby()));
         bound.into_iter().for_each(|(id, listen, bound)| doors.open(id, listen, bound));
         let (seen, source) = (Stamp::of(source.unwrap_or(Path::new(""))), source.map(Path::to_owned));
         let (launch, successor) = (Launch::of_this_process(), None);

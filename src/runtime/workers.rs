@@ -12,7 +12,7 @@ use std::thread::{self, JoinHandle};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::listen::Accepted;
-use crate::front::{Client, Front, Watcher};
+use crate::front::{Client, Front, Presence, Watcher};
 
 /// A client to be served.
 #[derive(Debug)]
@@ -20,6 +20,7 @@ pub(super) struct Arrival {
     pub(super) accepted: Accepted,
     pub(super) client: Client,
     pub(super) watcher: Watcher,
+    pub(super) presence: Presence,
 }
 
 /// Dropping them ends the threads, and cuts what they still serve.
@@ -104,7 +105,7 @@ async fn welcome(front: Arc<Front>, mut arrivals: UnboundedReceiver<(Arrival, Gu
     }
 }
 
-async fn serve(front: Arc<Front>, Arrival { accepted, client, watcher }: Arrival) {
+async fn serve(front: Arc<Front>, Arrival { accepted, client, watcher, presence: _here }: Arrival) {
     let unserved = match accepted {
         Accepted::Tcp(stream) => match tokio::net::TcpStream::from_std(stream) {
             Ok(stream) => return front.serve(stream, client, watcher).await,

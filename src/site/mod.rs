@@ -3,19 +3,24 @@
 mod guards;
 mod names;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+
+use http::HeaderMap;
 
 use crate::config::model::{self, Listen, Model};
 use crate::files::Recent;
 use crate::metrics::{Metrics, SiteMeters};
-use crate::route::{NoTrace, Plan, PoolId, RequestFacts, Router};
+use crate::route::{
+    Address, Announced, BadOrder, ErrorPage, NoTrace, Order, Origin, Plan, PoolId, RealIp, RequestFacts,
+    Router, Settings,
+};
 use crate::upstream::{Cluster, Fault};
 pub use guards::Guards;
 use names::Names;
 
 /// A listener by its number, which it keeps from one generation to the next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ListenerId(pub usize);
 
 /// Where clients are awaited, and who answers them.
@@ -23,6 +28,8 @@ pub struct ListenerId(pub usize);
 struct Door {
     id: ListenerId,
     listen: Listen,
+    /// Whether a PROXY header is in front of what a client sends.
+    announced: bool,
     names: Names,
 }
 
@@ -39,6 +46,8 @@ pub struct Generation {
 #[derive(Debug)]
 pub struct Sites {
     doors: Vec<Door>,
+    /// Places in `doors`.
+    by_id: HashMap<ListenerId, usize>,
     sites: Vec<Site>,
 }
 
@@ -48,6 +57,7 @@ pub struct Site {
     router: Router,
     disk: Recent,
     server_name: String,
+    real_ip: Option<RealIp>,
     meters: Option<Arc<SiteMeters>>,
 }
 
@@ -114,6 +124,8 @@ impl Sites {
     pub fn build(model: &Model, old: Option<&Self>) -> Self {
         let before = |listen: &Listen| old?.listeners().find(|(_, known)| *known == listen).map(|(id, _)| id);
         let mut fresh = old.map_or(0, |old| old.doors.iter().map(|door| door.id.0 + 1).max().unwrap_or(0));
+        let announced = model.listeners.iter().filter(|listener| listener.proxy_protocol);
+        let announced: HashSet<_> = announced.map(|listener| &listener.listen).collect();
         let mut places: HashMap<&Listen, usize> = HashMap::new();
         let mut doors: Vec<Door> = Vec::new();
         for (index, site) in model.sites.iter().enumerate() {
@@ -123,13 +135,15 @@ impl Sites {
                         fresh += 1;
                         ListenerId(fresh - 1)
                     });
-                    doors.push(Door { id, listen: listen.clone(), names: Names::default() });
+                    let announced = announced.contains(listen);
+                    doors.push(Door { id, listen: listen.clone(), announced, names: Names::default() });
                     doors.len() - 1
                 });
                 doors[place].names.add(&site.names, index);
             }
         }
-        Self { doors, sites: model.sites.iter().map(Site::build).collect() }
+        let by_id = doors.iter().enumerate().map(|(place, door)| (door.id, place)).collect();
+        Self { doors, by_id, sites: model.sites.iter().map(Site::build).collect() }
     }
 
     /// Where clients are awaited, each address once.
@@ -144,20 +158,60 @@ impl Sites {
 
     /// The same as a place in the model's list of sites.
     pub fn place(&self, listener: ListenerId, host: &str) -> usize {
-        let door = self.doors.iter().find(|door| door.id == listener);
-        door.and_then(|door| door.names.find(host)).unwrap_or(0)
+        self.door(listener).and_then(|door| door.names.find(host)).unwrap_or(0)
+    }
+
+    /// Whether what comes to a listener has a PROXY header in front.
+    pub fn is_announced_to(&self, listener: ListenerId) -> bool {
+        self.door(listener).is_some_and(|door| door.announced)
+    }
+
+    fn door(&self, listener: ListenerId) -> Option<&Door> {
+        match &*self.doors {
+            [only] if only.id == listener => Some(only),
+            doors => Some(&doors[*self.by_id.get(&listener)?]),
+        }
     }
 }
 
 impl Site {
     fn build(model: &model::Site) -> Self {
         let router = Router::new(model.rules.clone(), model.locations.clone(), Arc::clone(&model.settings));
-        Self { router, disk: Recent::default(), server_name: model.server_name.clone(), meters: None }
+        let (server_name, real_ip) = (model.server_name.clone(), model.real_ip.clone());
+        Self { router, disk: Recent::default(), server_name, real_ip, meters: None }
     }
 
     /// How a request will be served.
     pub fn plan<'a>(&'a self, facts: &RequestFacts<'a>) -> Plan<'a> {
         self.router.plan(facts, &self.disk, &mut NoTrace)
+    }
+
+    /// What the proxies say that it trusts; `None` where it trusts nobody.
+    pub fn origin(
+        &self,
+        hop: Option<&Address>,
+        announced: Option<&Announced>,
+        headers: &HeaderMap,
+    ) -> Option<Origin> {
+        self.real_ip.as_ref().map(|rule| rule.origin(hop, announced, headers))
+    }
+
+    /// How what a script orders will be served.
+    ///
+    /// # Errors
+    /// It is not to be followed.
+    pub fn plan_order<'a>(&'a self, order: &Order, facts: &RequestFacts<'a>) -> Result<Plan<'a>, BadOrder> {
+        self.router.plan_order(order, facts, &self.disk, &mut NoTrace)
+    }
+
+    /// How an error's page will be served.
+    pub fn plan_error_page<'a>(
+        &'a self,
+        page: &'a ErrorPage,
+        settings: &'a Settings,
+        facts: &RequestFacts<'a>,
+    ) -> Plan<'a> {
+        self.router.plan_error_page(page, settings, facts, &self.disk, &mut NoTrace)
     }
 
     /// What decides: for `explain`, which looks on.

@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn one_request_logs_8_kb_and_no_more() {
-        let mut complaints = Complaints::new(Label(1), b"/srv/a.php".to_vec());
+        let mut complaints = Complaints::new(Label::Made(1), b"/srv/a.php".to_vec());
         assert_eq!(complaints.within_bounds(&[b'x'; 9_000]).len(), 8_192);
         complaints.log(&[b'x'; 8_000], "php", "10.0.0.3:9000");
         assert_eq!(complaints.within_bounds(&[b'x'; 9_000]).len(), 192);

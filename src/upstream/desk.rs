@@ -25,6 +25,7 @@ pub(super) struct Desk {
     /// by weight remember what they were given.
     in_parts: bool,
     policy: Policy,
+    /// The same as in the terms of `admission`: taking a slot under the lock loads nothing.
     keepalive: Keepalive,
     rng: SmallRng,
     /// One for each route with `max_share`.
@@ -200,7 +201,7 @@ impl Desk {
                 continue;
             };
             let seat = &self.seats[index];
-            // Another generation shares the member and may have been faster: then the view shows it now.
+            // A limit that is learnt may have been lowered since the view was asked: then it shows that now.
             if let Some(taken) = seat.member.take(seat.limit(), wish.fresh, &self.keepalive, now) {
                 let probe = seat.member.is_out_by_failure() && !panic;
                 if probe {

@@ -3,15 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
-use parking_lot::Mutex;
-
+use crate::support::Asking;
 use crate::support::http::Connection;
+use jiff::Timestamp;
 
 const GETTERS: usize = 8;
 const POSTERS: usize = 2;
@@ -42,44 +38,28 @@ impl Answer {
 
 /// Running clients.
 #[derive(Debug)]
-pub struct Clients {
-    stop: Arc<AtomicBool>,
-    answers: Arc<Mutex<Vec<Answer>>>,
-    threads: Vec<JoinHandle<()>>,
-}
+pub struct Clients(Asking<Answer>);
 
 impl Clients {
     /// Eight that GET quick scripts, slower ones and a file, and two that POST; each asks again when it has its answer.
     pub fn start(site: SocketAddr) -> Self {
-        let (stop, answers) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(vec![])));
-        let threads = (0..GETTERS + POSTERS).map(|client| {
-            let (stop, answers) = (Arc::clone(&stop), Arc::clone(&answers));
-            std::thread::spawn(move || work(site, client, &stop, &answers))
-        });
-        let threads = threads.collect();
-        Self { stop, answers, threads }
+        Self(Asking::start(GETTERS + POSTERS, move |client| work(site, client)))
     }
 
     pub fn so_far(&self) -> Vec<Answer> {
-        self.answers.lock().clone()
+        self.0.look(<[Answer]>::to_vec)
     }
 
     /// Lets the requests on their way finish.
     pub fn stop(self) -> Sums {
-        self.stop.store(true, Ordering::Relaxed);
-        for thread in self.threads {
-            thread.join().expect("a client does not panic");
-        }
-        Sums(std::mem::take(&mut self.answers.lock()))
+        Sums(self.0.stop())
     }
 }
 
-fn work(site: SocketAddr, client: usize, stop: &AtomicBool, answers: &Mutex<Vec<Answer>>) {
-    let mut connection = None;
-    for turn in client.. {
-        if stop.load(Ordering::Relaxed) {
-            return;
-        }
+fn work(site: SocketAddr, client: usize) -> impl FnMut() -> Answer {
+    let (mut connection, mut turns) = (None, client..);
+    move || {
+        let turn = turns.next().expect("a range without end");
         let (method, target) = match (client < GETTERS, turn % 4) {
             (true, 0) => ("GET", "/style.css"),
             (true, 1) => ("GET", "/json"),
@@ -92,7 +72,7 @@ fn work(site: SocketAddr, client: usize, stop: &AtomicBool, answers: &Mutex<Vec<
             Err(why) => (0, String::new(), why),
         };
         let (at, took) = (Timestamp::now(), begun.elapsed());
-        answers.lock().push(Answer { method, target, status, why, member, at, took });
+        Answer { method, target, status, why, member, at, took }
     }
 }
 

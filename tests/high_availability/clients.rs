@@ -3,15 +3,10 @@
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
-
 use crate::network::Host;
-use crate::support::wait_until;
+use crate::support::{Asking, wait_until};
 
 const CLIENTS: usize = 4;
 /// A client's patience: an address that is nowhere says nothing.
@@ -26,47 +21,40 @@ struct Answer {
 }
 
 #[derive(Debug)]
-pub struct Clients {
-    stop: Arc<AtomicBool>,
-    answers: Arc<Mutex<Vec<Answer>>>,
-    threads: Vec<JoinHandle<()>>,
-}
+pub struct Clients(Asking<Answer>);
 
 impl Clients {
     pub fn start(on: &Host, site: SocketAddr) -> Self {
-        let (stop, answers) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(vec![])));
-        let threads = (0..CLIENTS).map(|_| {
-            let (host, stop, answers) = (on.clone(), Arc::clone(&stop), Arc::clone(&answers));
-            std::thread::spawn(move || {
-                host.enter();
-                while !stop.load(Ordering::Relaxed) {
-                    let failed = ask(site).err().map(|error| error.to_string());
-                    if failed.is_some() {
-                        // As a person would; who is refused would else ask ten thousand times a second.
-                        std::thread::sleep(Duration::from_millis(20));
-                    }
-                    answers.lock().push(Answer { at: Instant::now(), failed });
+        let host = on.clone();
+        Self(Asking::start(CLIENTS, move |_| {
+            host.enter();
+            move || {
+                let failed = ask(site).err().map(|error| error.to_string());
+                if failed.is_some() {
+                    // As a person would; who is refused would else ask ten thousand times a second.
+                    std::thread::sleep(Duration::from_millis(20));
                 }
-            })
-        });
-        let threads = threads.collect();
-        Self { stop, answers, threads }
+                Answer { at: Instant::now(), failed }
+            }
+        }))
     }
 
     /// So many more are answered.
     pub fn wait_for(&self, more: usize) {
-        let answered = || self.answers.lock().iter().filter(|answer| answer.failed.is_none()).count();
+        let answered =
+            || self.0.look(|answers| answers.iter().filter(|answer| answer.failed.is_none()).count());
         let goal = answered() + more;
         let seen = wait_until(Duration::from_secs(30), || answered() >= goal);
-        assert!(seen, "{} answers are missing; {:?}", goal - answered(), self.answers.lock().last());
+        assert!(
+            seen,
+            "{} answers are missing; {:?}",
+            goal - answered(),
+            self.0.look(|answers| answers.last().cloned())
+        );
     }
 
     pub fn stop(self) -> Sums {
-        self.stop.store(true, Ordering::Relaxed);
-        for thread in self.threads {
-            thread.join().expect("a client does not panic");
-        }
-        Sums(std::mem::take(&mut self.answers.lock()))
+        Sums(self.0.stop())
     }
 }
 

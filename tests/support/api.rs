@@ -1,7 +1,8 @@
 //! An HTTP interface of a test's own, over TCP or a unix socket: one request a connection, a thread for each.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -31,7 +32,8 @@ impl Asked {
 
 /// Where the answer goes.
 pub struct Reply {
-    stream: Box<dyn Write>,
+    /// Of a TCP or a unix socket: bytes go the same way.
+    stream: TcpStream,
     ends: Arc<AtomicBool>,
 }
 
@@ -73,33 +75,17 @@ impl Api {
     pub fn on_port(port: &Port, answers: impl Fn(&Asked, &mut Reply) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind(port.address()).expect("a port of ours");
         listener.set_nonblocking(true).expect("a socket");
-        let accept = move || {
-            let (stream, _) = listener.accept()?;
-            stream.set_nonblocking(false)?;
-            Ok((
-                Box::new(stream.try_clone()?) as Box<dyn Read + Send>,
-                Box::new(stream) as Box<dyn Write + Send>,
-            ))
-        };
-        Self::start(accept, answers, None)
+        Self::start(move || Ok(listener.accept()?.0.into()), answers, None)
     }
 
     pub fn on_socket(path: &Path, answers: impl Fn(&Asked, &mut Reply) + Send + Sync + 'static) -> Self {
         let listener = UnixListener::bind(path).expect("a free path");
         listener.set_nonblocking(true).expect("a socket");
-        let accept = move || {
-            let (stream, _) = listener.accept()?;
-            stream.set_nonblocking(false)?;
-            Ok((
-                Box::new(stream.try_clone()?) as Box<dyn Read + Send>,
-                Box::new(stream) as Box<dyn Write + Send>,
-            ))
-        };
-        Self::start(accept, answers, Some(path.to_owned()))
+        Self::start(move || Ok(listener.accept()?.0.into()), answers, Some(path.to_owned()))
     }
 
     fn start(
-        accept: impl Fn() -> io::Result<(Box<dyn Read + Send>, Box<dyn Write + Send>)> + Send + 'static,
+        accept: impl Fn() -> io::Result<OwnedFd> + Send + 'static,
         answers: impl Fn(&Asked, &mut Reply) + Send + Sync + 'static,
         socket: Option<PathBuf>,
     ) -> Self {
@@ -108,13 +94,15 @@ impl Api {
         let thread = std::thread::spawn(move || {
             let mut working = vec![];
             while !its_end.load(Ordering::Relaxed) {
-                let Ok((input, stream)) = accept() else {
+                let Ok(stream) = accept() else {
                     std::thread::sleep(Duration::from_millis(3));
                     continue;
                 };
                 let (ends, answers) = (Arc::clone(&its_end), Arc::clone(&answers));
                 working.push(std::thread::spawn(move || {
-                    let Some(asked) = read(input) else { return };
+                    let stream = TcpStream::from(stream);
+                    let asked = stream.set_nonblocking(false).ok().and_then(|()| read(&stream));
+                    let Some(asked) = asked else { return };
                     answers(&asked, &mut Reply { stream, ends });
                 }));
             }
@@ -132,7 +120,7 @@ impl Drop for Api {
     }
 }
 
-fn read(input: Box<dyn Read + Send>) -> Option<Asked> {
+fn read(input: &TcpStream) -> Option<Asked> {
     let mut lines = BufReader::new(input).lines().map_while(Result::ok);
     let first = lines.next()?;
     let mut words = first.split(' ');

@@ -33,6 +33,11 @@ impl Asked {
         Self { name: format!("{method}{target}{lines}"), bytes: (head + "\r\n").into_bytes() }
     }
 
+    /// As far as it matters to whoever reads the answer.
+    pub fn method(&self) -> &'static str {
+        if self.bytes.starts_with(b"HEAD ") { "HEAD" } else { "GET" }
+    }
+
     pub fn raw(name: &str, bytes: impl AsRef<[u8]>) -> Self {
         Self { name: name.to_owned(), bytes: bytes.as_ref().to_vec() }
     }
@@ -42,7 +47,7 @@ impl Asked {
 /// not sent is `-`.
 #[derive(Clone, Copy, Debug)]
 pub struct Difference {
-    /// The request's name, or `*` for all.
+    /// The request's name, the beginning of several (`/a…`), or `*` for all.
     pub on: &'static str,
     /// `answer`, or a param's name.
     pub what: &'static str,
@@ -52,13 +57,24 @@ pub struct Difference {
     pub why: &'static str,
 }
 
-/// Sends all of `asked` to both. Panics with the whole list when there is a difference that is not meant, or one is
-/// meant that was not seen.
+/// Who answered, with which params: of all of `asked`, sent to both.
 pub fn compare(nginx: SocketAddr, cornac: SocketAddr, asked: &[Asked], meant: &[Difference]) {
+    compare_by(Seen::of, nginx, cornac, asked, meant);
+}
+
+/// Sends all of `asked` to both, and compares what `see` sees. Panics with the whole list when there is a difference that is not
+/// meant, or one is meant that was not seen.
+pub fn compare_by(
+    see: impl Fn(SocketAddr, &Asked) -> Seen,
+    nginx: SocketAddr,
+    cornac: SocketAddr,
+    asked: &[Asked],
+    meant: &[Difference],
+) {
     let mut unseen: Vec<bool> = vec![true; meant.len()];
     let mut report = String::new();
     for request in asked {
-        let (theirs, ours) = (Seen::of(nginx, request), Seen::of(cornac, request));
+        let (theirs, ours) = (see(nginx, request), see(cornac, request));
         for (what, nginx, cornac) in theirs.differences(&ours) {
             match meant.iter().position(|row| row.allows(&request.name, what, nginx, cornac)) {
                 Some(row) => unseen[row] = false,
@@ -90,8 +106,7 @@ impl Seen {
         let mut connection = Connection::open(server);
         let client = connection.stream().local_addr().expect("a connected socket").port().to_string();
         connection.send(&request.bytes);
-        let method = if request.bytes.starts_with(b"HEAD ") { "HEAD" } else { "GET" };
-        let mut seen = match connection.try_response(method) {
+        let mut seen = match connection.try_response(request.method()) {
             Ok(response) => Self::read(&response),
             Err(Broken::Closed) => Self { answer: "closed".to_owned(), params: BTreeMap::new() },
             Err(broken) => panic!("{}: {broken:?}", request.name),
@@ -153,8 +168,12 @@ fn text_of(value: &Value) -> String {
 }
 
 impl Difference {
-    fn allows(&self, on: &str, what: &str, nginx: &str, cornac: &str) -> bool {
-        if self.what != what || !(self.on == "*" || self.on == on) {
+    pub fn allows(&self, on: &str, what: &str, nginx: &str, cornac: &str) -> bool {
+        let is_on = match self.on.strip_suffix('…') {
+            Some(beginning) => on.starts_with(beginning),
+            None => self.on == "*" || self.on == on,
+        };
+        if self.what != what || !is_on {
             return false;
         }
         match (fits(self.nginx, nginx), fits(self.cornac, cornac)) {

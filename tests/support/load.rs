@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::child::wait_until;
+use super::fpm::Fpm;
 use super::http::{Connection, Response};
 
 /// What one request came to.
@@ -38,7 +39,17 @@ impl Load {
         Self::until(to, clients, usize::MAX, target)
     }
 
-    /// The same, but each client ends after so many requests.
+    /// Eight that ask for a file, for scripts that are quick and slow, and POST what [`Answer::each_post_ran_once`] counts.
+    pub fn mixed(to: SocketAddr) -> Self {
+        Self::start(to, 8, |client, number| match (client + number) % 4 {
+            0 => "/style.css",
+            1 => "POST /count/posted",
+            2 => "/sleep/5",
+            _ => "/json",
+        })
+    }
+
+    /// The same as [`start`](Self::start), but each client ends after so many requests.
     pub fn until<T: Into<String>>(
         to: SocketAddr,
         clients: usize,
@@ -95,6 +106,12 @@ impl Answer {
         let wrong: Vec<_> = answers.iter().filter(|answer| answer.status != 200).collect();
         let some = &wrong[..wrong.len().min(5)];
         assert!(wrong.is_empty(), "{} of {} failed: {some:#?}", wrong.len(), answers.len());
+    }
+
+    /// As many times as clients of [`Load::mixed`] sent it.
+    pub fn each_post_ran_once(answers: &[Self], members: &[Fpm]) {
+        let posted = answers.iter().filter(|answer| answer.target.starts_with("POST")).count() as u64;
+        assert_eq!(members.iter().map(|fpm| fpm.count("posted")).sum::<u64>(), posted, "each POST ran once");
     }
 
     pub fn of_member(answers: &[Self], member: &str) -> usize {

@@ -10,6 +10,7 @@
 )]
 
 pub mod api;
+mod asking;
 mod child;
 pub mod compare;
 pub mod consul;
@@ -32,7 +33,9 @@ mod root;
 mod scratch;
 mod scripted;
 mod site;
+pub mod whole;
 
+pub use asking::Asking;
 pub use child::{Listen, Process, Signal, find_program, signal, wait_until, worker_pids};
 pub use cornac::{Cornac, Finished};
 pub use fleet::{Fleet, told_by};

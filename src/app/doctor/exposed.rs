@@ -53,6 +53,8 @@ fn leads_to(site: &Site, pool: PoolId, page: &str, url: &str, by_path_info: bool
         headers: &headers,
         scheme: Scheme::Http,
         peer: Some(&stranger),
+        hop: None,
+        announced: None,
         local: None,
         server_name: &site.server_name,
         content_length: None,

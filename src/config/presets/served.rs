@@ -76,10 +76,12 @@ fn served(preset: &str, urls: &[&str]) -> Vec<String> {
             headers: &headers,
             scheme: Scheme::Http,
             peer: None,
+            hop: None,
+            announced: None,
             local: None,
             server_name: "",
             content_length: None,
-            request_id: crate::route::Label(1),
+            request_id: crate::route::Label::Made(1),
             user: None,
         };
         spell(&router.plan(&facts, &Real, &mut NoTrace), &root)
@@ -91,6 +93,7 @@ fn spell(plan: &Plan<'_>, root: &Path) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     match plan {
         Plan::File(file) => format!("file /{}", file.path.strip_prefix(root).unwrap().display()),
+        Plan::Listing(_) => "listing".to_owned(),
         Plan::Script(script) => {
             let (name, info) = (text(&script.script_name), text(&script.path_info));
             let question = if script.args.is_empty() { "" } else { "?" };

@@ -1,24 +1,24 @@
-//! Accept-Encoding (RFC 9110 §12.5.3): which precompressed neighbours of a file a client takes, best first. Whether a
-//! neighbour exists is `decide`'s to find out; compressing on the fly belongs to the floor above.
+//! Accept-Encoding (RFC 9110 §12.5.3): which codings a client takes, best first. Whether a compressed neighbour of a file
+//! exists is `files/`' to find out; compressing on the fly is `front/compress`'.
 
 use http::header::ACCEPT_ENCODING;
 use http::{HeaderMap, HeaderValue};
 use smallvec::SmallVec;
 
-/// How a stored neighbour is compressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How content is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Coding {
-    /// `file.br`
+    /// RFC 7932; a neighbour is `file.br`.
     Brotli,
-    /// `file.zst`
+    /// RFC 8878; `file.zst`.
     Zstd,
-    /// `file.gz`
+    /// RFC 1952; `file.gz`.
     Gzip,
 }
 
 impl Coding {
-    /// Smallest result first: the order among codings that a client likes equally.
-    const ALL: [Self; 3] = [Self::Brotli, Self::Zstd, Self::Gzip];
+    /// Smallest result first.
+    pub const ALL: [Self; 3] = [Self::Brotli, Self::Zstd, Self::Gzip];
 
     /// What the neighbour's name adds to the file's.
     #[must_use]
@@ -40,7 +40,9 @@ impl Coding {
         }
     }
 
-    pub(super) fn header(self) -> HeaderValue {
+    /// The value of Content-Encoding.
+    #[must_use]
+    pub fn header(self) -> HeaderValue {
         HeaderValue::from_static(self.token())
     }
 
@@ -50,11 +52,16 @@ impl Coding {
     }
 }
 
-/// The codings that the client takes at least as gladly as the plain file, best first.
-pub(super) fn acceptable(headers: &HeaderMap) -> SmallVec<[Coding; 3]> {
+/// Those of `offered` that the client takes at least as gladly as the plain content, best first: the client's weights decide, and
+/// between equals the order in which they are offered.
+#[must_use]
+pub fn acceptable(headers: &HeaderMap, offered: &[Coding]) -> SmallVec<[Coding; 3]> {
+    if offered.is_empty() || !headers.contains_key(ACCEPT_ENCODING) {
+        return SmallVec::new();
+    }
     let mut liked: SmallVec<[(u16, Coding); 3]> = SmallVec::new();
     let plain = weight(headers, |token| token.eq_ignore_ascii_case("identity")).unwrap_or(0);
-    for coding in Coding::ALL {
+    for &coding in offered {
         let named = weight(headers, |token| coding.is_named(token));
         let quality = named.or_else(|| weight(headers, |token| token == "*")).unwrap_or(0);
         if quality > 0 && quality >= plain {
@@ -125,16 +132,30 @@ mod tests {
             ("", &[]),
         ] {
             let headers = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static(accept))]);
-            assert_eq!(acceptable(&headers).as_slice(), expected, "{accept}");
+            assert_eq!(acceptable(&headers, &Coding::ALL).as_slice(), expected, "{accept}");
         }
     }
 
     #[test]
     fn several_lines_are_one_list_and_none_is_a_refusal() {
-        assert!(acceptable(&HeaderMap::new()).is_empty());
+        assert!(acceptable(&HeaderMap::new(), &Coding::ALL).is_empty());
         let lines = ["gzip;q=0.5", "br"].map(|line| (ACCEPT_ENCODING, HeaderValue::from_static(line)));
         let mut headers = HeaderMap::new();
         lines.into_iter().for_each(|(name, value)| _ = headers.append(name, value));
-        assert_eq!(acceptable(&headers).as_slice(), [Brotli, Gzip]);
+        assert_eq!(acceptable(&headers, &Coding::ALL).as_slice(), [Brotli, Gzip]);
+    }
+
+    #[test]
+    fn only_what_is_offered_is_chosen_and_its_order_breaks_a_tie() {
+        let headers =
+            HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("gzip, br, zstd;q=0.9"))]);
+        for (offered, expected) in [
+            (&[Gzip, Brotli][..], &[Gzip, Brotli][..]),
+            (&[Zstd, Gzip], &[Gzip, Zstd]),
+            (&[Zstd], &[Zstd]),
+            (&[], &[]),
+        ] {
+            assert_eq!(acceptable(&headers, offered).as_slice(), expected, "{offered:?}");
+        }
     }
 }

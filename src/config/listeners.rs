@@ -1,0 +1,92 @@
+//! `listen`: where a site listens and how it is spoken to there, and whether all the sites of an address say the same.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::path::Path;
+
+use super::diagnostic::line_and_column;
+use super::endpoints;
+use super::model::{Listen, Listener};
+use super::names::Claim;
+use super::reader::{Node, Table};
+use super::report::Report;
+
+/// One entry of a site's `listen`.
+#[derive(Debug)]
+pub(super) struct Written {
+    pub(super) listen: Listen,
+    pub(super) span: Range<usize>,
+    http2: Option<bool>,
+    proxy_protocol: Option<bool>,
+}
+
+/// Reads a site's `listen`.
+pub(super) fn read(table: &Table<'_>, base: &Path) -> Vec<Written> {
+    let hint = "listen = [\"0.0.0.0:8080\"]";
+    let Some(list) = table.required("listen", hint) else { return Vec::new() };
+    let elements = list.list("a list of addresses").unwrap_or_default();
+    if elements.is_empty() && list.is_list() {
+        list.mistake("the list is empty", hint);
+    }
+    let mut listen: Vec<Written> = Vec::new();
+    for element in elements {
+        let Some(written) = read_one(element, base) else { continue };
+        if listen.iter().any(|other| other.listen == written.listen) {
+            element.mistake("this address is in the list already", "remove one of the two");
+            continue;
+        }
+        listen.push(written);
+    }
+    listen
+}
+
+fn read_one(element: Node<'_>, base: &Path) -> Option<Written> {
+    let span = element.span();
+    if !element.is_table() {
+        let listen = endpoints::listen(&element.text_or(" or a table")?, base)?;
+        return Some(Written { listen, span, http2: None, proxy_protocol: None });
+    }
+    let table = element.table()?;
+    let address = table.required("address", "{ address = \"0.0.0.0:8080\" }").and_then(Node::text);
+    let http2 = table.get("http2").and_then(Node::boolean);
+    let proxy_protocol = table.get("proxy_protocol").and_then(Node::boolean);
+    table.finish(&["tls"]);
+    Some(Written { listen: endpoints::listen(&address?, base)?, span, http2, proxy_protocol })
+}
+
+/// Each address once. What one site says of it holds for all; where two say different things, that is a mistake.
+pub(super) fn agreed(claims: &[Claim], report: &Report<'_>) -> Vec<Listener> {
+    let mut addresses: Vec<(&Listen, Vec<&Written>)> = Vec::new();
+    let mut places: HashMap<&Listen, usize> = HashMap::new();
+    for written in claims.iter().flat_map(|claim| &claim.listen) {
+        let place = *places.entry(&written.listen).or_insert_with(|| {
+            addresses.push((&written.listen, Vec::new()));
+            addresses.len() - 1
+        });
+        addresses[place].1.push(written);
+    }
+    let one = |(listen, written): (&Listen, Vec<&Written>)| {
+        let http2 = agree("http2", &written, |written| written.http2, report);
+        let announced = agree("proxy_protocol", &written, |written| written.proxy_protocol, report);
+        let (http2, proxy_protocol) = (http2.unwrap_or(false), announced.unwrap_or(false));
+        Listener { listen: listen.clone(), tls: false, http2, proxy_protocol }
+    };
+    addresses.into_iter().map(one).collect()
+}
+
+/// The word of those who have one.
+fn agree(
+    key: &str,
+    written: &[&Written],
+    word: impl Fn(&Written) -> Option<bool>,
+    report: &Report<'_>,
+) -> Option<bool> {
+    let mut words = written.iter().filter_map(|&written| Some((written, word(written)?)));
+    let (first, agreed) = words.next()?;
+    for (second, _) in words.filter(|(_, other)| *other != agreed) {
+        let (line, _) = line_and_column(report.text(), first.span.start);
+        let message = format!("listen: {key} of {} is the opposite on line {line}", second.listen);
+        report.mistake(second.span.clone(), message, "it holds for every site of an address: say it once");
+    }
+    Some(agreed)
+}
