@@ -116,6 +116,26 @@ pub enum What<'a> {
     Who(WhoIs<'a>),
 }
 
+impl What<'_> {
+    /// Whether who passes it has passed what `guard` asks too: locations that a front controller's request comes through have it
+    /// from their site alike, and nobody is to be asked twice. (nginx asks its `auth_request` in each of them.)
+    fn covers(&self, guard: &Guard) -> bool {
+        let Self::Who(who) = self else { return false };
+        let same_auth = match (who.auth, &guard.auth) {
+            (Some(one), Some(other)) => std::ptr::eq(one, &**other),
+            (one, other) => one.is_none() && other.is_none(),
+        };
+        let same_asks = match (&who.asks, &guard.asks) {
+            // With variables it may be another question here.
+            (Some(one), Some(other)) => {
+                std::ptr::eq(one.request, &**other) && other.uri.as_literal().is_some()
+            }
+            (one, other) => one.is_none() && other.is_none(),
+        };
+        same_auth && same_asks && who.any == guard.any
+    }
+}
+
 /// Who may in.
 #[derive(Debug, Clone)]
 pub struct WhoIs<'a> {
@@ -217,6 +237,9 @@ impl<'a, D: Lookup, T: Trace> Journey<'a, D, T> {
     }
 
     fn ask_who(&mut self, guard: &'a Guard) {
+        if self.checks.iter().any(|check| check.what.covers(guard)) {
+            return;
+        }
         let auth = guard.auth.as_deref();
         if let Some(auth) = auth {
             self.trace
@@ -361,6 +384,22 @@ mod tests {
                 ("/no.php", r"~ \.php$: limits 192.0.2.7, ~ \.php$: auth php then 404"),
             ],
         );
+    }
+
+    #[test]
+    fn what_locations_have_from_their_site_is_asked_once() {
+        let one = |uri: &str| Guard { auth: auth("A"), asks: asks(uri), ..Guard::default() };
+        let site = |guard: Guard| {
+            let other = Guard { any: true, ..guard.clone() };
+            let sites = vec![
+                guarded(location("/"), guard.clone()).tries("$uri /index.php"),
+                guarded(location("/other/"), other).tries("$uri /index.php"),
+                guarded(location(r"~ \.php$").runs(), guard),
+            ];
+            super::super::rig::told(&router(sites), &disk(), "/missing")
+        };
+        assert_eq!(site(one("/auth.php")).matches("auth A").count(), 1);
+        assert_eq!(site(one("/auth.php?of=$uri")).matches("auth A").count(), 2, "another question");
     }
 
     #[test]
