@@ -50,14 +50,18 @@ mod tests {
 
     const SECOND: u64 = 1_000_000_000;
 
+    fn spread(key: u64) -> u64 {
+        key.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+
     #[test]
     fn keys_do_not_count_for_each_other() {
         let (table, rate) = (Table::new(), Rate::new(1, Duration::from_secs(1), 0));
         for key in 1..=1_000 {
-            assert_eq!(table.take(key * 0x9e37_79b9_7f4a_7c15, rate, SECOND), Turn::After(Duration::ZERO));
+            assert_eq!(table.take(spread(key), rate, SECOND), Turn::After(Duration::ZERO));
         }
         for key in 1..=1_000 {
-            let again = table.take(key * 0x9e37_79b9_7f4a_7c15, rate, SECOND);
+            let again = table.take(spread(key), rate, SECOND);
             assert!(matches!(again, Turn::Full(_)), "{key}");
         }
     }
