@@ -16,8 +16,10 @@ const FLOORS: [(&str, u8); 14] = [
     ("users", 4),
     ("limits", 4),
     ("logs", 4),
+    ("tls", 4),
     ("config", 3),
     ("metrics", 3),
+    ("watch", 2),
     ("fcgi", 1),
     ("route", 1),
 ];

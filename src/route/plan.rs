@@ -41,15 +41,6 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// The script that it comes to, also behind checks.
-    pub fn script_mut(&mut self) -> Option<&mut ScriptPlan<'a>> {
-        match self {
-            Self::Script(script) => Some(script),
-            Self::Guarded(guarded) => guarded.plan.script_mut(),
-            _ => None,
-        }
-    }
-
     /// The plan behind its checks, for who has passed them.
     pub fn unguarded(self) -> Self {
         match self {
