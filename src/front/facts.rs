@@ -115,6 +115,7 @@ impl<'a> Head<'a> {
             server_name,
             content_length: self.content_length,
             request_id,
+            user: None,
         }
     }
 }

@@ -116,6 +116,8 @@ pub struct RequestFacts<'a> {
     pub content_length: Option<u64>,
     /// Ours or a trusted proxy's, for logs and `$request_id`.
     pub request_id: Label,
+    /// Whose password was right: never a name that is only claimed. `$remote_user`, REMOTE_USER.
+    pub user: Option<&'a str>,
 }
 
 impl<'a> RequestFacts<'a> {
@@ -135,6 +137,8 @@ impl<'a> RequestFacts<'a> {
             local: None,
             server_name: "",
             content_length: None,
+            user: None,
+            tls: None,
             request_id: Label::default(),
         }
     }
