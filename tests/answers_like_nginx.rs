@@ -517,6 +517,13 @@ const EVERYWHERE: &[Difference] = &[
     row("*", "php: SERVER_SOFTWARE", "\"nginx/…", "\"cornac/…", "each says its own name"),
     row(
         "*",
+        "php: HTTP_X_REQUEST_ID",
+        "-",
+        "\"…",
+        "php's log can name the request that the access log names",
+    ),
+    row(
+        "*",
         "vary",
         "-",
         "Accept-Encoding",
