@@ -81,6 +81,9 @@ pub(super) fn read_roots(settings: &mut Settings, table: &Table<'_>, base: &Path
     if let Some(backend_root) = backend_root {
         settings.backend_root = backend_root;
     }
+    if let Some(folders) = table.get("x_sendfile") {
+        settings.x_sendfile = types::read_sendfile(folders, base);
+    }
     !settings.root.as_os_str().is_empty()
 }
 

@@ -43,7 +43,7 @@ use crate::route::Coding;
 pub use self::body::FileBody;
 pub use self::decide::{Decision, Entity, Stored, decide};
 pub use self::disk::Disk;
-pub use self::listing::list;
+pub use self::listing::{Listing, list};
 pub use self::open::Stamp;
 pub use self::ranges::{Span, Spans};
 pub use self::recent::Recent;

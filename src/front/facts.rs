@@ -1,6 +1,7 @@
 //! What a request says, read and checked once: everything behind this file believes it.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::request::Parts;
@@ -8,8 +9,9 @@ use http::{Method, Version};
 
 use super::notes::Notes;
 use super::respond::Refusal;
-use crate::route::{Address, Announced, Label, Origin, RequestFacts, Scheme, Target};
-use crate::site::ListenerId;
+use crate::route::{Address, Announced, Label, Origin, Plan, RequestFacts, Scheme, Secured, Target};
+use crate::site::{ListenerId, Site};
+use crate::tls::{Session, Stranger};
 
 /// A longer target is 414. nginx: one of `large_client_header_buffers`, 8 KB.
 pub(super) const MAX_TARGET: usize = 8 * 1024;
@@ -25,8 +27,30 @@ pub struct Client {
     pub announced: Option<Box<Announced>>,
     /// The address it came to; none over a unix socket.
     pub local: Option<Address>,
+    /// What its handshake came to; `None`: it speaks in clear text.
+    pub session: Option<Arc<Session>>,
     /// What the connection's parts tell each other.
     pub notes: Notes,
+}
+
+impl Client {
+    /// What the site may know of the connection; `None` where it is in clear text.
+    ///
+    /// # Errors
+    /// The site wants a certificate that was not shown.
+    pub(super) fn secured(&self, site: &Site) -> Result<Option<Secured<'_>>, Refusal> {
+        let Some(session) = &self.session else { return Ok(None) };
+        session.for_site(site.clients()).map(Some).map_err(Refusal::Stranger)
+    }
+
+    /// In clear text nobody shows a certificate: where one is required, such a client is only sent elsewhere.
+    pub(super) fn is_let_in(&self, site: &Site, plan: &Plan<'_>) -> Result<(), Refusal> {
+        let required = site.clients().is_some_and(|clients| clients.required);
+        match self.session.is_none() && required && !matches!(plan, Plan::Redirect(_)) {
+            true => Err(Refusal::Stranger(Stranger::NoCertificate)),
+            false => Ok(()),
+        }
+    }
 }
 
 /// A request's head, checked.
@@ -53,7 +77,12 @@ impl<'a> Head<'a> {
         }
         let content_length = framing(parts)?;
         let host = lower(rootless(host(parts)?));
-        Ok(Self { parts, target: Target::parse(raw.as_bytes())?, host, content_length })
+        let mut target = Target::parse(raw.as_bytes())?;
+        if parts.version == Version::HTTP_2 {
+            // It is HTTP_HOST, wherever else a Host stands. (Over HTTP/1.1 that is the header, as with nginx.)
+            target.authority = parts.uri.authority().map(|authority| authority.as_str().as_bytes());
+        }
+        Ok(Self { parts, target, host, content_length })
     }
 
     /// Lower case, without its port.
@@ -65,18 +94,20 @@ impl<'a> Head<'a> {
     pub(super) fn facts<'b>(
         &'b self,
         client: &'b Client,
-        origin: Option<&'b Origin>,
+        (tls, origin): (Option<&'b Secured<'b>>, Option<&'b Origin>),
         server_name: &'b str,
         request_id: Label,
     ) -> RequestFacts<'b> {
         let told = origin.and_then(|origin| origin.client.as_ref());
+        let spoken = if tls.is_some() { Scheme::Https } else { Scheme::Http };
         RequestFacts {
             method: &self.parts.method,
             version: self.parts.version,
             target: &self.target,
             host: &self.host,
             headers: &self.parts.headers,
-            scheme: origin.and_then(|origin| origin.scheme).unwrap_or(Scheme::Http),
+            scheme: origin.and_then(|origin| origin.scheme).unwrap_or(spoken),
+            tls,
             peer: told.or(client.peer.as_ref()),
             hop: client.peer.as_ref(),
             announced: client.announced.as_deref(),
@@ -123,11 +154,16 @@ fn host(head: &Parts) -> Result<&str, Refusal> {
     if named.next().is_some() {
         return Err(Refusal::BadRequest("two Hosts"));
     }
-    if header.is_none() && head.version == Version::HTTP_11 {
-        return Err(Refusal::BadRequest("no Host"));
-    }
     if let Some(authority) = head.uri.authority() {
-        return without_port(authority.as_str()).ok_or(Refusal::BadRequest("the target's host is no host"));
+        // RFC 9113 §8.3.1: over HTTP/2 the two say the same, or one of them lies.
+        if head.version == Version::HTTP_2 && header.is_some_and(|header| header != authority.as_str()) {
+            return Err(Refusal::BadRequest("Host is not :authority"));
+        }
+        // Nobody's name and password belong there either.
+        return without_port(authority.as_str()).ok_or(Refusal::BadRequest("the authority is no host"));
+    }
+    if header.is_none() && head.version >= Version::HTTP_11 {
+        return Err(Refusal::BadRequest("no Host"));
     }
     let Some(header) = header else { return Ok("") };
     let text = header.to_str().map_err(|_| Refusal::BadRequest("Host is not ASCII"))?;

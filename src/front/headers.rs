@@ -2,10 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::header::{CACHE_CONTROL, EXPIRES, LAST_MODIFIED, SERVER};
+use http::header::{CACHE_CONTROL, EXPIRES, LAST_MODIFIED, SERVER, STRICT_TRANSPORT_SECURITY};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 
-use crate::route::{Expires, RequestFacts, Settings, Variables};
+use crate::route::{Expires, RequestFacts, Scheme, Settings, Variables};
 
 /// nginx's `expires max`: ten years, and a date that every client can read.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("max-age=315360000");
@@ -19,6 +19,13 @@ const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 /// The name, unless the reply names somebody already.
 pub(super) fn add_server<B>(response: &mut Response<B>) {
     response.headers_mut().entry(SERVER).or_insert(HeaderValue::from_static("cornac"));
+}
+
+/// That the site is reached over TLS only, said where it can be believed (RFC 6797 §7.2).
+pub(super) fn add_hsts<B>(response: &mut Response<B>, hsts: Option<&HeaderValue>, facts: &RequestFacts<'_>) {
+    if let (Some(hsts), Scheme::Https) = (hsts, facts.scheme) {
+        response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
+    }
 }
 
 /// The route's own headers, on the statuses on which nginx's `add_header` and `expires` work; or on all, where the rule says so.

@@ -2,7 +2,9 @@
 //!
 //! | file | owns |
 //! |---|---|
-//! | `connection`, `parking`, `patience`, `timeouts`, `linger`, `drain`, `notes` | one client's connection, its limits and its end |
+//! | `connection` | the front end of the process, and how a connection is spoken to |
+//! | `http1`, `http2`, `preface`, `handshake` | the ways to speak: one request after the other, or side by side; which of them; behind TLS |
+//! | `parking`, `patience`, `timeouts`, `pace`, `flood`, `linger`, `drain`, `notes` | one client's connection, its limits and its end |
 //! | `lobby` | all clients, and who leaves when there are too many |
 //! | `announcement` | the PROXY header |
 //! | `pipeline` | the order of a request's steps |
@@ -23,15 +25,22 @@ mod connection;
 mod detour;
 mod drain;
 mod facts;
+mod flood;
+mod handshake;
 mod headers;
+mod http1;
+mod http2;
 mod incoming;
 mod kept;
 mod linger;
 mod lobby;
 mod notes;
+mod pace;
 mod parking;
 mod patience;
 mod pipeline;
+mod preface;
+mod prefixed;
 mod respond;
 mod script;
 mod slow_log;

@@ -17,7 +17,7 @@ use super::respond::{self, Refusal};
 use super::visit::Visit;
 use super::{headers, script};
 use crate::files;
-use crate::route::{Plan, RequestFacts, ScriptPlan, Settings};
+use crate::route::{ListingPlan, Plan, RequestFacts, ScriptPlan, Settings};
 use crate::site::Generation;
 use crate::upstream::RequestBody;
 
@@ -60,10 +60,20 @@ impl Pipeline<'_> {
         let site = self.generation.sites().find(client.listener, head.host());
         let origin = site.origin(client.peer.as_ref(), client.announced.as_deref(), &parts.headers);
         visit.comes_from(origin.as_ref());
-        let facts = head.facts(client, origin.as_ref(), site.server_name(), visit.label());
         visit.finds_site(head.host(), site);
+        let secured = match client.secured(site) {
+            Ok(secured) => secured,
+            Err(refusal) => {
+                return Ok(unread.before(refused_unread(&refusal, parts, visit, client)));
+            }
+        };
+        let told = (secured.as_ref(), origin.as_ref());
+        let facts = head.facts(client, told, site.server_name(), visit.label());
         let mut plan = site.plan(&facts);
         visit.takes_route(&plan);
+        if let Err(refusal) = client.is_let_in(site, &plan) {
+            return Ok(unread.before(refused_unread(&refusal, parts, visit, client)));
+        }
         let mut carried = Carried { body: Some(body), unread: &unread, visit: &mut visit };
         let response = match self.carry_out(&mut plan, &facts, &mut carried).await {
             Ok(response) => Ok(self.dress(response, plan.settings(), &facts)),
@@ -71,7 +81,10 @@ impl Pipeline<'_> {
             Err(detour) => Box::pin(detour::follow(self, site, (&plan, detour), &facts, &mut carried)).await,
         };
         match response {
-            Ok(response) => Ok(unread.before(finish(response, &facts, visit, client))),
+            Ok(mut response) => {
+                headers::add_hsts(&mut response, site.hsts(), &facts);
+                Ok(unread.before(finish(response, &facts, visit, client)))
+            }
             Err(hangup) => {
                 visit.hung_up();
                 Err(hangup)
@@ -113,9 +126,7 @@ impl Pipeline<'_> {
                 Ok(found.map(Body::File))
             }
             Plan::Listing(listing) => {
-                // On a thread of its own kind: a folder may be long, and its disk far away.
-                let list = || files::list(listing);
-                let found = tokio::task::block_in_place(list).map_err(Refusal::File)?;
+                let found = Box::pin(files::list(listed(listing))).await.map_err(Refusal::File)?;
                 Ok(found.map(Body::text))
             }
             // Boxed: hyper moves the future of every request several times, and this one is kilobytes large.
@@ -177,10 +188,20 @@ fn is_chunked(facts: &RequestFacts<'_>) -> bool {
     facts.headers.contains_key(TRANSFER_ENCODING)
 }
 
-/// How files are sent here. nginx's `charset off` names none.
+fn listed(plan: &mut ListingPlan<'_>) -> files::Listing {
+    files::Listing {
+        path: std::mem::take(&mut plan.path),
+        uri: std::mem::take(&mut plan.uri),
+        format: plan.format,
+        script_extensions: plan.settings.script_extensions.clone(),
+        serve_source: plan.settings.serve_source,
+    }
+}
+
+/// How files are sent here. nginx's `charset off`, which is held as an empty name, names none.
 fn file_options(settings: &Settings) -> files::FileOptions<'_> {
     let mut options = files::FileOptions {
-        charset: (settings.charset != "off").then_some(&settings.charset),
+        charset: (!settings.charset.is_empty()).then_some(&settings.charset),
         codings: settings.compression.as_ref().map_or(&[], |compression| &compression.algorithms),
         ..Default::default()
     };

@@ -13,6 +13,7 @@ use crate::balance::Failure;
 use crate::fcgi::PairTooLarge;
 use crate::files;
 use crate::route::{BadOrder, BadTarget, Label, Redirect};
+use crate::tls::Stranger;
 use crate::upstream::{Fault, SendError};
 
 /// Why a request is not answered with what it asked for.
@@ -21,6 +22,12 @@ pub(crate) enum Refusal {
     /// The request itself is wrong (RFC 9112 §3, §6).
     #[error("{0}")]
     BadRequest(&'static str),
+    /// The site wants a certificate of its clients, and this one has not shown what it wants.
+    #[error("{}", match .0 {
+        Stranger::NoCertificate => "the client has no certificate, which the site requires",
+        Stranger::Misdirected => "the site asks for client certificates, and the connection was made for another site",
+    })]
+    Stranger(Stranger),
     /// The target is no path.
     #[error(transparent)]
     BadTarget(#[from] BadTarget),
@@ -60,6 +67,9 @@ pub(crate) enum Refusal {
     /// A script's `X-Accel-Redirect` is not followed.
     #[error("X-Accel-Redirect to \"{to}\" is refused: {why}")]
     Order { to: String, why: BadOrder },
+    /// A script's `X-Sendfile` is not followed.
+    #[error("X-Sendfile to \"{0}\" is refused: it lies in no folder of the route's x_sendfile")]
+    Sendfile(String),
     /// Scripts send each other's requests round in circles.
     #[error("X-Accel-Redirect: more than 10 in a row, which is a cycle")]
     Cycle,
@@ -89,6 +99,8 @@ impl Refusal {
             Self::BadRequest(_) | Self::BadTarget(_) | Self::BodyBroken(_) => {
                 Row::quiet(StatusCode::BAD_REQUEST)
             }
+            Self::Stranger(Stranger::NoCertificate) => Row::quiet(StatusCode::BAD_REQUEST),
+            Self::Stranger(Stranger::Misdirected) => Row::quiet(StatusCode::MISDIRECTED_REQUEST),
             Self::TargetTooLong => Row::quiet(StatusCode::URI_TOO_LONG),
             Self::HeadTooLarge(_) => Row::quiet(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
             Self::Method | Self::Planned(StatusCode::METHOD_NOT_ALLOWED) => Row {
@@ -105,8 +117,14 @@ impl Refusal {
             Self::Upstream(error) => upstream_row(error),
             // nginx: 404 for what is no path, which may come of what a client sent.
             Self::Order { why: BadOrder::Unsafe, .. } => Row::loud(StatusCode::NOT_FOUND, Level::ERROR),
-            Self::Order { .. } | Self::Cycle => Row::loud(StatusCode::INTERNAL_SERVER_ERROR, Level::ERROR),
+            Self::Order { .. } | Self::Sendfile(_) | Self::Cycle => {
+                Row::loud(StatusCode::INTERNAL_SERVER_ERROR, Level::ERROR)
+            }
         }
+    }
+
+    pub(super) fn sendfile(path: &HeaderValue) -> Self {
+        Self::Sendfile(path.as_bytes().escape_ascii().to_string())
     }
 
     pub(super) fn status(&self) -> StatusCode {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use http::{HeaderMap, Method, Version};
 
-use super::{Address, Announced, Target};
+use super::{Address, Announced, Secured, Target};
 
 /// How the client talks to us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,6 +100,8 @@ pub struct RequestFacts<'a> {
     pub headers: &'a HeaderMap,
     /// http or https.
     pub scheme: Scheme,
+    /// What TLS says of the connection; `None`: it came in clear text.
+    pub tls: Option<&'a Secured<'a>>,
     /// The client, after `real_ip_header` of a trusted proxy; `None`: a unix socket.
     pub peer: Option<&'a Address>,
     /// Whose connection it is: the client's own or the last proxy's; `None`: a unix socket. nginx's `$realip_remote_addr`.
@@ -126,6 +128,7 @@ impl<'a> RequestFacts<'a> {
             host: "",
             headers,
             scheme: Scheme::Http,
+            tls: None,
             peer: None,
             hop: None,
             announced: None,

@@ -23,6 +23,7 @@ mod rewrite;
 mod router;
 mod rule;
 mod search;
+mod secured;
 mod settings;
 mod source;
 mod split;
@@ -49,6 +50,7 @@ pub use plan::{FilePlan, Fixed, ListingPlan, Plan, PoolId, Redirect, ScriptPlan}
 pub use real_ip::{Origin, RealIp, RealIpSource};
 pub use router::Router;
 pub use rule::{Condition, Flag, Return, ReturnBody, Rewrite, Rule};
+pub use secured::{ClientCertificate, Proof, Secured, SslVariable};
 pub use settings::{
     AccessRule, ErrorPage, Expires, HeaderRule, ListingFormat, PageStatus, Settings, Types, Who,
 };

@@ -77,6 +77,7 @@ pub(super) fn settings() -> Settings {
         between_reads_timeout: None,
         error_pages: Vec::new(),
         intercept_errors: false,
+        x_sendfile: Vec::new(),
     }
 }
 
@@ -198,6 +199,7 @@ fn with_facts_of<R>(
         host: "example.com",
         headers: &map,
         scheme: Scheme::Http,
+        tls: None,
         peer: Some(&address("192.0.2.7:4711")),
         hop: None,
         announced: None,

@@ -75,6 +75,7 @@ fn served(preset: &str, urls: &[&str]) -> Vec<String> {
             host: "localhost",
             headers: &headers,
             scheme: Scheme::Http,
+            tls: None,
             peer: None,
             hop: None,
             announced: None,
