@@ -154,6 +154,10 @@ fn host(head: &Parts) -> Result<&str, Refusal> {
     if named.next().is_some() {
         return Err(Refusal::BadRequest("two Hosts"));
     }
+    // RFC 9112 §3.2.2: also beside a target that names one.
+    if header.is_none() && head.version == Version::HTTP_11 {
+        return Err(Refusal::BadRequest("no Host"));
+    }
     if let Some(authority) = head.uri.authority() {
         // RFC 9113 §8.3.1: over HTTP/2 the two say the same, or one of them lies.
         if head.version == Version::HTTP_2 && header.is_some_and(|header| header != authority.as_str()) {
@@ -162,7 +166,7 @@ fn host(head: &Parts) -> Result<&str, Refusal> {
         // Nobody's name and password belong there either.
         return without_port(authority.as_str()).ok_or(Refusal::BadRequest("the authority is no host"));
     }
-    if header.is_none() && head.version >= Version::HTTP_11 {
+    if header.is_none() && head.version > Version::HTTP_11 {
         return Err(Refusal::BadRequest("no Host"));
     }
     let Some(header) = header else { return Ok("") };
@@ -228,6 +232,9 @@ mod tests {
         let read_host = |headers| host(&parts(Version::HTTP_11, headers)).map(str::to_owned);
         assert_eq!(read_host(&[("host", "a")]).expect("one"), "a");
         assert!(read_host(&[]).is_err());
+        let mut absolute = parts(Version::HTTP_11, &[]);
+        absolute.uri = "http://a.example/".parse().expect("a target");
+        assert!(host(&absolute).is_err(), "1.1 has a Host, whatever its target says");
         assert!(read_host(&[("host", "a"), ("host", "a")]).is_err());
         assert_eq!(host(&parts(Version::HTTP_10, &[])).expect("1.0 needs none"), "");
     }
