@@ -130,6 +130,7 @@ impl<'a> RequestFacts<'a> {
             host: "",
             headers,
             scheme: Scheme::Http,
+            tls: None,
             peer: None,
             hop: None,
             announced: None,
