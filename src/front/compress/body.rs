@@ -29,6 +29,7 @@ pub(in crate::front) struct Packed {
     keep: Option<Place>,
 }
 
+#[expect(clippy::large_enum_variant, reason = "the body is in a box of its own, and nearly always open")]
 enum State {
     Open {
         encoder: Encoder,

@@ -160,7 +160,7 @@ mod tests {
             let length: usize = cuts.iter().map(|(size, _)| size).sum();
             // Words and noise: what compresses and what does not.
             let content: Vec<u8> = (0..length).map(|at| {
-                let number = seed.wrapping_mul(at as u64 / 7 | 1).rotate_left(17);
+                let number = seed.wrapping_mul((at as u64 / 7) | 1).rotate_left(17);
                 if at % 3_000 < 2_000 { b'a' + (number % 5) as u8 } else { (number >> (at % 50)) as u8 }
             }).collect();
             for coding in Coding::ALL {
