@@ -12,7 +12,7 @@ demo-check: ## the same without a terminal: sends the tour's requests itself and
 	@scripts/demo.sh --check
 
 test: ## formatting, lints, unit tests, black-box tests on real php-fpm, nginx and etcd, doc tests
-	@scripts/install-deps.sh build php nginx etcd
+	@scripts/install-deps.sh build php nginx tls etcd
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
 	@if cargo nextest --version >/dev/null 2>&1; then set -x; cargo nextest run && cargo test --doc; else set -x; cargo test; fi

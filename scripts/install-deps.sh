@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the named groups need, through apt, and only what is missing.
-#   scripts/install-deps.sh build php nginx etcd demo bench docker ha
+#   scripts/install-deps.sh build php nginx tls etcd demo bench docker ha
 # Without root or apt it says what to install, and ends with 1.
 set -euo pipefail
 
@@ -32,6 +32,8 @@ packages_for() {
     case "$1" in
         php)   if lacks_php; then echo php-fpm php-mbstring; fi ;;
         nginx) have nginx || echo nginx-light ;;
+        tls)   have curl || echo curl
+               have openssl || echo openssl ;;
         etcd)  have etcd || echo etcd-server ;;
         # Rust links by cc, and mimalloc is C.
         build) have cc || echo gcc libc6-dev ;;
@@ -46,7 +48,7 @@ packages_for() {
         ha)    have keepalived || echo keepalived
                have ip || echo iproute2
                have curl || echo curl ;;
-        *)     echo "install-deps: unknown group '$1' (build, php, nginx, etcd, demo, bench, docker, ha)" >&2; exit 2 ;;
+        *)     echo "install-deps: unknown group '$1' (build, php, nginx, tls, etcd, demo, bench, docker, ha)" >&2; exit 2 ;;
     esac
 }
 
@@ -83,7 +85,7 @@ apt_install() {
 
 main() {
     local groups=("$@") packages=() group package listing
-    [ ${#groups[@]} -gt 0 ] || groups=(build php nginx etcd demo bench)
+    [ ${#groups[@]} -gt 0 ] || groups=(build php nginx tls etcd demo bench)
     # Debian's cargo is too old for us, so this one is not ours to install; said before anything else is.
     if [[ " ${groups[*]} " == *" build "* ]] && ! have cargo; then
         echo "install-deps: cargo is missing: see https://rustup.rs" >&2

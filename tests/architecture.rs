@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A room and its floor, from the roof down.
-const FLOORS: [(&str, u8); 12] = [
+const FLOORS: [(&str, u8); 14] = [
     ("app", 8),
     ("runtime", 7),
     ("front", 6),
@@ -14,8 +14,10 @@ const FLOORS: [(&str, u8); 12] = [
     ("upstream", 4),
     ("files", 4),
     ("logs", 4),
+    ("tls", 4),
     ("config", 3),
     ("metrics", 3),
+    ("watch", 2),
     ("fcgi", 1),
     ("route", 1),
 ];

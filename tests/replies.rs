@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use support::http::{self, BodyReader, Broken, Connection, Response};
-use support::{Cornac, Fpm, Responder, Tp, big_bytes, server, wait_until};
+use support::{Cornac, Fpm, Tp, big_bytes, server, wait_until};
 
 fn one_worker() -> (Fpm, Cornac) {
     let fpm = Fpm::builder("a").workers(1).start();
@@ -287,16 +287,4 @@ fn a_reader_that_stops_does_not_hold_the_worker() {
         }
         assert!(got == big_bytes(SIZE), "{} bytes came, {SIZE} were sent", got.len());
     }
-}
-
-#[test]
-fn an_order_that_is_not_followed_stays_here_and_is_said() {
-    let orders = Responder::start(|call| {
-        call.reply("X-Accel-Redirect: /private/report.pdf\r\n\r\nown");
-        true
-    });
-    let cornac = Tp::with_servers(vec![format!("\"{}\"", orders.server())]).start();
-    let reply = cornac.get("/json");
-    assert_eq!((reply.status, reply.text(), reply.header("x-accel-redirect")), (200, "own", None));
-    cornac.wait_for_log("X-Accel-Redirect is not supported yet");
 }

@@ -12,7 +12,9 @@ use super::Failure;
 use super::cli::Explain;
 use crate::config::model::{self, Listen, Model};
 use crate::files::Disk;
-use crate::route::{Address, Label, Plan, RequestFacts, Scheme, Step, Steps, Target, env};
+use crate::route::{
+    Address, Fixed, Label, PageStatus, Plan, RequestFacts, Scheme, Step, Steps, Target, Trace as _, env,
+};
 use crate::site::{ListenerId, Site, Sites};
 
 pub(super) fn explain(args: &Explain) -> Result<(), Failure> {
@@ -69,6 +71,9 @@ struct Explanation {
     site: String,
     steps: Vec<Step>,
     answer: Answer,
+    /// What the reply says in any case, being the page of an error.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
 }
 
 /// What the client, or php, would get.
@@ -76,6 +81,9 @@ struct Explanation {
 #[serde(rename_all = "snake_case", tag = "kind")]
 enum Answer {
     File {
+        path: String,
+    },
+    Listing {
         path: String,
     },
     Script {
@@ -99,13 +107,15 @@ fn explanation(request: &Request, site: &Site, model: &Model) -> Result<Explanat
     let target = request.url.path_and_query().map_or("/", |target| target.as_str());
     let target = Target::parse(target.as_bytes())
         .map_err(|error| wrong(format!("`{target}` gets 400 before any site is asked: {error}")))?;
+    let scheme = if request.url.scheme_str() == Some("https") { Scheme::Https } else { Scheme::Http };
     let facts = RequestFacts {
         method: &request.method,
         version: http::Version::HTTP_11,
         target: &target,
         host: &request.host,
         headers: &request.headers,
-        scheme: Scheme::Http,
+        scheme,
+        tls: None,
         peer: Some(&Address::from(SocketAddr::from(([127, 0, 0, 1], 0)))),
         hop: None,
         announced: None,
@@ -116,17 +126,40 @@ fn explanation(request: &Request, site: &Site, model: &Model) -> Result<Explanat
     };
     let mut steps = Steps::default();
     let plan = site.router().plan(&facts, &Disk, &mut steps);
+    let (plan, status) = with_error_page(plan, site, &facts, &mut steps);
     Ok(Explanation {
         request: format!("{} {}", request.method, lossy(target.raw)),
         site: name(site),
         steps: steps.0,
         answer: answer(plan, &facts, model)?,
+        status,
     })
+}
+
+/// The page of a refusal in its place, and the status of the reply; any other plan as it is.
+fn with_error_page<'a>(
+    plan: Plan<'a>,
+    site: &'a Site,
+    facts: &RequestFacts<'a>,
+    steps: &mut Steps,
+) -> (Plan<'a>, Option<u16>) {
+    let Plan::Fixed(Fixed { status, body: None, settings, .. }) = &plan else { return (plan, None) };
+    let (error, settings) = (*status, *settings);
+    let Some(page) = settings.error_page(error) else { return (plan, None) };
+    steps.step(|| Step::ErrorPage { status: error.as_u16(), page: page.page.to_string() });
+    let plan = site.router().plan_error_page(page, settings, facts, &Disk, steps);
+    let status = match (page.status, &plan) {
+        (_, Plan::Redirect(_)) | (PageStatus::OfPage, _) => None,
+        (PageStatus::OfError, _) => Some(error.as_u16()),
+        (PageStatus::Always(status), _) => Some(status.as_u16()),
+    };
+    (plan, status)
 }
 
 fn answer(plan: Plan<'_>, facts: &RequestFacts<'_>, model: &Model) -> Result<Answer, Failure> {
     Ok(match plan {
         Plan::File(file) => Answer::File { path: file.path.display().to_string() },
+        Plan::Listing(folder) => Answer::Listing { path: folder.path.display().to_string() },
         Plan::Redirect(to) => Answer::Redirect { status: to.status.as_u16(), location: lossy(&to.location) },
         Plan::Fixed(fixed) => {
             Answer::Fixed { status: fixed.status.as_u16(), body: fixed.body.as_deref().map(lossy) }
@@ -156,6 +189,7 @@ impl Explanation {
         }
         match &self.answer {
             Answer::File { path } => put(&mut text, format_args!("sends the file {path}\n")),
+            Answer::Listing { path } => put(&mut text, format_args!("lists the folder {path}\n")),
             Answer::Redirect { status, location } => {
                 put(&mut text, format_args!("redirects with {status} to {location}\n"));
             }
@@ -173,6 +207,9 @@ impl Explanation {
                     put(&mut text, format_args!("  {name:width$}  {}\n", value.escape_debug()));
                 }
             }
+        }
+        if let Some(status) = self.status {
+            put(&mut text, format_args!("and says {status}, whatever the page says\n"));
         }
         text
     }

@@ -97,6 +97,9 @@ pub fn say_error(failure: &Failure) {
 
 fn check(path: &Path) -> Result<(), Failure> {
     let model = load(path)?;
+    if let Some(warnings) = &model.warnings {
+        out(warnings.to_string().as_bytes())?;
+    }
     let (sites, pools) = (model.sites.len(), model.pools.len());
     out(format!("{}: fine (sites: {sites}, pools: {pools})\n", path.display()).as_bytes())
 }

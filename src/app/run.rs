@@ -30,6 +30,7 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 }
 
 fn announce(server: &Server, model: &Model) {
+    model.warn();
     for address in server.addresses() {
         tracing::info!("listening on {address}");
     }

@@ -16,12 +16,23 @@ use super::report::Report;
 pub(super) struct Written {
     pub(super) listen: Listen,
     pub(super) span: Range<usize>,
+    /// As it is written, or as it follows from the rest of the site.
+    pub(super) tls: bool,
     http2: Option<bool>,
     proxy_protocol: Option<bool>,
 }
 
-/// Reads a site's `listen`.
-pub(super) fn read(table: &Table<'_>, base: &Path) -> Vec<Written> {
+impl Written {
+    pub(super) fn port(&self) -> Option<u16> {
+        match &self.listen {
+            Listen::Tcp(address) => Some(address.port()),
+            Listen::Unix(_) => None,
+        }
+    }
+}
+
+/// Reads a site's `listen`. A site with certificates speaks TLS wherever the entry does not say otherwise, but for port 80 and unix sockets.
+pub(super) fn read(table: &Table<'_>, base: &Path, has_certificates: bool) -> Vec<Written> {
     let hint = "listen = [\"0.0.0.0:8080\"]";
     let Some(list) = table.required("listen", hint) else { return Vec::new() };
     let elements = list.list("a list of addresses").unwrap_or_default();
@@ -30,7 +41,7 @@ pub(super) fn read(table: &Table<'_>, base: &Path) -> Vec<Written> {
     }
     let mut listen: Vec<Written> = Vec::new();
     for element in elements {
-        let Some(written) = read_one(element, base) else { continue };
+        let Some(written) = read_one(element, base, has_certificates) else { continue };
         if listen.iter().any(|other| other.listen == written.listen) {
             element.mistake("this address is in the list already", "remove one of the two");
             continue;
@@ -40,18 +51,33 @@ pub(super) fn read(table: &Table<'_>, base: &Path) -> Vec<Written> {
     listen
 }
 
-fn read_one(element: Node<'_>, base: &Path) -> Option<Written> {
+fn read_one(element: Node<'_>, base: &Path, has_certificates: bool) -> Option<Written> {
     let span = element.span();
     if !element.is_table() {
         let listen = endpoints::listen(&element.text_or(" or a table")?, base)?;
-        return Some(Written { listen, span, http2: None, proxy_protocol: None });
+        let tls = has_certificates && is_secured(&listen);
+        return Some(Written { listen, span, tls, http2: None, proxy_protocol: None });
     }
     let table = element.table()?;
     let address = table.required("address", "{ address = \"0.0.0.0:8080\" }").and_then(Node::text);
     let http2 = table.get("http2").and_then(Node::boolean);
+    let tls = table.get("tls");
+    if let Some(tls) = tls.filter(|tls| tls.is_true() && !has_certificates) {
+        let hint =
+            "add tls = { cert = \"…\", key = \"…\" } to the site, or tls = \"self-signed\" for development";
+        tls.mistake("the site has no certificate", hint);
+    }
+    let tls = tls.and_then(Node::boolean);
     let proxy_protocol = table.get("proxy_protocol").and_then(Node::boolean);
-    table.finish(&["tls"]);
-    Some(Written { listen: endpoints::listen(&address?, base)?, span, http2, proxy_protocol })
+    table.finish(&[]);
+    let listen = endpoints::listen(&address?, base)?;
+    let tls = tls.unwrap_or(has_certificates && is_secured(&listen));
+    Some(Written { listen, span, tls, http2, proxy_protocol })
+}
+
+/// Port 80 is where clients start that know of no TLS, and a unix socket is another server's on this machine.
+fn is_secured(listen: &Listen) -> bool {
+    matches!(listen, Listen::Tcp(address) if address.port() != 80)
 }
 
 /// Each address once. What one site says of it holds for all; where two say different things, that is a mistake.
@@ -66,10 +92,11 @@ pub(super) fn agreed(claims: &[Claim], report: &Report<'_>) -> Vec<Listener> {
         addresses[place].1.push(written);
     }
     let one = |(listen, written): (&Listen, Vec<&Written>)| {
-        let http2 = agree("http2", &written, |written| written.http2, report);
+        let tls = agree("TLS", &written, |written| Some(written.tls), report).unwrap_or(false);
+        // Over TLS client and server agree on it; in clear text the client would have to know.
+        let http2 = agree("http2", &written, |written| written.http2, report).unwrap_or(tls);
         let announced = agree("proxy_protocol", &written, |written| written.proxy_protocol, report);
-        let (http2, proxy_protocol) = (http2.unwrap_or(false), announced.unwrap_or(false));
-        Listener { listen: listen.clone(), tls: false, http2, proxy_protocol }
+        Listener { listen: listen.clone(), tls, http2, proxy_protocol: announced.unwrap_or(false) }
     };
     addresses.into_iter().map(one).collect()
 }
@@ -85,8 +112,11 @@ fn agree(
     let (first, agreed) = words.next()?;
     for (second, _) in words.filter(|(_, other)| *other != agreed) {
         let (line, _) = line_and_column(report.text(), first.span.start);
-        let message = format!("listen: {key} of {} is the opposite on line {line}", second.listen);
-        report.mistake(second.span.clone(), message, "it holds for every site of an address: say it once");
+        let (here, there) = if agreed { ("no ", "") } else { ("", "no ") };
+        let message =
+            format!("listen: {here}{key} at {}, and {there}{key} there on line {line}", second.listen);
+        let hint = "an address is spoken to in one way: give both sites certificates, or one of them another address";
+        report.mistake(second.span.clone(), message, if key == "TLS" { hint } else { "say the same twice" });
     }
     Some(agreed)
 }

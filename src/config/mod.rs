@@ -1,18 +1,22 @@
 //! Floor 3: TOML → one resolved model, or every mistake in it with its place and its remedy.
 //!
 //! `syntax` reads the text, `reader` walks its tables, `report` collects what is wrong, and one file a table says what the keys mean: `server`,
-//! `admin`, `pools` (with `discover` and `apis`), `sites` (with `listeners`, `names`, `settings` and `compression`), `routes` (with `rewrites` and `handlers`). What they share lies in `values`,
+//! `admin`, `pools` (with `discover` and `apis`), `sites` (with `listeners`, `tls`, `https`, `names`, `settings` and `compression`; `certificates` are read there), `routes` (with `rewrites` and `handlers`). What they share lies in `values`,
 //! `endpoints`, `regexes` and `units`; `presets` are routes of the same form. The result is [`model`].
 
 mod admin;
 mod apis;
+mod certificates;
 mod compression;
 mod detect;
 mod diagnostic;
 mod discover;
 mod endpoints;
+mod error_pages;
+mod expiry;
 mod handlers;
 mod health;
+mod https;
 mod listeners;
 pub mod model;
 mod names;
@@ -34,11 +38,14 @@ mod syntax;
 #[cfg(test)]
 mod testing;
 mod text;
+mod tls;
+mod types;
 mod units;
 mod values;
 
 use std::path::Path;
 
+pub use certificates::{BadCertificate, CertificateFiles, Identity, Stamps, covers};
 pub use detect::{Detected, detect};
 pub use diagnostic::{Diagnostic, Mistakes};
 pub use model::Model;
@@ -73,7 +80,9 @@ pub fn parse(text: &str, file_name: &str, base: &Path) -> Result<Model, Mistakes
             table
         }
     };
-    let model = read_root(Table::new(&report, &table, 0..0), base);
+    let mut model = read_root(Table::new(&report, &table, 0..0), base);
+    let warnings = report.take_warnings();
+    model.warnings = (!warnings.is_empty()).then(|| Mistakes::new(file_name, text, warnings));
     match report.into_found() {
         found if found.is_empty() => Ok(model),
         found => Err(Mistakes::new(file_name, text, found)),
@@ -87,7 +96,7 @@ fn read_root(root: Table<'_>, base: &Path) -> Model {
     handlers::place_shares(&mut pools, &mut sites);
     let admin = admin::read(&root, &sites, base);
     root.finish(&[]);
-    Model { server, admin, pools, sites, listeners }
+    Model { server, admin, pools, sites, listeners, warnings: None }
 }
 
 fn not_utf8(name: &str, error: &std::string::FromUtf8Error) -> Mistakes {

@@ -4,21 +4,23 @@
 mod addresses;
 mod discover;
 mod listener;
+mod tls;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use http::HeaderName;
+use http::{HeaderName, HeaderValue};
 use regex::Regex;
 
-use super::{Preset, Secret};
+use super::{Mistakes, Preset, Secret};
 use crate::balance::{Keepalive, MaxConns, PolicyKind, Rules, Tier};
 use crate::route::{Location, PoolId, RealIp, Rule, Settings, Template};
 
 pub use addresses::{ApiAddress, EndpointSpec, Listen};
 pub use discover::{Consul, Discover, Docker, Etcd, Source, Terms};
 pub use listener::Listener;
+pub use tls::{Certificate, Clients, Https, Tls};
 
 /// A whole configuration.
 #[derive(Debug, Clone)]
@@ -33,6 +35,8 @@ pub struct Model {
     pub sites: Vec<Site>,
     /// Where the sites listen, each address once.
     pub listeners: Vec<Listener>,
+    /// What is not wrong, but should not stay so: an expired certificate.
+    pub warnings: Option<Mistakes>,
 }
 
 /// `[server]`.
@@ -303,6 +307,19 @@ pub struct Site {
     pub settings: std::sync::Arc<Settings>,
     /// The pool of locations that name none; `None` where the site runs no script.
     pub pool: Option<PoolId>,
+    /// Its certificates; there if one of its listeners speaks TLS.
+    pub tls: Option<Tls>,
+    /// The value of `Strict-Transport-Security`, for replies over TLS.
+    pub hsts: Option<HeaderValue>,
+}
+
+impl Model {
+    /// Says in the log what should not stay so, where it is put in force.
+    pub fn warn(&self) {
+        if let Some(warnings) = &self.warnings {
+            tracing::warn!("{}", warnings.to_string().trim_end());
+        }
+    }
 }
 
 impl Site {

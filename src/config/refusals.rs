@@ -448,7 +448,7 @@ charset = "utf 8""#, &[
         (SITE, r#"listen = [":8080"]
 root = "public"
 expires = "soon""#, &[
-            r#"6:11: expires: not a duration ["30d", "-1", "epoch", "max" or "off"]"#,
+            r#"6:11: expires: not a duration ["30d", "-1", "modified +1h", "epoch", "max" or "off"]"#,
         ]),
         (ROUTE, r#"try_files = ["$uri", "=404"]"#, &[
             r#"6:1: 'match' is missing [match = "/path", "= /path", "^~ /path", "~ regex", "~* regex" or "@name"]"#,
@@ -618,12 +618,12 @@ fastcgi = 1"#, &[
 unknown = 1
 [[sites.routes]]
 match = 1"#, &[
-            r#"8:1: unknown key 'unknown' [known keys: match, rewrite, return, index, allow, deny, headers, expires, charset, compression, max_body, buffering, serve_source, backend_root, root, internal, alias, timeouts, try_files, fastcgi, split_path_info, script, params, max_share]"#,
+            r#"8:1: unknown key 'unknown' [known keys: match, rewrite, return, index, allow, deny, headers, expires, charset, compression, max_body, buffering, types, default_type, autoindex, error_pages, intercept_errors, serve_source, backend_root, root, x_sendfile, internal, alias, timeouts, try_files, fastcgi, split_path_info, script, params, max_share]"#,
             r#"10:9: match: expected a string, found an integer"#,
         ]),
         (ROUTE, r#"match = "/"
-expires = "modified +1h""#, &[
-            r#"8:11: expires: not supported yet: "modified +1h" ["30d", "-1", "epoch", "max" or "off"]"#,
+expires = "@15h""#, &[
+            r#"8:11: expires: not supported yet: "@15h" ["30d", "-1", "modified +1h", "epoch", "max" or "off"]"#,
         ]),
         (ROUTE, r#"match = "@a"
 alias = "public""#, &[
@@ -635,8 +635,10 @@ index = "index.php""#, &[
         ]),
         (SITE, r#"listen = [":8080"]
 root = "public"
-error_pages = { 404 = "/404.html" }"#, &[
-            r#"6:1: not supported yet: error_pages [remove it, or wait for a later version]"#,
+error_pages = { 200 = "/200.html", 404 = "missing.html", 500 = "@nobody" }"#, &[
+            r#"6:17: '200' names no statuses [404 or "502 503 504"; statuses are 300 to 599]"#,
+            r#"6:42: 404: 'missing.html' is not a page ["/404.html", "@name", "https://example.com/", or with a status for the reply: "=200 /page"; "= @name" leaves the status to the page]"#,
+            r#"6:64: 500: there is no route '@nobody' [add a route with match = "@nobody"]"#,
         ]),
         (SITE, r#"listen = [":8080"]
 root = "public"

@@ -11,13 +11,14 @@ use super::diagnostic::Diagnostic;
 pub(super) struct Report<'a> {
     text: &'a str,
     found: RefCell<Vec<Diagnostic>>,
+    warnings: RefCell<Vec<Diagnostic>>,
     /// Lines that could not be read: what is not there may be in them.
     damaged: Vec<Range<usize>>,
 }
 
 impl<'a> Report<'a> {
     pub(super) fn new(text: &'a str) -> Self {
-        Self { text, found: RefCell::default(), damaged: Vec::new() }
+        Self { text, found: RefCell::default(), warnings: RefCell::default(), damaged: Vec::new() }
     }
 
     /// From now on only what is certain is reported: nothing in the damaged lines, nothing that they may hold.
@@ -37,6 +38,16 @@ impl<'a> Report<'a> {
         }
         let (message, Hint(hint)) = (message.to_string(), hint.into());
         self.found.borrow_mut().push(Diagnostic { span: Some(span), message, hint });
+    }
+
+    /// Records what keeps nobody from starting.
+    pub(super) fn warning(&self, span: Range<usize>, message: impl fmt::Display, hint: impl Into<Hint>) {
+        let (message, Hint(hint)) = (format!("warning: {message}"), hint.into());
+        self.warnings.borrow_mut().push(Diagnostic { span: Some(span), message, hint });
+    }
+
+    pub(super) fn take_warnings(&self) -> Vec<Diagnostic> {
+        self.warnings.take()
     }
 
     /// Records that something is not there.

@@ -11,7 +11,7 @@ use super::model::Pool;
 use super::reader::{Node, Table};
 use super::report::nearest;
 use super::text::Text;
-use super::{handlers, rewrites, settings, values};
+use super::{error_pages, handlers, rewrites, settings, values};
 
 /// Keys of the contract that no room behind this one can do yet.
 const PLANNED: [&str; 2] = ["proxy", "auth"];
@@ -35,8 +35,8 @@ pub(super) struct Routes<'a> {
     pub(super) locations: Vec<Location>,
     /// Whether one of them looks below the site's root.
     pub(super) need_root: bool,
-    /// Where `try_files` ends in a name: whether it exists is known when all routes are.
-    named: Vec<Text<'a>>,
+    /// Names that `try_files` and error pages lead to: whether they exist is known when all routes are.
+    pub(super) named: Vec<Text<'a>>,
 }
 
 /// Reads a list of routes.
@@ -57,7 +57,7 @@ pub(super) fn read<'a>(list: Node<'a>, around: &Around<'_>) -> Routes<'a> {
     routes
 }
 
-/// Reports names that `try_files` ends in and no location has.
+/// Reports names that no location has.
 pub(super) fn check_names(routes: &Routes<'_>, locations: &[Location]) {
     let names: Vec<&str> =
         locations.iter().map(|location| &*location.written).filter(|name| name.starts_with('@')).collect();
@@ -104,6 +104,7 @@ fn read_route<'a>(
     let answer = rewrites::read_return(&table, &known);
     let settings = read_settings(&table, around, matches, &known);
     let try_files = read_try_files(&table, &known, routes);
+    routes.named.extend(error_pages::names(&table));
     let handler = handlers::read(&table, around, &known);
     if table.get("return").is_some() {
         refuse_unreachable(&table);

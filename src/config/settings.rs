@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::route::{Expires, HeaderRule, Settings, Template};
+use crate::route::{HeaderRule, Settings, Template};
 
 use super::compression;
 use super::reader::{Node, Table};
 use super::text::Text;
-use super::values;
+use super::{error_pages, expiry, types, values};
 
 /// nginx's default index is `index.html` alone; a preset names its own.
 pub(super) const INDEX: &str = "index.html";
@@ -24,7 +24,7 @@ pub(super) fn read_over(settings: &mut Settings, table: &Table<'_>, known: &[Str
         add_headers(&mut settings.headers, headers);
     }
     if let Some(expires) = table.get("expires") {
-        settings.expires = read_expires(expires);
+        settings.expires = expiry::read(expires);
     }
     if let Some(charset) = table.get("charset").and_then(read_charset) {
         settings.charset = charset;
@@ -38,6 +38,9 @@ pub(super) fn read_over(settings: &mut Settings, table: &Table<'_>, known: &[Str
     if let Some(buffering) = table.get("buffering").and_then(Node::switch) {
         settings.buffering = buffering;
     }
+    types::read_over(settings, table);
+    error_pages::read_over(&mut settings.error_pages, table, known);
+    settings.intercept_errors = table.boolean_or("intercept_errors", settings.intercept_errors);
     settings.serve_source = table.boolean_or("serve_source", settings.serve_source);
 }
 
@@ -51,44 +54,6 @@ pub(super) fn read_index(index: Node<'_>, known: &[String]) -> Option<Vec<Templa
 fn add_headers(inherited: &mut Vec<HeaderRule>, own: Vec<HeaderRule>) {
     inherited.retain(|rule| own.iter().all(|other| other.name != rule.name));
     inherited.extend(own);
-}
-
-/// nginx: `off`, `epoch`, `max`, or a time that may be negative.
-fn read_expires(expires: Node<'_>) -> Option<Expires> {
-    if let Some(seconds) = expires.as_integer() {
-        let seconds = i64::try_from(seconds).ok().filter(|seconds| seconds.abs() <= i64::from(i32::MAX));
-        if seconds.is_none() {
-            expires.mistake("too large", None);
-        }
-        return seconds.map(Expires::Seconds);
-    }
-    let text = expires.text_or(" such as \"30d\"")?;
-    let (negative, time) = match text.strip_prefix('-') {
-        Some(time) => (true, time),
-        None => (false, text.strip_prefix('+').unwrap_or(text.value)),
-    };
-    match text.value {
-        "off" => None,
-        "epoch" => Some(Expires::Epoch),
-        "max" => Some(Expires::Max),
-        other if other.starts_with("modified") || other.starts_with('@') => {
-            text.mistake(
-                format_args!("not supported yet: \"{other}\""),
-                "\"30d\", \"-1\", \"epoch\", \"max\" or \"off\"",
-            );
-            None
-        }
-        _ => match super::units::duration(time) {
-            Ok(time) => {
-                let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
-                Some(Expires::Seconds(if negative { -seconds } else { seconds }))
-            }
-            Err(wrong) => {
-                text.mistake(wrong.message, "\"30d\", \"-1\", \"epoch\", \"max\" or \"off\"");
-                None
-            }
-        },
-    }
 }
 
 /// The name goes into a header: a token, or `off`.
@@ -117,6 +82,9 @@ pub(super) fn read_roots(settings: &mut Settings, table: &Table<'_>, base: &Path
     }
     if let Some(backend_root) = backend_root {
         settings.backend_root = backend_root;
+    }
+    if let Some(folders) = table.get("x_sendfile") {
+        settings.x_sendfile = types::read_sendfile(folders, base);
     }
     !settings.root.as_os_str().is_empty()
 }
@@ -226,6 +194,9 @@ mod tests {
             ("\"+1h\"", Some(Expires::Seconds(3600))),
             ("\"-1\"", Some(Expires::Seconds(-1))),
             ("-1", Some(Expires::Seconds(-1))),
+            ("\"modified +1h\"", Some(Expires::Modified(3600))),
+            ("\"modified 1d\"", Some(Expires::Modified(86_400))),
+            ("\"modified -1m\"", Some(Expires::Modified(-60))),
         ] {
             assert_eq!(
                 route("expires = \"1s\"", &format!("expires = {written}")).settings.expires,

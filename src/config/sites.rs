@@ -13,10 +13,10 @@ use super::presets::Preset;
 use super::reader::{Node, Table};
 use super::routes::{self, Around};
 use super::text::Text;
-use super::{handlers, listeners, real_ip, settings, values};
+use super::{error_pages, handlers, https, listeners, real_ip, settings, tls, values};
 
 /// Keys of the contract that no room behind this one can do yet.
-const PLANNED: [&str; 5] = ["tls", "error_pages", "auth", "limits", "intercept_errors"];
+const PLANNED: [&str; 2] = ["auth", "limits"];
 
 /// Twice nginx's would surprise nobody, but uploads to PHP are rarely below its 1m.
 const MAX_BODY: u64 = 64 << 20;
@@ -50,7 +50,9 @@ pub(super) fn read(root: &Table<'_>, pools: &[Pool], base: &Path) -> (Vec<Site>,
 }
 
 fn read_site(table: Table<'_>, pools: &[Pool], base: &Path) -> (Site, Claim) {
-    let listen = listeners::read(&table, base);
+    let (tls, https) = (tls::read(&table, base), https::read(&table));
+    let listen = listeners::read(&table, base, tls.is_some());
+    tls::check_use(&table, tls.as_ref(), https.as_ref(), &listen);
     let names = table.get("names").map(names::read).unwrap_or_default();
     let known = captured(&names);
     let preset = table.get("preset").and_then(|preset| preset.choice(&Preset::CHOICES));
@@ -76,11 +78,13 @@ fn read_site(table: Table<'_>, pools: &[Pool], base: &Path) -> (Site, Claim) {
         server_name: names.first().map(|(name, _)| names::spelling(name)).unwrap_or_default(),
         names: names.iter().map(|(name, _)| name.clone()).collect(),
         real_ip: real_ip::read(&table),
-        rules: Vec::new(),
+        rules: https::rules(https.as_ref(), &listen),
         preset,
         locations,
         settings: Arc::new(settings),
         pool: pool.chosen(),
+        tls,
+        hsts: https.and_then(|https| https.hsts),
     };
     let claim = Claim { listen, names, header: table.span.clone() };
     table.finish(&PLANNED);
@@ -89,7 +93,8 @@ fn read_site(table: Table<'_>, pools: &[Pool], base: &Path) -> (Site, Claim) {
 
 /// The site's own routes, then the preset's as far as they match something else; and whether any needs the root.
 fn read_locations(table: &Table<'_>, preset: Option<Preset>, around: &Around<'_>) -> (Vec<Location>, bool) {
-    let own = table.get("routes").map(|list| routes::read(list, around)).unwrap_or_default();
+    let mut own = table.get("routes").map(|list| routes::read(list, around)).unwrap_or_default();
+    own.named.extend(error_pages::names(table));
     let mut locations = own.locations.clone();
     let presets = preset.map(|preset| preset.locations(around)).unwrap_or_default();
     locations.extend(
@@ -148,6 +153,8 @@ fn read_settings(table: &Table<'_>, preset: Option<Preset>, known: &[String]) ->
         serve_source: false,
         headers: Vec::new(),
         expires: None,
+        types: None,
+        autoindex: None,
         charset: "utf-8".to_owned(),
         compression: Some(Arc::default()),
         max_body: MAX_BODY,
@@ -155,6 +162,8 @@ fn read_settings(table: &Table<'_>, preset: Option<Preset>, known: &[String]) ->
         first_byte_timeout: None,
         between_reads_timeout: None,
         error_pages: Vec::new(),
+        intercept_errors: false,
+        x_sendfile: Vec::new(),
     };
     settings::read_over(&mut settings, table, known);
     if let Some(extensions) = table.get("script_extensions").and_then(Node::texts) {

@@ -25,6 +25,11 @@ impl Text<'_> {
         self.node.mistake(message, hint);
     }
 
+    /// Not wrong, but it should not stay so.
+    pub(super) fn warning(&self, message: impl fmt::Display, hint: impl Into<Hint>) {
+        self.node.report.warning(self.node.span(), format_args!("{}: {message}", self.node.key()), hint);
+    }
+
     /// A mistake in a part of the string: the caret stands under that part.
     pub(super) fn mistake_in(&self, part: Range<usize>, message: impl fmt::Display, hint: impl Into<Hint>) {
         let span = self.place_of(part).unwrap_or_else(|| self.node.span());

@@ -97,11 +97,23 @@ fn header(entry: Node<'_>, known: &[String]) -> Option<HeaderRule> {
     if WIRE.contains(&name.as_str()) {
         entry.mistake_at_key(format_args!("{written} is the server's own header"), "remove it");
     }
-    let text = entry.text()?;
+    let (text, always) = header_value(entry)?;
     if HeaderValue::from_str(text.value).is_err() && text.chars().any(char::is_control) {
         text.mistake("a header's value is one line without control characters", None);
     }
-    Some(HeaderRule { name, value: template(&text, known)?, replace })
+    Some(HeaderRule { name, value: template(&text, known)?, replace, always })
+}
+
+/// A value, or `{ value = "…", always = true }`.
+fn header_value(entry: Node<'_>) -> Option<(Text<'_>, bool)> {
+    if !entry.is_table() {
+        return Some((entry.text_or(" or { value, always }")?, false));
+    }
+    let table = entry.table()?;
+    let value = table.required("value", "{ value = \"…\", always = true }").and_then(Node::text);
+    let always = table.boolean_or("always", false);
+    table.finish(&[]);
+    Some((value?, always))
 }
 
 /// `allow` and `deny`: one list of rules in the order in which the two keys and their elements stand in the file.

@@ -96,7 +96,7 @@ pub fn decide(request: FileRequest<'_>) -> Decision {
     if !matches!(*request.method, Method::GET | Method::HEAD) {
         return refuse_method(&request);
     }
-    let media = Media::of(request.path);
+    let media = Media::of(request.path, request.options.types);
     let negotiated = !request.options.codings.is_empty() && media.is_worth_compressing();
     match select(&request, negotiated) {
         Ok((opened, coding)) => answer(&request, opened, coding, negotiated, media),
@@ -136,7 +136,7 @@ fn answer(
     opened: Opened,
     coding: Option<Coding>,
     negotiated: bool,
-    media: Media,
+    media: Media<'_>,
 ) -> Decision {
     let options = request.options;
     let Opened { file, len, modified, stamp } = opened;

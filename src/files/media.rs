@@ -1,6 +1,7 @@
 //! Content-Type by the file's name: mime_guess knows the types, this file adds the charset and knows which types are
 //! worth a precompressed neighbour.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use http::HeaderValue;
@@ -9,11 +10,16 @@ use super::FileOptions;
 
 /// What a file is, by its name. `None` inside: the name tells nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Media(Option<&'static str>);
+pub(super) struct Media<'a>(Option<&'a str>);
 
-impl Media {
-    pub(super) fn of(path: &Path) -> Self {
+impl<'a> Media<'a> {
+    pub(super) fn of(path: &Path, own: Option<&'a HashMap<String, String>>) -> Self {
         let extension = path.extension().and_then(|extension| extension.to_str());
+        if let (Some(own), Some(extension)) = (own, extension)
+            && let Some(media) = own.get(&extension.to_ascii_lowercase())
+        {
+            return Self(Some(media));
+        }
         Self(extension.and_then(|extension| mime_guess::from_ext(extension).first_raw()))
     }
 
@@ -36,9 +42,14 @@ impl Media {
         let Some(media) = self.0 else { return options.default_type.clone() };
         match options.charset {
             Some(charset) if takes_charset(media) => with_charset(media, charset),
-            _ => HeaderValue::from_static(media),
+            _ => plain(media),
         }
     }
+}
+
+/// The configuration has refused what no header can carry.
+fn plain(media: &str) -> HeaderValue {
+    HeaderValue::from_str(media).unwrap_or(HeaderValue::from_static("application/octet-stream"))
 }
 
 fn takes_charset(media: &str) -> bool {
@@ -47,7 +58,7 @@ fn takes_charset(media: &str) -> bool {
 }
 
 /// The types that make up nearly all requests are ready-made.
-fn with_charset(media: &'static str, charset: &str) -> HeaderValue {
+fn with_charset(media: &str, charset: &str) -> HeaderValue {
     let ready = match media {
         "text/html" => "text/html; charset=utf-8",
         "text/css" => "text/css; charset=utf-8",
@@ -60,7 +71,7 @@ fn with_charset(media: &'static str, charset: &str) -> HeaderValue {
         return HeaderValue::from_static(ready);
     }
     // A charset that no header can carry is left out rather than refused at each request.
-    HeaderValue::try_from([media, "; charset=", charset].concat()).unwrap_or(HeaderValue::from_static(media))
+    HeaderValue::try_from([media, "; charset=", charset].concat()).unwrap_or_else(|_| plain(media))
 }
 
 #[cfg(test)]
@@ -68,7 +79,7 @@ mod tests {
     use super::*;
 
     fn header_of(name: &str, options: &FileOptions<'_>) -> String {
-        Media::of(Path::new(name)).header(options).to_str().unwrap().to_owned()
+        Media::of(Path::new(name), options.types).header(options).to_str().unwrap().to_owned()
     }
 
     #[test]
@@ -109,8 +120,18 @@ mod tests {
     }
 
     #[test]
+    fn the_site_s_own_types_come_first() {
+        let own =
+            HashMap::from([("md".to_owned(), "text/x-own".to_owned()), ("png".into(), "text/html".into())]);
+        let options = FileOptions { types: Some(&own), ..FileOptions::default() };
+        assert_eq!(header_of("a.MD", &options), "text/x-own; charset=utf-8");
+        assert_eq!(header_of("a.png", &options), "text/html; charset=utf-8");
+        assert_eq!(header_of("a.jpg", &options), "image/jpeg");
+    }
+
+    #[test]
     fn neighbours_are_looked_for_beside_text_only() {
-        let worth = |name: &str| Media::of(Path::new(name)).is_worth_compressing();
+        let worth = |name: &str| Media::of(Path::new(name), None).is_worth_compressing();
         assert!(["a.js", "a.svg", "a.wasm", "a.ttf", "a.json", "data"].into_iter().all(worth));
         assert!(!["a.png", "a.mp4", "a.woff2", "a.zip", "a.gz", "a.pdf"].into_iter().any(worth));
     }

@@ -13,11 +13,13 @@
 //! | `ranges` | Range: which bytes |
 //! | `decide`, `render`, `multipart` | the decision, its response, its response in parts |
 //! | `body`, `reader`, `spare` | the bytes on their way: frames, reads, buffers |
+//! | `listing` | a folder's content as a page or as JSON |
 //! | `disk`, `recent` | the file system as the router sees it |
 
 mod body;
 mod decide;
 mod disk;
+mod listing;
 mod media;
 mod multipart;
 mod open;
@@ -31,6 +33,7 @@ mod spare;
 mod testing;
 mod validators;
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use http::{HeaderMap, HeaderValue, Method};
@@ -40,6 +43,7 @@ use crate::route::Coding;
 pub use self::body::FileBody;
 pub use self::decide::{Decision, Entity, Stored, decide};
 pub use self::disk::Disk;
+pub use self::listing::{Listing, list};
 pub use self::open::Stamp;
 pub use self::ranges::{Span, Spans};
 pub use self::recent::Recent;
@@ -69,6 +73,8 @@ pub struct FileOptions<'a> {
     /// smallest where it likes several equally (nginx: `gzip_static` with `gzip_vary`). A neighbour that is older than its file was
     /// left behind, and is not sent; nginx sends it.
     pub codings: &'a [Coding],
+    /// Content-Type by extension, before the usual ones are asked (nginx: `types`).
+    pub types: Option<&'a HashMap<String, String>>,
     /// Content-Type of a file whose name tells nothing (nginx: `default_type`).
     pub default_type: HeaderValue,
     /// Send an ETag and compare it (nginx: `etag`).
@@ -85,6 +91,7 @@ impl Default for FileOptions<'_> {
         Self {
             charset: Some("utf-8"),
             codings: &Coding::ALL,
+            types: None,
             default_type: HeaderValue::from_static("application/octet-stream"),
             etag: true,
             if_modified_since: IfModifiedSince::Exact,

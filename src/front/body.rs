@@ -8,6 +8,7 @@ use http_body::{Body as _, Frame, SizeHint};
 
 use super::compress::Packed;
 use super::notes::Notes;
+use super::throttle::Throttled;
 use super::visit::Visit;
 use crate::files::FileBody;
 use crate::upstream::{ReplyBody, ReplyError};
@@ -25,6 +26,8 @@ pub(super) enum Body {
     Script(ReplyBody),
     /// One of the others, compressed on its way.
     Packed(Box<Packed>),
+    /// Any of them, at a pace.
+    Throttled(Box<Throttled>),
 }
 
 /// Why a body broke off: the client's connection is closed in the middle, never ended as if all was well.
@@ -61,6 +64,7 @@ impl Body {
             Self::File(file) => Pin::new(file).poll_frame(cx).map_err(BodyError::File),
             Self::Script(reply) => Pin::new(reply).poll_frame(cx).map_err(BodyError::Script),
             Self::Packed(packed) => packed.poll_piece(cx),
+            Self::Throttled(body) => body.poll_piece(cx),
         }
     }
 
@@ -72,6 +76,7 @@ impl Body {
             Self::File(file) => file.is_end_stream(),
             Self::Script(reply) => reply.is_end_stream(),
             Self::Packed(packed) => packed.is_over(),
+            Self::Throttled(body) => body.is_over(),
         }
     }
 
@@ -83,6 +88,25 @@ impl Body {
             Self::File(file) => file.size_hint(),
             Self::Script(reply) => reply.size_hint(),
             Self::Packed(_) => SizeHint::default(),
+            Self::Throttled(body) => body.size_hint(),
+        }
+    }
+
+    /// The body changed, at the pace that it had.
+    pub(super) fn below_pace(self, change: impl FnOnce(Self) -> Self) -> Self {
+        match self {
+            Self::Throttled(body) => Self::Throttled(Box::new(body.map(change))),
+            body => change(body),
+        }
+    }
+
+    /// Nobody will get it, but a script may run to its end.
+    pub(super) fn discard(self) {
+        match self {
+            Self::Script(reply) => reply.discard(),
+            Self::Throttled(body) => body.into_inner().discard(),
+            // Nothing is compressed before it is the reply.
+            Self::Empty | Self::Text(_) | Self::File(_) | Self::Packed(_) => {}
         }
     }
 }

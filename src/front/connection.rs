@@ -1,37 +1,29 @@
-//! One client's connection: hyper's HTTP/1.1 over any stream, with the limits that keep a slow client from costing much.
+//! The front end of the whole process: what it answers with, and how each client's connection is spoken to. The ways to speak are
+//! `http1`, `http2` (which `preface` tells apart in clear text), and either of them behind a TLS `handshake`.
 
-use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::future::Future;
 use std::sync::Arc;
-use std::task::Poll;
 
 use arc_swap::{ArcSwap, Guard};
 use http::header::CONNECTION;
-use http::{HeaderValue, Request, Response};
+use http::{HeaderValue, Request, Response, Version};
 use hyper::body::Incoming;
-use hyper::server::conn::http1::{self, Parts};
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
-use tokio_io_timeout::TimeoutStream;
 
 use super::access_log::AccessLog;
 use super::announcement::{self, Complaints};
 use super::body::Visited;
-use super::compress::Kept;
+use super::compress;
 use super::drain::Watcher;
 use super::facts::Client;
-use super::linger::{Lingering, Stream};
+use super::linger::Stream;
 use super::lobby::Lobby;
-use super::parking::{self, Line};
-use super::patience::{self, End, Patience};
 use super::pipeline::{Hangup, Pipeline};
 use super::timeouts::Timeouts;
 use super::visit::Visit;
+use super::{handshake, http1, preface};
+use crate::config::model::Listener;
 use crate::metrics::FrontMeters;
 use crate::site::Generation;
-
-/// The largest head of a request, and what hyper holds of a body or a reply. nginx: `large_client_header_buffers`, 32 KB.
-const BUFFER: usize = 64 * 1024;
 
 /// What answers clients; one for the whole process.
 #[derive(Debug)]
@@ -41,7 +33,7 @@ pub struct Front {
     lobby: Arc<Lobby>,
     unannounced: Complaints,
     meters: Option<Arc<FrontMeters>>,
-    kept: Arc<Kept>,
+    compressed: Arc<compress::Kept>,
 }
 
 /// What answering needs besides the generation.
@@ -53,12 +45,33 @@ pub struct Means {
     pub timeouts: Timeouts,
 }
 
+/// How a listener is spoken to.
+#[derive(Debug, Clone, Copy, Default)]
+struct Spoken {
+    tls: bool,
+    http2: bool,
+    announced: bool,
+}
+
+impl Spoken {
+    fn at(listener: &Listener) -> Self {
+        Self { tls: listener.tls, http2: listener.http2, announced: listener.proxy_protocol }
+    }
+}
+
 impl Front {
     /// A front end that serves whatever generation is the current one.
     pub fn new(generation: Arc<ArcSwap<Generation>>, means: Means, lobby: Lobby) -> Self {
         let meters = generation.load().metrics().map(|metrics| Arc::clone(metrics.front()));
         let (means, lobby) = (ArcSwap::from_pointee(means), Arc::new(lobby));
-        Self { generation, means, lobby, unannounced: Complaints::default(), meters, kept: Arc::default() }
+        Self {
+            generation,
+            means,
+            lobby,
+            unannounced: Complaints::default(),
+            meters,
+            compressed: Arc::default(),
+        }
     }
 
     /// What it has now.
@@ -91,68 +104,33 @@ impl Front {
 
     /// Serves a client until it leaves, or until `drain` asks and what it has begun is answered.
     pub async fn serve<S: Stream>(self: Arc<Self>, mut stream: S, mut client: Client, drain: Watcher) {
-        let _counted = self.meters.as_ref().map(|meters| meters.comes());
+        let meters = self.meters.clone();
+        let _counted = meters.as_ref().map(|meters| meters.comes());
         let timeouts = self.means.load().timeouts;
-        if self.generation.load().sites().is_announced_to(client.listener) {
+        let spoken = self.generation_for(&drain).sites().listener(client.listener).map(Spoken::at);
+        let Spoken { tls, http2, announced } = spoken.unwrap_or_default();
+        if announced {
             match Box::pin(announcement::read(&mut stream, timeouts.header)).await {
                 Ok(told) => client.announced = Some(Box::new(told)),
                 Err(error) => return self.unannounced.complain(&client, &error),
             }
         }
-        self.serve_http1(stream, &client, &drain, timeouts).await;
-    }
-
-    async fn serve_http1<S: Stream>(&self, stream: S, client: &Client, drain: &Watcher, timeouts: Timeouts) {
-        let notes = &client.notes;
-        let mut line = Box::pin(TimeoutStream::new(Lingering::new(stream, notes.clone())));
-        line.as_mut().set_write_timeout_pinned(Some(timeouts.send));
-        let (bell, tick) = (pin!(drain.bell()), pin!(patience::timer()));
-        let mut patience = Patience::new(notes, drain, bell, tick, timeouts);
-        while parking::speaks(&line, notes, &self.lobby, &mut patience).await {
-            // Boxed: what it takes to talk is given back when the client says nothing more.
-            match Box::pin(self.talk(line, client, drain, &mut patience)).await {
-                Some(quiet) => line = quiet,
-                None => return,
-            }
+        // Boxed, all but the first: the task of a client in clear text need not be as large as theirs.
+        match (tls, http2) {
+            (false, false) => http1::serve(&self, stream, &client, &drain, timeouts).await,
+            (false, true) => Box::pin(preface::serve(self, stream, client, drain, timeouts)).await,
+            (true, http2) => Box::pin(handshake::serve(self, stream, client, drain, timeouts, http2)).await,
         }
     }
 
-    /// Answers requests as long as they come one after the other. Returns the stream of a client that says nothing more for now.
-    async fn talk<S: Stream>(
-        &self,
-        line: Line<S>,
-        client: &Client,
-        drain: &Watcher,
-        patience: &mut Patience<'_>,
-    ) -> Option<Line<S>> {
-        let service = service_fn(move |request| self.answer(request, client, drain));
-        let mut connection = builder().serve_connection(TokioIo::new(line), service);
-        patience.talks();
-        let quiet = poll_fn(|cx| {
-            if let Poll::Ready(ended) = Pin::new(&mut connection).poll(cx) {
-                ended.unwrap_or_else(|error| log_end(&error));
-                return Poll::Ready(false);
-            }
-            match patience.poll_end(cx) {
-                Poll::Ready(End::Patience) => Poll::Ready(false),
-                Poll::Ready(End::Quiet) => Poll::Ready(true),
-                Poll::Ready(End::Drain) => {
-                    Pin::new(&mut connection).graceful_shutdown();
-                    Pin::new(&mut connection).poll(cx).map(|_| false)
-                }
-                Poll::Pending => Poll::Pending,
-            }
-        });
-        if !quiet.await {
-            return None;
-        }
-        let Parts { io, read_buf, .. } = connection.into_parts();
-        let mut line = io.into_inner();
-        line.as_mut().get_pin_mut().get_mut().unread(read_buf);
-        Some(line)
+    /// The current one, or the last that knew a listener which is gone.
+    pub(super) fn generation_for(&self, watcher: &Watcher) -> Guard<Arc<Generation>> {
+        let last = watcher.last().map(|last| Guard::from_inner(Arc::clone(last)));
+        last.unwrap_or_else(|| self.generation.load())
     }
 
-    fn answer<'a>(
+    /// Answers one request of a client.
+    pub(super) fn answer<'a>(
         &'a self,
         request: Request<Incoming>,
         client: &'a Client,
@@ -164,13 +142,14 @@ impl Front {
         let means = self.means.load();
         let visit = Visit::begin(means.access_log.as_ref(), self.meters.as_deref(), &parts, client);
         async move {
-            let last = watcher.last().map(|last| Guard::from_inner(Arc::clone(last)));
-            let generation = last.unwrap_or_else(|| self.generation.load());
-            let pipeline = Pipeline { generation: &generation, means: &means, kept: &self.kept };
+            let generation = self.generation_for(watcher);
+            let pipeline = Pipeline { generation: &generation, means: &means, compressed: &self.compressed };
             let mut answer = pipeline.answer(&parts, body, visit, client).await;
-            if (watcher.is_asked() || means.timeouts.is_last(client.notes.requests()))
-                && let Ok(response) = &mut answer
-            {
+            let Ok(response) = &mut answer else { return answer };
+            if parts.version == Version::HTTP_2 {
+                // A stream ends by itself, and GOAWAY says the rest (RFC 9113 §8.2.2).
+                response.headers_mut().remove(CONNECTION);
+            } else if watcher.is_asked() || means.timeouts.is_last(client.notes.requests()) {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             answer
@@ -178,18 +157,8 @@ impl Front {
     }
 }
 
-fn builder() -> http1::Builder {
-    let mut builder = http1::Builder::new();
-    builder.max_buf_size(BUFFER);
-    // Not hyper's header_read_timeout: it sets up a timer for each request. `patience` has one for each connection.
-    // More than 100 header lines are 431, as with Apache httpd. Any max_headers, even this one, makes hyper fill two heap
-    // buffers for each request.
-    // Not pipeline_flush: with it hyper buffers replies without bound for a reader that has stopped.
-    builder
-}
-
 /// Clients that leave, are slow or send nonsense are daily business; they are looked at when somebody asks.
-fn log_end(error: &hyper::Error) {
+pub(super) fn log_end(error: &hyper::Error) {
     let hangup = std::error::Error::source(error).is_some_and(|source| source.is::<Hangup>());
     if !hangup {
         tracing::debug!("client connection: {error}");
@@ -228,7 +197,14 @@ mod tests {
         let means = Means { access_log: None, timeouts };
         let front = Arc::new(Front::new(generation, means, Lobby::new(usize::MAX)));
         let notes = Notes::default();
-        let client = Client { listener: ListenerId(0), peer: None, announced: None, local: None, notes };
+        let client = Client {
+            listener: ListenerId(0),
+            peer: None,
+            announced: None,
+            local: None,
+            session: None,
+            notes,
+        };
         let (near, far) = duplex(4096);
         tokio::spawn(async move {
             let drain = Drain::new();

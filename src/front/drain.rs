@@ -72,6 +72,14 @@ impl Watcher {
         self.shared.asked.load(Ordering::Acquire)
     }
 
+    /// Returns when the connection is to end.
+    pub(super) async fn asked(&self) {
+        let bell = self.bell();
+        if !self.is_asked() {
+            bell.await;
+        }
+    }
+
     /// Who answers instead of the current generation.
     pub(super) fn last(&self) -> Option<&Arc<Generation>> {
         self.shared.last.get()

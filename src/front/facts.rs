@@ -1,6 +1,7 @@
 //! What a request says, read and checked once: everything behind this file believes it.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::request::Parts;
@@ -8,8 +9,9 @@ use http::{Method, Version};
 
 use super::notes::Notes;
 use super::respond::Refusal;
-use crate::route::{Address, Announced, Label, Origin, RequestFacts, Scheme, Target};
-use crate::site::ListenerId;
+use crate::route::{Address, Announced, Label, Origin, Plan, RequestFacts, Scheme, Secured, Target};
+use crate::site::{ListenerId, Site};
+use crate::tls::{Session, Stranger};
 
 /// A longer target is 414. nginx: one of `large_client_header_buffers`, 8 KB.
 pub(super) const MAX_TARGET: usize = 8 * 1024;
@@ -25,8 +27,30 @@ pub struct Client {
     pub announced: Option<Box<Announced>>,
     /// The address it came to; none over a unix socket.
     pub local: Option<Address>,
+    /// What its handshake came to; `None`: it speaks in clear text.
+    pub session: Option<Arc<Session>>,
     /// What the connection's parts tell each other.
     pub notes: Notes,
+}
+
+impl Client {
+    /// What the site may know of the connection; `None` where it is in clear text.
+    ///
+    /// # Errors
+    /// The site wants a certificate that was not shown.
+    pub(super) fn secured(&self, site: &Site) -> Result<Option<Secured<'_>>, Refusal> {
+        let Some(session) = &self.session else { return Ok(None) };
+        session.for_site(site.clients()).map(Some).map_err(Refusal::Stranger)
+    }
+
+    /// In clear text nobody shows a certificate: where one is required, such a client is only sent elsewhere.
+    pub(super) fn is_let_in(&self, site: &Site, plan: &Plan<'_>) -> Result<(), Refusal> {
+        let required = site.clients().is_some_and(|clients| clients.required);
+        match self.session.is_none() && required && !matches!(plan, Plan::Redirect(_)) {
+            true => Err(Refusal::Stranger(Stranger::NoCertificate)),
+            false => Ok(()),
+        }
+    }
 }
 
 /// A request's head, checked.
@@ -53,7 +77,12 @@ impl<'a> Head<'a> {
         }
         let content_length = framing(parts)?;
         let host = lower(rootless(host(parts)?));
-        Ok(Self { parts, target: Target::parse(raw.as_bytes())?, host, content_length })
+        let mut target = Target::parse(raw.as_bytes())?;
+        if parts.version == Version::HTTP_2 {
+            // It is HTTP_HOST, wherever else a Host stands. (Over HTTP/1.1 that is the header, as with nginx.)
+            target.authority = parts.uri.authority().map(|authority| authority.as_str().as_bytes());
+        }
+        Ok(Self { parts, target, host, content_length })
     }
 
     /// Lower case, without its port.
@@ -65,18 +94,20 @@ impl<'a> Head<'a> {
     pub(super) fn facts<'b>(
         &'b self,
         client: &'b Client,
-        origin: Option<&'b Origin>,
+        (tls, origin): (Option<&'b Secured<'b>>, Option<&'b Origin>),
         server_name: &'b str,
         request_id: Label,
     ) -> RequestFacts<'b> {
         let told = origin.and_then(|origin| origin.client.as_ref());
+        let spoken = if tls.is_some() { Scheme::Https } else { Scheme::Http };
         RequestFacts {
             method: &self.parts.method,
             version: self.parts.version,
             target: &self.target,
             host: &self.host,
             headers: &self.parts.headers,
-            scheme: origin.and_then(|origin| origin.scheme).unwrap_or(Scheme::Http),
+            scheme: origin.and_then(|origin| origin.scheme).unwrap_or(spoken),
+            tls,
             peer: told.or(client.peer.as_ref()),
             hop: client.peer.as_ref(),
             announced: client.announced.as_deref(),
@@ -127,7 +158,15 @@ fn host(head: &Parts) -> Result<&str, Refusal> {
         return Err(Refusal::BadRequest("no Host"));
     }
     if let Some(authority) = head.uri.authority() {
-        return Ok(authority.host());
+        // RFC 9113 §8.3.1: over HTTP/2 the two say the same, or one of them lies.
+        if head.version == Version::HTTP_2 && header.is_some_and(|header| header != authority.as_str()) {
+            return Err(Refusal::BadRequest("Host is not :authority"));
+        }
+        // Nobody's name and password belong there either.
+        return without_port(authority.as_str()).ok_or(Refusal::BadRequest("the target's host is no host"));
+    }
+    if header.is_none() && head.version == Version::HTTP_2 {
+        return Err(Refusal::BadRequest("no Host"));
     }
     let Some(header) = header else { return Ok("") };
     let text = header.to_str().map_err(|_| Refusal::BadRequest("Host is not ASCII"))?;
@@ -139,14 +178,17 @@ fn rootless(host: &str) -> &str {
     host.strip_suffix('.').unwrap_or(host)
 }
 
-/// `None` for what cannot be a host, such as one with a slash in it.
+/// `None` for what cannot be a host, such as one with a slash or a user in it, or with nothing between two dots: whoever
+/// makes a path of `$host` must not meet `..`.
 fn without_port(host: &str) -> Option<&str> {
     let (name, port) = match memchr::memrchr(b':', host.as_bytes()) {
         Some(at) if !host.as_bytes()[at..].contains(&b']') => (&host[..at], &host[at + 1..]),
         _ => (host, ""),
     };
     let allowed = |c: u8| c.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=[]:%".contains(&c);
-    (name.bytes().all(allowed) && port.bytes().all(|c| c.is_ascii_digit())).then_some(name)
+    let has_empty_label = name.starts_with('.') || memchr::memmem::find(name.as_bytes(), b"..").is_some();
+    let fits = name.bytes().all(allowed) && !has_empty_label && port.bytes().all(|c| c.is_ascii_digit());
+    fits.then_some(name)
 }
 
 #[cfg(test)]
@@ -173,6 +215,12 @@ mod tests {
             ("a:b", None),
             ("a b", None),
             ("user@host", None),
+            ("a.b.", Some("a.b.")),
+            (".", None),
+            ("..", None),
+            ("a..b", None),
+            ("a..", None),
+            (".a", None),
         ] {
             assert_eq!(without_port(host), name, "{host}");
         }
@@ -185,6 +233,26 @@ mod tests {
         assert!(read_host(&[]).is_err());
         assert!(read_host(&[("host", "a"), ("host", "a")]).is_err());
         assert_eq!(host(&parts(Version::HTTP_10, &[])).expect("1.0 needs none"), "");
+    }
+
+    #[test]
+    fn the_host_of_a_target_is_held_to_the_same() {
+        for (target, name) in [
+            ("http://a.example:8080/", Some("a.example")),
+            ("http://[::1]/", Some("[::1]")),
+            ("http://somebody@a.example/", None),
+            ("http://somebody:secret@a.example/", None),
+            ("http://a.example:8o/", None),
+            ("http://a..example/", None),
+        ] {
+            let Ok(uri) = target.parse::<http::Uri>() else {
+                assert_eq!(name, None, "{target}");
+                continue;
+            };
+            let mut parts = parts(Version::HTTP_11, &[("host", "a.example")]);
+            parts.uri = uri;
+            assert_eq!(host(&parts).ok(), name, "{target}");
+        }
     }
 
     #[test]

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::header::{CACHE_CONTROL, EXPIRES, SERVER};
+use http::header::{CACHE_CONTROL, EXPIRES, LAST_MODIFIED, SERVER, STRICT_TRANSPORT_SECURITY};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 
-use crate::route::{Expires, RequestFacts, Settings, Variables};
+use crate::route::{Expires, RequestFacts, Scheme, Settings, Variables};
 
 /// nginx's `expires max`: ten years, and a date that every client can read.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("max-age=315360000");
@@ -21,16 +21,24 @@ pub(super) fn add_server<B>(response: &mut Response<B>) {
     response.headers_mut().entry(SERVER).or_insert(HeaderValue::from_static("cornac"));
 }
 
-/// The route's own headers, on the statuses on which nginx's `add_header` and `expires` work.
+/// That the site is reached over TLS only, said where it can be believed (RFC 6797 §7.2).
+pub(super) fn add_hsts<B>(response: &mut Response<B>, hsts: Option<&HeaderValue>, facts: &RequestFacts<'_>) {
+    if let (Some(hsts), Scheme::Https) = (hsts, facts.scheme) {
+        response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
+    }
+}
+
+/// The route's own headers, on the statuses on which nginx's `add_header` and `expires` work; or on all, where the rule says so.
 pub(super) fn add<B>(response: &mut Response<B>, settings: &Settings, facts: &RequestFacts<'_>) {
-    if settings.headers.is_empty() && settings.expires.is_none() || !is_decorated(response.status()) {
+    if settings.headers.is_empty() && settings.expires.is_none() {
         return;
     }
-    if let Some(expires) = settings.expires {
+    let decorated = is_decorated(response.status());
+    if let Some(expires) = settings.expires.filter(|_| decorated) {
         add_expires(response, expires, SystemTime::now());
     }
     let variables = Variables::new(facts, settings);
-    for rule in &settings.headers {
+    for rule in settings.headers.iter().filter(|rule| decorated || rule.always) {
         // A value that no header can carry (a newline in a client's text) is left out.
         let Ok(value) = HeaderValue::from_bytes(&rule.value.expand(&variables)) else { continue };
         match rule.replace {
@@ -49,16 +57,26 @@ fn add_expires<B>(response: &mut Response<B>, expires: Expires, now: SystemTime)
     let (date, control) = match expires {
         Expires::Epoch => (EPOCH, NO_CACHE),
         Expires::Max => (MAX_EXPIRES, MAX_AGE),
-        Expires::Seconds(seconds) if seconds < 0 => {
-            (date(now.checked_sub(Duration::from_secs(seconds.unsigned_abs()))), NO_CACHE)
-        }
-        Expires::Seconds(seconds) => {
-            let control = HeaderValue::try_from(format!("max-age={seconds}")).unwrap_or(NO_CACHE);
-            (date(now.checked_add(Duration::from_secs(seconds.unsigned_abs()))), control)
-        }
+        Expires::Seconds(seconds) => ending(now, seconds, now),
+        Expires::Modified(seconds) => ending(last_modified(response).unwrap_or(now), seconds, now),
     };
+    // As nginx: what the operator says of the place is over what a script says of itself.
     response.headers_mut().insert(EXPIRES, date);
-    response.headers_mut().append(CACHE_CONTROL, control);
+    response.headers_mut().insert(CACHE_CONTROL, control);
+}
+
+/// So many seconds after `from`. What is to be over at once, or is already, is not to be cached.
+fn ending(from: SystemTime, seconds: i64, now: SystemTime) -> (HeaderValue, HeaderValue) {
+    let span = Duration::from_secs(seconds.unsigned_abs());
+    let end = if seconds < 0 { from.checked_sub(span) } else { from.checked_add(span) };
+    let age = end.and_then(|end| end.duration_since(now).ok()).filter(|_| seconds >= 0);
+    let control = age.and_then(|age| HeaderValue::try_from(format!("max-age={}", age.as_secs())).ok());
+    (date(end), control.unwrap_or(NO_CACHE))
+}
+
+fn last_modified<B>(response: &Response<B>) -> Option<SystemTime> {
+    let line = response.headers().get(LAST_MODIFIED)?.to_str().ok()?;
+    httpdate::parse_http_date(line).ok()
 }
 
 fn date(time: Option<SystemTime>) -> HeaderValue {
@@ -86,8 +104,15 @@ mod tests {
             (Expires::Max, "Thu, 31 Dec 2037 23:55:55 GMT", "max-age=315360000"),
             (Expires::Seconds(60), "Sun, 09 Sep 2001 01:47:40 GMT", "max-age=60"),
             (Expires::Seconds(-60), "Sun, 09 Sep 2001 01:45:40 GMT", "no-cache"),
+            (Expires::Seconds(0), "Sun, 09 Sep 2001 01:46:40 GMT", "max-age=0"),
+            (Expires::Modified(3_600), "Sun, 09 Sep 2001 02:00:00 GMT", "max-age=800"),
+            (Expires::Modified(60), "Sun, 09 Sep 2001 01:01:00 GMT", "no-cache"),
+            (Expires::Modified(-60), "Sun, 09 Sep 2001 00:59:00 GMT", "no-cache"),
         ] {
             let mut response = Response::new(());
+            let modified = HeaderValue::from_static("Sun, 09 Sep 2001 01:00:00 GMT");
+            response.headers_mut().insert(LAST_MODIFIED, modified);
+            response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("private"));
             add_expires(&mut response, expires, now);
             assert_eq!(response.headers()[EXPIRES], date, "{expires:?}");
             assert_eq!(response.headers()[CACHE_CONTROL], control, "{expires:?}");

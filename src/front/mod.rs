@@ -2,36 +2,49 @@
 //!
 //! | file | owns |
 //! |---|---|
-//! | `connection`, `parking`, `patience`, `timeouts`, `linger`, `drain`, `notes` | one client's connection, its limits and its end |
+//! | `connection` | the front end of the process, and how a connection is spoken to |
+//! | `http1`, `http2`, `preface`, `handshake` | the ways to speak: one request after the other, or side by side; which of them; behind TLS |
+//! | `parking`, `patience`, `timeouts`, `pace`, `flood`, `linger`, `drain`, `notes` | one client's connection, its limits and its end |
 //! | `lobby` | all clients, and who leaves when there are too many |
 //! | `announcement` | the PROXY header |
 //! | `pipeline` | the order of a request's steps |
+//! | `detour`, `kept` | from one plan to the next: a script's `X-Accel-Redirect`, the page of an error |
 //! | `facts` | what a request says, checked once |
 //! | `incoming` | the request's body on its way in |
 //! | `script` | a script's plan as a FastCGI request, php's reply as a response |
 //! | `respond` | the one table from error to status, page, headers and log level |
 //! | `headers` | what cornac adds to replies |
 //! | `compress` | replies compressed on their way out |
-//! | `body`, `visit`, `access_log` | the reply's bytes, the request's end, its line in the log |
+//! | `body`, `throttle`, `visit`, `access_log` | the reply's bytes, the request's end, its line in the log |
 
 mod access_log;
 mod announcement;
 mod body;
 mod compress;
 mod connection;
+mod detour;
 mod drain;
 mod facts;
+mod flood;
+mod handshake;
 mod headers;
+mod http1;
+mod http2;
 mod incoming;
+mod kept;
 mod linger;
 mod lobby;
 mod notes;
+mod pace;
 mod parking;
 mod patience;
 mod pipeline;
+mod preface;
+mod prefixed;
 mod respond;
 mod script;
 mod slow_log;
+mod throttle;
 mod timeouts;
 mod visit;
 

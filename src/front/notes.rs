@@ -3,15 +3,18 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-/// Notes about one connection. All parts run in the connection's own task, so the order of accesses needs no care.
+/// Notes about one connection. All parts run in the connection's own task, or over HTTP/2 in tasks of its thread, so the order of
+/// accesses needs no care.
 #[derive(Debug, Clone, Default)]
 pub struct Notes(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
     broke_off: AtomicBool,
-    /// Requests that came and replies that went: even while the client is to say something.
-    turns: AtomicU32,
+    /// Requests that came.
+    came: AtomicU32,
+    /// Replies that went. As many as came: the client is to say something.
+    went: AtomicU32,
     /// Bytes were written and are not known to have left.
     unflushed: AtomicBool,
     /// Nothing is under way in either direction.
@@ -21,12 +24,17 @@ struct Inner {
 impl Notes {
     /// A request's head is here.
     pub(super) fn request_came(&self) {
-        self.next_turn();
+        one_more(&self.0.came);
     }
 
     /// hyper has let go of the reply.
     pub(super) fn reply_went(&self) {
-        self.next_turn();
+        one_more(&self.0.went);
+    }
+
+    /// Counts a reply that went, unless it is kept: for a request whose client may leave before there is a reply.
+    pub(super) fn until_answered(&self) -> Unanswered {
+        Unanswered(Some(self.clone()))
     }
 
     /// The reply is cut short.
@@ -61,19 +69,38 @@ impl Notes {
 
     /// How many requests have come, this one included.
     pub(super) fn requests(&self) -> u32 {
-        self.0.turns.load(Ordering::Relaxed).div_ceil(2)
+        self.0.came.load(Ordering::Relaxed)
     }
 
     /// Which of its waits for the client this is; `None` while a request is being answered.
     pub(super) fn waits(&self) -> Option<u32> {
-        let turns = self.0.turns.load(Ordering::Relaxed);
-        turns.is_multiple_of(2).then_some(turns)
+        let (came, went) = (self.0.came.load(Ordering::Relaxed), self.0.went.load(Ordering::Relaxed));
+        (came == went).then_some(came)
     }
+}
 
-    /// One writer at a time, so this needs no locked instruction.
-    fn next_turn(&self) {
-        self.0.turns.store(self.0.turns.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+/// A request that has no reply yet.
+#[derive(Debug)]
+pub(super) struct Unanswered(Option<Notes>);
+
+impl Unanswered {
+    /// There is one: whoever has it counts it.
+    pub(super) fn is_answered(mut self) {
+        self.0 = None;
     }
+}
+
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        if let Some(notes) = &self.0 {
+            notes.reply_went();
+        }
+    }
+}
+
+/// One writer at a time, so this needs no locked instruction.
+fn one_more(count: &AtomicU32) {
+    count.store(count.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
 }
 
 #[cfg(test)]

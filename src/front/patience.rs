@@ -15,9 +15,11 @@ use super::notes::Notes;
 use super::timeouts::Timeouts;
 
 /// Asked to end, an idle connection waits so long for a request that may be on its way. nginx: `keepalive_min_timeout`.
-const LAST_WORD: Duration = Duration::from_secs(2);
+pub(super) const LAST_WORD: Duration = Duration::from_secs(2);
 /// How often a connection that is talked over is looked at; one that has nothing to say for as long is parked.
 pub(super) const TICK: Duration = Duration::from_millis(500);
+/// The same where requests come side by side: there is nothing to park.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// Why a talk should end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +44,8 @@ pub(super) struct Patience<'a> {
     /// And the timer, since it was set.
     armed: bool,
     leaving: Leaving,
+    /// Requests come side by side: it may be told to end while some are answered.
+    of_many: bool,
     wait: Option<u32>,
     since: Instant,
     /// The wait in which the talk began.
@@ -71,7 +75,14 @@ impl<'a> Patience<'a> {
     ) -> Self {
         let (wait, since) = (notes.waits(), Instant::now());
         let (registered, armed, leaving) = (false, false, Leaving::NotAsked);
-        Self { notes, watcher, bell, tick, timeouts, registered, armed, leaving, wait, since, first: wait }
+        let (of_many, first) = (false, wait);
+        Self { notes, watcher, bell, tick, timeouts, registered, armed, leaving, of_many, wait, since, first }
+    }
+
+    /// The same for a connection whose requests come side by side. It is never parked: [`End::Quiet`] is said again and again.
+    pub(super) fn of_many(mut self) -> Self {
+        self.of_many = true;
+        self
     }
 
     /// The client is awaited from now on, with nothing under way: for its first request, or for the next.
@@ -108,18 +119,24 @@ impl<'a> Patience<'a> {
     /// Whether the talk should end.
     pub(super) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         self.register(cx);
-        if self.leaving != Leaving::Said && self.watcher.is_asked() {
+        if self.leaving != Leaving::Said && (self.watcher.is_asked() || self.has_had_its_requests()) {
             return self.poll_leave(cx);
         }
         while self.tick.is_elapsed() {
             let now = Instant::now();
-            if let Some(end) = self.end(now) {
+            let end = self.end(now);
+            self.tick.as_mut().reset(now + if self.of_many { LOOK } else { TICK });
+            let _ = self.tick.as_mut().poll(cx);
+            if let Some(end) = end {
                 return Poll::Ready(end);
             }
-            self.tick.as_mut().reset(now + TICK);
-            let _ = self.tick.as_mut().poll(cx);
         }
         Poll::Pending
+    }
+
+    /// Over HTTP/1.1 the last reply says it.
+    fn has_had_its_requests(&self) -> bool {
+        self.of_many && self.timeouts.is_last(self.notes.requests())
     }
 
     fn register(&mut self, cx: &mut Context<'_>) {
@@ -135,6 +152,13 @@ impl<'a> Patience<'a> {
 
     fn poll_leave(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         let wait = self.notes.waits();
+        if self.of_many {
+            let now = Instant::now();
+            (self.leaving, self.wait, self.since) = (Leaving::Said, wait, now);
+            self.tick.as_mut().reset(now + LAST_WORD);
+            let _ = self.tick.as_mut().poll(cx);
+            return Poll::Ready(End::Drain);
+        }
         if self.leaving == Leaving::NotAsked || wait != self.wait {
             let now = Instant::now();
             (self.leaving, self.wait, self.since) = (Leaving::LastWord, wait, now);
@@ -156,9 +180,21 @@ impl<'a> Patience<'a> {
             return None;
         }
         let idle = now.duration_since(self.since);
+        if self.of_many {
+            return Some(if idle >= self.longest_lull() { End::Patience } else { End::Quiet });
+        }
         if wait != self.first && idle >= TICK && !self.notes.is_unflushed() {
             return Some(End::Quiet);
         }
         (idle >= self.timeouts.header).then_some(End::Patience)
+    }
+
+    /// Between streams. What was on its way when GOAWAY was sent has had its time.
+    fn longest_lull(&self) -> Duration {
+        match (self.leaving, self.notes.requests()) {
+            (Leaving::Said, _) => LAST_WORD,
+            (_, 0) => self.timeouts.header,
+            _ => self.timeouts.keepalive,
+        }
     }
 }

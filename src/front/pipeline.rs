@@ -8,23 +8,26 @@ use http::{HeaderValue, Method, Response, StatusCode};
 use hyper::body::Incoming;
 
 use super::body::{Body, Visited};
-use super::compress::{Kept, compress};
+use super::compress::{self, compress};
 use super::connection::Means;
+use super::detour::{self, Detour};
 use super::facts::{Client, Head};
 use super::incoming::{self, Unread};
 use super::respond::{self, Refusal};
 use super::visit::Visit;
 use super::{headers, script};
 use crate::files;
-use crate::route::{Plan, RequestFacts, ScriptPlan, Settings};
+use crate::route::{ListingPlan, Plan, RequestFacts, ScriptPlan, Settings};
 use crate::site::Generation;
+use crate::upstream::RequestBody;
 
 /// What answers requests besides the generation, which a reload may change in between.
 #[derive(Debug)]
 pub(super) struct Pipeline<'a> {
     pub(super) generation: &'a Generation,
     pub(super) means: &'a Means,
-    pub(super) kept: &'a Arc<Kept>,
+    /// Small files that were compressed before.
+    pub(super) compressed: &'a Arc<compress::Kept>,
 }
 
 /// nginx's 444: the connection is closed without an answer.
@@ -32,8 +35,8 @@ pub(super) struct Pipeline<'a> {
 #[error("closed without an answer, as the route says")]
 pub(super) struct Hangup;
 
-/// A reply that still gets the route's headers, or why there is none.
-type Answer = Result<Response<Body>, Refusal>;
+/// A reply that still gets the route's headers, or what comes instead.
+type Answer = Result<Response<Body>, Detour>;
 
 impl Pipeline<'_> {
     /// Answers one request.
@@ -57,27 +60,60 @@ impl Pipeline<'_> {
         let site = self.generation.sites().find(client.listener, head.host());
         let origin = site.origin(client.peer.as_ref(), client.announced.as_deref(), &parts.headers);
         visit.comes_from(origin.as_ref());
-        let facts = head.facts(client, origin.as_ref(), site.server_name(), visit.label());
         visit.finds_site(head.host(), site);
+        let secured = match client.secured(site) {
+            Ok(secured) => secured,
+            Err(refusal) => {
+                return Ok(unread.before(refused_unread(&refusal, parts, visit, client)));
+            }
+        };
+        let told = (secured.as_ref(), origin.as_ref());
+        let facts = head.facts(client, told, site.server_name(), visit.label());
         let mut plan = site.plan(&facts);
         visit.takes_route(&plan);
-        let answer = self.carry_out(&mut plan, &facts, (body, &unread), &mut visit).await;
-        if let Err(Refusal::Hangup) = answer {
-            visit.hung_up();
-            return Err(Hangup);
+        if let Err(refusal) = client.is_let_in(site, &plan) {
+            return Ok(unread.before(refused_unread(&refusal, parts, visit, client)));
         }
-        Ok(unread.before(finish(answer, (plan.settings(), self.kept), &facts, visit, client)))
+        let mut carried = Carried { body: Some(body), unread: &unread, visit: &mut visit };
+        let response = match self.carry_out(&mut plan, &facts, &mut carried).await {
+            Ok(response) => Ok(self.dress(response, plan.settings(), &facts)),
+            // Boxed: few requests come here, and all would carry its size.
+            Err(detour) => Box::pin(detour::follow(self, site, (&plan, detour), &facts, &mut carried)).await,
+        };
+        match response {
+            Ok(mut response) => {
+                headers::add_hsts(&mut response, site.hsts(), &facts);
+                Ok(unread.before(finish(response, &facts, visit, client)))
+            }
+            Err(hangup) => {
+                visit.hung_up();
+                Err(hangup)
+            }
+        }
     }
 
-    async fn carry_out(
+    /// What holds where the request came to its end: the headers that are added there, and the coding.
+    pub(super) fn dress(
+        &self,
+        mut response: Response<Body>,
+        settings: &Settings,
+        facts: &RequestFacts<'_>,
+    ) -> Response<Body> {
+        headers::add(&mut response, settings, facts);
+        match &settings.compression {
+            Some(compression) => compress(response, compression, facts, self.compressed),
+            None => response,
+        }
+    }
+
+    pub(super) async fn carry_out(
         &self,
         plan: &mut Plan<'_>,
         facts: &RequestFacts<'_>,
-        body: (Incoming, &Unread),
-        visit: &mut Visit,
+        carried: &mut Carried<'_>,
     ) -> Answer {
         match plan {
-            Plan::Fixed(fixed) => respond::fixed(fixed.status, fixed.body.take()),
+            Plan::Fixed(fixed) => Ok(respond::fixed(fixed.status, fixed.body.take())?),
             Plan::Redirect(to) => Ok(respond::redirect(to, facts.headers, facts.request_id)),
             Plan::File(file) => {
                 let request = files::FileRequest {
@@ -86,10 +122,15 @@ impl Pipeline<'_> {
                     path: &file.path,
                     options: &file_options(file.settings),
                 };
-                files::decide(request).render().map(|found| found.map(Body::File)).map_err(Refusal::File)
+                let found = files::decide(request).render().map_err(Refusal::File)?;
+                Ok(found.map(Body::File))
+            }
+            Plan::Listing(listing) => {
+                let found = Box::pin(files::list(listed(listing))).await.map_err(Refusal::File)?;
+                Ok(found.map(Body::text))
             }
             // Boxed: hyper moves the future of every request several times, and this one is kilobytes large.
-            Plan::Script(plan) => Box::pin(self.run(plan, facts, body, visit)).await,
+            Plan::Script(plan) => Box::pin(self.run(plan, facts, carried)).await,
         }
     }
 
@@ -98,8 +139,7 @@ impl Pipeline<'_> {
         &self,
         plan: &mut ScriptPlan<'_>,
         facts: &RequestFacts<'_>,
-        body: (Incoming, &Unread),
-        visit: &mut Visit,
+        carried: &mut Carried<'_>,
     ) -> Answer {
         let terms = incoming::Terms {
             max: plan.settings.max_body,
@@ -107,21 +147,39 @@ impl Pipeline<'_> {
             buffers: self.generation.buffers(),
             patience: self.means.timeouts.body,
         };
-        let (body, unread) = body;
-        let (body, length) = incoming::take(body, terms, unread).await?;
-        visit.brought(length.unwrap_or(0));
+        let (body, length) = carried.take_body(terms).await?;
+        carried.visit.brought(length.unwrap_or(0));
         let cluster = self.generation.cluster(plan.fastcgi.pool);
         let request = {
             let facts = RequestFacts { content_length: length.or(facts.content_length), ..*facts };
-            script::request(plan, &facts, body, cluster, visit)?
+            script::request(plan, &facts, body, cluster, carried.visit)?
         };
         let (head, body) = cluster.send(request).await?;
         let queued = cluster.pool().queue.header.then(|| body.queued());
-        let mut response = script::response(head, body, facts.request_id);
+        let mut response = script::response(head, body, plan)?;
         if let Some(queued) = queued {
             headers::tell_queue_time(&mut response, queued);
         }
         Ok(response)
+    }
+}
+
+/// What a request's plans, one after the other, have in common.
+#[derive(Debug)]
+pub(super) struct Carried<'r> {
+    /// Until a script took it.
+    pub(super) body: Option<Incoming>,
+    unread: &'r Unread,
+    visit: &'r mut Visit,
+}
+
+impl Carried<'_> {
+    /// A second script gets no body: the first had it.
+    async fn take_body(&mut self, terms: incoming::Terms<'_>) -> Result<(RequestBody, Option<u64>), Refusal> {
+        match self.body.take() {
+            Some(body) => incoming::take(body, terms, self.unread).await,
+            None => Ok((RequestBody::None, None)),
+        }
     }
 }
 
@@ -130,31 +188,37 @@ fn is_chunked(facts: &RequestFacts<'_>) -> bool {
     facts.headers.contains_key(TRANSFER_ENCODING)
 }
 
-/// nginx's `charset off` names none.
+fn listed(plan: &mut ListingPlan<'_>) -> files::Listing {
+    files::Listing {
+        path: std::mem::take(&mut plan.path),
+        uri: std::mem::take(&mut plan.uri),
+        format: plan.format,
+        script_extensions: plan.settings.script_extensions.clone(),
+        serve_source: plan.settings.serve_source,
+    }
+}
+
+/// How files are sent here. nginx's `charset off`, which is held as an empty name, names none.
 fn file_options(settings: &Settings) -> files::FileOptions<'_> {
-    files::FileOptions {
-        charset: (settings.charset != "off").then_some(&settings.charset),
+    let mut options = files::FileOptions {
+        charset: (!settings.charset.is_empty()).then_some(&settings.charset),
         codings: settings.compression.as_ref().map_or(&[], |compression| &compression.algorithms),
         ..Default::default()
+    };
+    if let Some(types) = &settings.types {
+        options.types = Some(&types.by_extension);
+        options.default_type = types.default.clone().unwrap_or(options.default_type);
     }
+    options
 }
 
 /// Adds what every reply has, and ties it to its visit.
 fn finish(
-    answer: Answer,
-    (settings, kept): (&Settings, &Arc<Kept>),
+    mut response: Response<Body>,
     facts: &RequestFacts<'_>,
     visit: Visit,
     client: &Client,
 ) -> Response<Visited> {
-    let mut response = answer.unwrap_or_else(|refusal| {
-        refusal.log(facts.request_id);
-        refusal.respond(facts.headers, facts.request_id)
-    });
-    headers::add(&mut response, settings, facts);
-    if let Some(compression) = &settings.compression {
-        response = compress(response, compression, facts, kept);
-    }
     headers::add_server(&mut response);
     // hyper drops a Content-Length that stands beside Transfer-Encoding before we see it: who believes the other of the two
     // takes what follows for a request of its own, so nothing may follow (RFC 9112 §6.1).

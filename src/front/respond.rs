@@ -13,7 +13,8 @@ use super::headers;
 use crate::balance::Failure;
 use crate::fcgi::PairTooLarge;
 use crate::files;
-use crate::route::{BadTarget, Label, Redirect};
+use crate::route::{BadOrder, BadTarget, Label, Redirect};
+use crate::tls::Stranger;
 use crate::upstream::{Fault, SendError};
 
 /// Why a request is not answered with what it asked for.
@@ -22,6 +23,12 @@ pub(crate) enum Refusal {
     /// The request itself is wrong (RFC 9112 §3, §6).
     #[error("{0}")]
     BadRequest(&'static str),
+    /// The site wants a certificate of its clients, and this one has not shown what it wants.
+    #[error("{}", match .0 {
+        Stranger::NoCertificate => "the client has no certificate, which the site requires",
+        Stranger::Misdirected => "the site asks for client certificates, and the connection was made for another site",
+    })]
+    Stranger(Stranger),
     /// The target is no path.
     #[error(transparent)]
     BadTarget(#[from] BadTarget),
@@ -58,6 +65,15 @@ pub(crate) enum Refusal {
     /// The pool gave no reply.
     #[error(transparent)]
     Upstream(#[from] SendError),
+    /// A script's `X-Accel-Redirect` is not followed.
+    #[error("X-Accel-Redirect to \"{to}\" is refused: {why}")]
+    Order { to: String, why: BadOrder },
+    /// A script's `X-Sendfile` is not followed.
+    #[error("X-Sendfile to \"{0}\" is refused: it lies in no folder of the route's x_sendfile")]
+    Sendfile(String),
+    /// Scripts send each other's requests round in circles.
+    #[error("X-Accel-Redirect: more than 10 in a row, which is a cycle")]
+    Cycle,
 }
 
 /// A row of the table.
@@ -84,6 +100,8 @@ impl Refusal {
             Self::BadRequest(_) | Self::BadTarget(_) | Self::BodyBroken(_) => {
                 Row::quiet(StatusCode::BAD_REQUEST)
             }
+            Self::Stranger(Stranger::NoCertificate) => Row::quiet(StatusCode::BAD_REQUEST),
+            Self::Stranger(Stranger::Misdirected) => Row::quiet(StatusCode::MISDIRECTED_REQUEST),
             Self::TargetTooLong => Row::quiet(StatusCode::URI_TOO_LONG),
             Self::HeadTooLarge(_) => Row::quiet(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
             Self::Method | Self::Planned(StatusCode::METHOD_NOT_ALLOWED) => Row {
@@ -105,7 +123,37 @@ impl Refusal {
             Self::Hangup => Row::quiet(StatusCode::BAD_REQUEST),
             Self::File(refusal) => Row { header: refusal.header.clone(), ..Row::quiet(refusal.status) },
             Self::Upstream(error) => upstream_row(error),
+            // nginx: 404 for what is no path, which may come of what a client sent.
+            Self::Order { why: BadOrder::Unsafe, .. } => Row::loud(StatusCode::NOT_FOUND, Level::ERROR),
+            Self::Order { .. } | Self::Sendfile(_) | Self::Cycle => {
+                Row::loud(StatusCode::INTERNAL_SERVER_ERROR, Level::ERROR)
+            }
         }
+    }
+
+    pub(super) fn sendfile(path: &HeaderValue) -> Self {
+        Self::Sendfile(path.as_bytes().escape_ascii().to_string())
+    }
+
+    pub(super) fn status(&self) -> StatusCode {
+        self.row().status
+    }
+
+    /// What the status must come with, whatever page goes with it.
+    pub(super) fn header(&self) -> Option<(HeaderName, HeaderValue)> {
+        self.row().header
+    }
+
+    /// Whether what is left of a refused body would be read as the next request.
+    pub(super) fn ends_connection(&self) -> bool {
+        matches!(
+            self,
+            Self::BadRequest(_)
+                | Self::BadTarget(_)
+                | Self::BodyTooLarge
+                | Self::BodyTimeout
+                | Self::BodyBroken(_)
+        )
     }
 
     /// What the client gets; `accept` decides between a page and JSON.
@@ -118,15 +166,7 @@ impl Refusal {
         if let Self::Upstream(SendError { queued: Some(queued), .. }) = self {
             headers::tell_queue_time(&mut response, *queued);
         }
-        // What is left of a refused body would be read as the next request.
-        if matches!(
-            self,
-            Self::BadRequest(_)
-                | Self::BadTarget(_)
-                | Self::BodyTooLarge
-                | Self::BodyTimeout
-                | Self::BodyBroken(_)
-        ) {
+        if self.ends_connection() {
             response.headers_mut().insert(http::header::CONNECTION, HeaderValue::from_static("close"));
         }
         response

@@ -2,15 +2,18 @@
 
 use std::net::IpAddr;
 
-use http::Response;
+use bytes::Bytes;
+use http::{HeaderMap, Response, StatusCode};
 
 use super::body::Body;
+use super::detour::{Destination, Detour, Ordered};
+use super::kept::{self, Kept};
 use super::respond::Refusal;
 use super::visit::Visit;
 use crate::balance::{self, PolicyKind};
 use crate::config::model::Timeouts;
 use crate::fcgi::{BodyRule, PairTooLarge, ReplyHead, RequestEncoder};
-use crate::route::{Label, RequestFacts, ScriptPlan, Settings, Variables, env};
+use crate::route::{Order, RequestFacts, ScriptPlan, Settings, Variables, env};
 use crate::upstream::{Cluster, ReplyBody, RequestBody, UpstreamRequest};
 
 /// Parameters go to the encoder.
@@ -99,16 +102,45 @@ fn client_network(address: Option<IpAddr>) -> u64 {
     }
 }
 
-/// php's reply: its head as it is, its body as it comes.
-pub(super) fn response(head: Box<ReplyHead>, body: ReplyBody, request_id: Label) -> Response<Body> {
-    if head.accel.redirect.is_some() {
-        tracing::warn!(
-            %request_id,
-            "X-Accel-Redirect is not supported yet: the client gets the script's own body"
-        );
+/// php's reply: its head as it is, its body as it comes; or where it leads.
+pub(super) fn response(
+    head: Box<ReplyHead>,
+    body: ReplyBody,
+    plan: &mut ScriptPlan<'_>,
+) -> Result<Response<Body>, Detour> {
+    let ReplyHead { status, headers, mut accel, .. } = *head;
+    if is_intercepted(status, plan.settings) {
+        return Err(Detour::Intercepted(Box::new(assembled(status, headers, body))));
     }
+    if let Some(to) = accel.redirect.take() {
+        body.discard();
+        let to = Destination::Inside(Order {
+            to: Bytes::copy_from_slice(to.as_bytes()),
+            uri: std::mem::take(&mut plan.uri),
+            args: std::mem::take(&mut plan.args),
+        });
+        return Err(Detour::Ordered(Box::new(Ordered { to, kept: Kept::of(headers, accel) })));
+    }
+    if let Some(path) = accel.sendfile.take() {
+        body.discard();
+        let to = Destination::File(path);
+        return Err(Detour::Ordered(Box::new(Ordered { to, kept: Kept::of(headers, accel) })));
+    }
+    let mut response = assembled(status, headers, body);
+    if accel.charset.is_some() || accel.limit_rate.is_some() {
+        kept::obey(&mut response, accel.charset, accel.limit_rate);
+    }
+    Ok(response)
+}
+
+/// nginx's `fastcgi_intercept_errors`: of 300 and more, and only where there is a page.
+fn is_intercepted(status: StatusCode, settings: &Settings) -> bool {
+    settings.intercept_errors && status.as_u16() >= 300 && settings.error_page(status).is_some()
+}
+
+fn assembled(status: StatusCode, headers: HeaderMap, body: ReplyBody) -> Response<Body> {
     let mut response = Response::new(Body::Script(body));
-    *response.status_mut() = head.status;
-    *response.headers_mut() = head.headers;
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
     response
 }

@@ -210,7 +210,7 @@ impl Drop for Visit {
 
 fn class(plan: &Plan<'_>) -> Class {
     match plan {
-        Plan::File(_) => Class::Static,
+        Plan::File(_) | Plan::Listing(_) => Class::Static,
         Plan::Script(_) => Class::Script,
         Plan::Redirect(_) => Class::Redirect,
         Plan::Fixed(_) => Class::Fixed,

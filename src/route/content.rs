@@ -8,7 +8,7 @@ use http::{Method, StatusCode};
 use super::router::{Journey, Next};
 use super::source::is_source;
 use super::trace::{Step, text};
-use super::{FilePlan, Kind, Lookup, Plan, Settings, Trace};
+use super::{FilePlan, Kind, ListingPlan, Lookup, Plan, Settings, Trace};
 
 pub(super) fn serve<'a, D: Lookup, T: Trace>(
     journey: &mut Journey<'a, D, T>,
@@ -66,9 +66,16 @@ fn serve_index<'a, D: Lookup, T: Trace>(journey: &mut Journey<'a, D, T>) -> Cont
         }
     }
     let directory = journey.variables.disk_path(journey.variables.uri());
-    ControlFlow::Continue(match directory.map_or(Kind::Missing, |path| path.kind(&journey.disk)) {
-        Kind::Directory => journey.refuse(StatusCode::FORBIDDEN, "a directory without an index"),
-        _ => journey.refuse(StatusCode::NOT_FOUND, "no such directory"),
+    let directory = directory.filter(|path| path.kind(&journey.disk) == Kind::Directory);
+    ControlFlow::Continue(match (directory, place.settings.autoindex) {
+        (Some(path), Some(format)) if *journey.variables.facts.method != Method::POST => {
+            journey.trace.step(|| Step::Listing { path: text(path.as_bytes()) });
+            let uri = journey.variables.uri().to_vec();
+            let (settings, route) = (&*place.settings, &*place.route);
+            Plan::Listing(ListingPlan { path: path.into_path(), uri, format, settings, route })
+        }
+        (Some(_), _) => journey.refuse(StatusCode::FORBIDDEN, "a directory without an index"),
+        (None, _) => journey.refuse(StatusCode::NOT_FOUND, "no such directory"),
     })
 }
 
@@ -84,6 +91,7 @@ fn go_with_args<'a, D: Lookup, T: Trace>(journey: &mut Journey<'a, D, T>, mut ur
 
 #[cfg(test)]
 mod tests {
+    use super::super::ListingFormat;
     use super::super::rig::{FakeDisk, check, location, router, steps, template};
 
     fn disk() -> FakeDisk {
@@ -149,6 +157,24 @@ mod tests {
         assert_eq!(
             steps(&router, &disk(), "/index.php").last().unwrap(),
             "refused with 404: the source of a script is never sent"
+        );
+    }
+
+    #[test]
+    fn a_folder_without_an_index_is_listed_where_the_route_says_so() {
+        let listed = location("/").with(|settings| settings.autoindex = Some(ListingFormat::Html));
+        check(
+            &router(vec![listed]),
+            &disk(),
+            &[
+                ("/empty/", "listing /www/empty"),
+                ("/empty", "301 /empty/"),
+                ("/d/", "file /www/d/index.html"),
+                ("HEAD /empty/", "listing /www/empty"),
+                ("POST /empty/", "403"),
+                ("/nothing/", "404"),
+                ("/a.txt/", "404"),
+            ],
         );
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use http::{HeaderMap, Method, Version};
 
-use super::{Address, Announced, Target};
+use super::{Address, Announced, Secured, Target};
 
 /// How the client talks to us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,6 +100,8 @@ pub struct RequestFacts<'a> {
     pub headers: &'a HeaderMap,
     /// http or https.
     pub scheme: Scheme,
+    /// What TLS says of the connection; `None`: it came in clear text.
+    pub tls: Option<&'a Secured<'a>>,
     /// The client, after `real_ip_header` of a trusted proxy; `None`: a unix socket.
     pub peer: Option<&'a Address>,
     /// Whose connection it is: the client's own or the last proxy's; `None`: a unix socket. nginx's `$realip_remote_addr`.
@@ -116,7 +118,26 @@ pub struct RequestFacts<'a> {
     pub request_id: Label,
 }
 
-impl RequestFacts<'_> {
+impl<'a> RequestFacts<'a> {
+    /// Of which no more is known: over HTTP/1.1, from nobody, to nobody's name.
+    pub fn bare(method: &'a Method, target: &'a Target<'a>, headers: &'a HeaderMap) -> Self {
+        Self {
+            method,
+            version: Version::HTTP_11,
+            target,
+            host: "",
+            headers,
+            scheme: Scheme::Http,
+            peer: None,
+            hop: None,
+            announced: None,
+            local: None,
+            server_name: "",
+            content_length: None,
+            request_id: Label::default(),
+        }
+    }
+
     /// `HTTP/1.1`, as SERVER_PROTOCOL, `$request` and the log spell it.
     pub fn protocol(&self) -> &'static str {
         protocol(self.version)

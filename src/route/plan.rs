@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use http::StatusCode;
 
-use super::{FastCgi, Settings};
+use super::{FastCgi, ListingFormat, Settings};
 
 /// A pool by its place in the model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -16,6 +16,8 @@ pub struct PoolId(pub usize);
 pub enum Plan<'a> {
     /// Send this file.
     File(FilePlan<'a>),
+    /// Send what lies in this folder.
+    Listing(ListingPlan<'a>),
     /// Let a pool run this script.
     Script(ScriptPlan<'a>),
     /// Send the client elsewhere.
@@ -29,6 +31,7 @@ impl<'a> Plan<'a> {
     pub fn settings(&self) -> &'a Settings {
         match self {
             Self::File(file) => file.settings,
+            Self::Listing(listing) => listing.settings,
             Self::Script(script) => script.settings,
             Self::Redirect(redirect) => redirect.settings,
             Self::Fixed(fixed) => fixed.settings,
@@ -39,6 +42,7 @@ impl<'a> Plan<'a> {
     pub fn route(&self) -> &'a str {
         match self {
             Self::File(file) => file.route,
+            Self::Listing(listing) => listing.route,
             Self::Script(script) => script.route,
             Self::Redirect(redirect) => redirect.route,
             Self::Fixed(fixed) => fixed.route,
@@ -51,6 +55,21 @@ impl<'a> Plan<'a> {
 pub struct FilePlan<'a> {
     /// Absolute, without dot segments, below the root by construction.
     pub path: PathBuf,
+    /// Of the location that serves it.
+    pub settings: &'a Settings,
+    /// The location's spelling, for the log.
+    pub route: &'a str,
+}
+
+/// A folder to list.
+#[derive(Debug, Clone)]
+pub struct ListingPlan<'a> {
+    /// As of a file.
+    pub path: PathBuf,
+    /// What the client calls it: decoded, with its slash.
+    pub uri: Vec<u8>,
+    /// Page or JSON.
+    pub format: ListingFormat,
     /// Of the location that serves it.
     pub settings: &'a Settings,
     /// The location's spelling, for the log.

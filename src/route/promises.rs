@@ -59,6 +59,7 @@ fn is_below_root(path: &Path) -> bool {
 fn stays_below_root(plan: Plan<'_>) -> Result<(), TestCaseError> {
     match plan {
         Plan::File(file) => prop_assert!(is_below_root(&file.path), "{}", file.path.display()),
+        Plan::Listing(folder) => prop_assert!(is_below_root(&folder.path), "{}", folder.path.display()),
         Plan::Script(script) => {
             let path = String::from_utf8(script.script_filename).unwrap();
             prop_assert!(is_below_root(Path::new(&path)) && path.ends_with(".php"), "{}", path);

@@ -67,6 +67,8 @@ pub(super) fn settings() -> Settings {
         serve_source: false,
         headers: Vec::new(),
         expires: None,
+        types: None,
+        autoindex: None,
         charset: "utf-8".into(),
         compression: None,
         max_body: 0,
@@ -74,6 +76,8 @@ pub(super) fn settings() -> Settings {
         first_byte_timeout: None,
         between_reads_timeout: None,
         error_pages: Vec::new(),
+        intercept_errors: false,
+        x_sendfile: Vec::new(),
     }
 }
 
@@ -195,6 +199,7 @@ fn with_facts_of<R>(
         host: "example.com",
         headers: &map,
         scheme: Scheme::Http,
+        tls: None,
         peer: Some(&address("192.0.2.7:4711")),
         hop: None,
         announced: None,
@@ -239,6 +244,7 @@ pub(super) fn tell(plan: &Plan<'_>) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     match plan {
         Plan::File(file) => format!("file {}", file.path.display()),
+        Plan::Listing(listing) => format!("listing {}", listing.path.display()),
         Plan::Script(script) => {
             let ScriptPlan { script_name, path_info, args, .. } = script;
             format!("script {} info {} args {}", text(script_name), text(path_info), text(args))

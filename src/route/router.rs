@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use http::StatusCode;
 
+use super::inside::Arrived;
 use super::search::{Found, Level, Place};
 use super::trace::{Step, text};
 use super::variables::Variables;
@@ -69,71 +70,51 @@ impl Router {
         self.walk(&mut journey, Next::Restart)
     }
 
-    /// How to serve what an `X-Accel-Redirect` names: `/path?args` or `@name`. The path is decoded, as nginx does.
-    pub fn plan_internal<'a>(
+    pub(super) fn walk<'a, D: Lookup, T: Trace>(
         &'a self,
-        to: &[u8],
-        facts: &RequestFacts<'a>,
-        disk: &impl Lookup,
-        trace: &mut impl Trace,
+        journey: &mut Journey<'a, D, T>,
+        first: Next<'a>,
     ) -> Plan<'a> {
-        let mut journey = Journey::new(self, facts, disk, trace);
-        let next = match to.strip_prefix(b"@") {
-            Some(_) => journey.go_to_named(String::from_utf8_lossy(to).into_owned().into()),
-            None => {
-                let question = memchr::memchr(b'?', to).unwrap_or(to.len());
-                let (path, args) = to.split_at(question);
-                let mut uri: Vec<u8> = percent_encoding::percent_decode(path).collect();
-                let question = (!args.is_empty()).then_some(uri.len());
-                uri.extend_from_slice(args);
-                journey.go_to(uri, question)
-            }
-        };
-        self.walk(&mut journey, next)
+        let arrived = self.arrive(journey, first);
+        self.walk_from(journey, arrived)
     }
 
-    /// The `error_page` that `settings` name for `status`, if any. Ask with GET (or HEAD) in `facts`, as nginx does.
-    pub fn plan_error_page<'a>(
+    pub(super) fn walk_from<'a, D: Lookup, T: Trace>(
         &'a self,
-        status: StatusCode,
-        settings: &'a Settings,
-        facts: &RequestFacts<'a>,
-        disk: &impl Lookup,
-        trace: &mut impl Trace,
-    ) -> Option<Plan<'a>> {
-        let (_, page) = settings.error_pages.iter().find(|(code, _)| *code == status.as_u16())?;
-        if let Some(name) = page.as_literal().filter(|name| name.starts_with('@')) {
-            return Some(self.plan_internal(name.as_bytes(), facts, disk, trace));
-        }
-        let (uri, question) = expand_uri(page, &Variables::new(facts, settings));
-        let mut journey = Journey::new(self, facts, disk, trace);
-        if !uri.starts_with(b"/") {
-            return Some(journey.redirect(StatusCode::FOUND, escape::location(&uri)));
-        }
-        let next = journey.go_to(uri, question);
-        Some(self.walk(&mut journey, next))
-    }
-
-    fn walk<'a, D: Lookup, T: Trace>(&'a self, journey: &mut Journey<'a, D, T>, first: Next<'a>) -> Plan<'a> {
-        let mut next = first;
+        journey: &mut Journey<'a, D, T>,
+        mut arrived: Arrived<'a>,
+    ) -> Plan<'a> {
         for _ in 0..=MOST_URI_CHANGES {
-            let arrived = match next {
-                Next::Restart => self
-                    .run_site_rules(journey)
-                    .map_continue(|()| self.locations.find(&journey.variables.uri)),
-                Next::Search => ControlFlow::Continue(self.locations.find(&journey.variables.uri)),
-                Next::Named(name) => self.find_named(journey, &name),
-                Next::Done(plan) => return plan,
-            };
-            next = match arrived {
+            let next = match arrived {
                 ControlFlow::Continue(found) => self.stay(journey, found),
                 ControlFlow::Break(next) => next,
             };
+            if let Next::Done(plan) = next {
+                return plan;
+            }
+            arrived = self.arrive(journey, next);
         }
+        journey.refuse(StatusCode::INTERNAL_SERVER_ERROR, "rewrite or internal redirection cycle")
+    }
+
+    /// The location that answers next.
+    pub(super) fn arrive<'a, D: Lookup, T: Trace>(
+        &'a self,
+        journey: &mut Journey<'a, D, T>,
+        next: Next<'a>,
+    ) -> Arrived<'a> {
         match next {
-            Next::Done(plan) => plan,
-            _ => journey.refuse(StatusCode::INTERNAL_SERVER_ERROR, "rewrite or internal redirection cycle"),
+            Next::Restart => {
+                self.run_site_rules(journey).map_continue(|()| self.locations.find(&journey.variables.uri))
+            }
+            Next::Search => ControlFlow::Continue(self.locations.find(&journey.variables.uri)),
+            Next::Named(name) => self.find_named(journey, &name),
+            Next::Done(plan) => ControlFlow::Break(Next::Done(plan)),
         }
+    }
+
+    pub(super) fn has_named(&self, name: &str) -> bool {
+        self.locations.named(name).is_some()
     }
 
     fn run_site_rules<'a, D: Lookup, T: Trace>(
@@ -152,7 +133,7 @@ impl Router {
         &'a self,
         journey: &mut Journey<'a, D, T>,
         name: &str,
-    ) -> ControlFlow<Next<'a>, Found<'a>> {
+    ) -> Arrived<'a> {
         match self.locations.named(name) {
             Some(place) => ControlFlow::Continue(Found::Final(place, None)),
             None => ControlFlow::Break(Next::Done(
@@ -186,7 +167,7 @@ impl Router {
 }
 
 impl<'a, D: Lookup, T: Trace> Journey<'a, D, T> {
-    fn new(router: &'a Router, facts: &RequestFacts<'a>, disk: D, trace: T) -> Self {
+    pub(super) fn new(router: &'a Router, facts: &RequestFacts<'a>, disk: D, trace: T) -> Self {
         let place = &router.site;
         let variables = Variables::new(facts, &place.settings);
         Self { variables, place, disk, trace, internal: false }
@@ -305,11 +286,8 @@ pub(super) fn expand_uri(template: &Template, variables: &Variables<'_>) -> (Vec
 
 #[cfg(test)]
 mod tests {
-    use super::super::rig::{
-        FakeDisk, check, gives, location, planned, rewrite, router, settings, steps, tell, template,
-        with_facts,
-    };
-    use super::super::{AccessRule, NoTrace, ReturnBody, Who};
+    use super::super::rig::{FakeDisk, check, gives, location, planned, rewrite, router, steps, template};
+    use super::super::{AccessRule, ReturnBody, Who};
     use super::*;
 
     fn disk() -> FakeDisk {
@@ -412,58 +390,5 @@ mod tests {
         for (request, expected) in [("/a.txt", "= /a.txt"), ("/b", "/"), ("/in/", "/in/")] {
             planned(&site, &disk(), request, |plan| assert_eq!(plan.route(), expected, "{request}"));
         }
-    }
-
-    fn sent_inside(to: &str) -> String {
-        let sites = vec![
-            internal(location("/in/")),
-            location("/"),
-            location("@name").rule(gives(200, ReturnBody::Text(template("named $uri")))),
-            location(r"~ \.php$").runs(),
-        ];
-        with_facts("/asked?q=1", &[], |facts| {
-            tell(&router(sites).plan_internal(to.as_bytes(), facts, &disk(), &mut NoTrace))
-        })
-    }
-
-    #[test]
-    fn x_accel_redirect_leads_inside_and_below_the_root_only() {
-        for (to, expected) in [
-            ("/in/a.txt", "file /www/in/a.txt"),
-            ("/in/%61.txt", "file /www/in/a.txt"),
-            ("/index.php?a=%31", "script /index.php info  args a=%31"),
-            ("@name", "200 named /asked"),
-            ("@nobody", "500"),
-            ("/in/../../etc/passwd", "404"),
-            ("/in/%2e%2e/a.txt", "404"),
-            ("/in/a.txt%00", "404"),
-            ("etc/passwd", "404"),
-            ("", "404"),
-        ] {
-            assert_eq!(sent_inside(to), expected, "{to}");
-        }
-    }
-
-    #[test]
-    fn an_error_page_is_a_plan_of_its_own() {
-        let pages = |page: &str| Settings { error_pages: vec![(404, template(page))], ..settings() };
-        let site = router(vec![
-            internal(location("= /404.html")),
-            location("/"),
-            location("@x").rule(gives(410, ReturnBody::None)),
-        ]);
-        let page = |settings: &Settings, status| {
-            with_facts("/missing?q", &[], |facts| {
-                site.plan_error_page(status, settings, facts, &disk(), &mut NoTrace).map(|plan| tell(&plan))
-            })
-        };
-        for (written, expected) in [
-            ("/404.html", "file /www/404.html"),
-            ("@x", "410"),
-            ("https://status.example/?from=$uri", "302 https://status.example/?from=/missing"),
-        ] {
-            assert_eq!(page(&pages(written), StatusCode::NOT_FOUND).as_deref(), Some(expected), "{written}");
-        }
-        assert_eq!(page(&pages("/404.html"), StatusCode::FORBIDDEN), None);
     }
 }

@@ -1,9 +1,12 @@
 //! What holds for every request of a location, inherited values filled in: root, index, access, headers, limits.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+
+use http::{HeaderValue, StatusCode};
 
 use super::{Compression, Template};
 
@@ -30,7 +33,11 @@ pub struct Settings {
     pub headers: Vec<HeaderRule>,
     /// nginx's `expires`.
     pub expires: Option<Expires>,
-    /// Charset named for text types.
+    /// What files are, where it is not what everybody says; `None`: as everybody says.
+    pub types: Option<Arc<Types>>,
+    /// A folder without an index is listed (nginx's `autoindex`).
+    pub autoindex: Option<ListingFormat>,
+    /// Charset named for text types; empty: none.
     pub charset: String,
     /// `None`: nothing is compressed, and no compressed neighbour of a file is sent.
     pub compression: Option<Arc<Compression>>,
@@ -42,8 +49,41 @@ pub struct Settings {
     pub first_byte_timeout: Option<Duration>,
     /// See `first_byte_timeout`.
     pub between_reads_timeout: Option<Duration>,
-    /// `error_page`: status → URI or `@name`, for the errors that cornac itself makes.
-    pub error_pages: Vec<(u16, Template)>,
+    /// nginx's `error_page`, one for a status.
+    pub error_pages: Vec<ErrorPage>,
+    /// A script's own errors get these pages too (nginx's `fastcgi_intercept_errors`).
+    pub intercept_errors: bool,
+    /// Folders whose files a script may send by path (`X-Sendfile`): as php-fpm sees them, and where they lie here. Both absolute.
+    pub x_sendfile: Vec<(PathBuf, PathBuf)>,
+}
+
+impl Settings {
+    /// The page of an error.
+    pub fn error_page(&self, status: StatusCode) -> Option<&ErrorPage> {
+        self.error_pages.iter().find(|page| page.on == status.as_u16())
+    }
+}
+
+/// What an error is answered with instead of the standard page.
+#[derive(Debug, Clone)]
+pub struct ErrorPage {
+    /// 300–599.
+    pub on: u16,
+    /// A path, `@name`, or a URL that the client is sent to.
+    pub page: Template,
+    /// What the reply says.
+    pub status: PageStatus,
+}
+
+/// The status of an error page's reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PageStatus {
+    /// The error's.
+    OfError,
+    /// `= /page`: whatever the page has itself.
+    OfPage,
+    /// `=200 /page`
+    Always(StatusCode),
 }
 
 /// One `allow` or `deny`.
@@ -80,6 +120,26 @@ pub struct HeaderRule {
     pub value: Template,
     /// `"!Name"`: replaces what is there.
     pub replace: bool,
+    /// Also on errors, as nginx's `add_header … always`.
+    pub always: bool,
+}
+
+/// nginx's `types` and `default_type`, over the usual ones.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Types {
+    /// By extension: lower case, without its dot.
+    pub by_extension: HashMap<String, String>,
+    /// Of a name that tells nothing.
+    pub default: Option<HeaderValue>,
+}
+
+/// How a folder is listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListingFormat {
+    /// A page.
+    Html,
+    /// nginx's `autoindex_format json`.
+    Json,
 }
 
 /// nginx's `expires`.
@@ -91,4 +151,6 @@ pub enum Expires {
     Max,
     /// This many seconds from now; negative: already stale, `no-cache`.
     Seconds(i64),
+    /// This many seconds from Last-Modified on; from now, where a reply has none.
+    Modified(i64),
 }

@@ -116,12 +116,24 @@ pub enum Step {
         /// Where it lies.
         path: String,
     },
+    /// A folder will be listed.
+    Listing {
+        /// Where it lies.
+        path: String,
+    },
     /// The client is sent elsewhere.
     Redirect {
         /// 301, 302, …
         status: u16,
         /// Location.
         to: String,
+    },
+    /// A refusal has a page of its own.
+    ErrorPage {
+        /// 4xx or 5xx.
+        status: u16,
+        /// As the configuration spells it.
+        page: String,
     },
     /// The request is refused.
     Refused {
@@ -151,7 +163,9 @@ impl fmt::Display for Step {
             Self::Internal { to } => write!(f, "goes on as {to}"),
             Self::Split { script, path_info } => write!(f, "script {script}, PATH_INFO {path_info:?}"),
             Self::File { path } => write!(f, "file {path}"),
+            Self::Listing { path } => write!(f, "listing of {path}"),
             Self::Redirect { status, to } => write!(f, "redirect {status} to {to}"),
+            Self::ErrorPage { status, page } => write!(f, "the page for {status} is {page}"),
             Self::Refused { status, why } => write!(f, "refused with {status}: {why}"),
         }
     }

@@ -9,7 +9,9 @@ use regex::bytes::Regex;
 use smallvec::SmallVec;
 
 use super::disk_path::{Anchor, DiskPath};
-use super::{Address, Announced, FastCgi, RequestFacts, ScriptSource, Settings, basic_user, os_bytes};
+use super::{
+    Address, Announced, FastCgi, RequestFacts, ScriptSource, Settings, SslVariable, basic_user, os_bytes,
+};
 
 /// One variable.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +64,8 @@ pub enum Variable {
     Scheme,
     /// `$https`: `on` or nothing.
     Https,
+    /// `$ssl_…`.
+    Ssl(SslVariable),
     /// `$request_method`.
     RequestMethod,
     /// `$request`: the request line.
@@ -112,6 +116,13 @@ impl Variable {
         ("remote_user", Self::RemoteUser),
         ("scheme", Self::Scheme),
         ("https", Self::Https),
+        ("ssl_protocol", Self::Ssl(SslVariable::Protocol)),
+        ("ssl_cipher", Self::Ssl(SslVariable::Cipher)),
+        ("ssl_client_verify", Self::Ssl(SslVariable::ClientVerify)),
+        ("ssl_client_s_dn", Self::Ssl(SslVariable::ClientSubject)),
+        ("ssl_client_i_dn", Self::Ssl(SslVariable::ClientIssuer)),
+        ("ssl_client_serial", Self::Ssl(SslVariable::ClientSerial)),
+        ("ssl_client_fingerprint", Self::Ssl(SslVariable::ClientFingerprint)),
         ("request_method", Self::RequestMethod),
         ("request", Self::Request),
         ("content_type", Self::ContentType),
@@ -238,6 +249,10 @@ impl<'a> Variables<'a> {
             Variable::Scheme => out.extend_from_slice(facts.scheme.as_str().as_bytes()),
             Variable::Https if facts.scheme == super::Scheme::Https => out.extend_from_slice(b"on"),
             Variable::Https => {}
+            Variable::Ssl(variable) => {
+                let value = facts.tls.and_then(|tls| tls.value(*variable));
+                out.extend_from_slice(value.unwrap_or_default().as_bytes());
+            }
             Variable::RequestMethod => out.extend_from_slice(facts.method.as_str().as_bytes()),
             Variable::Request => self.write_request_line(out),
             Variable::ContentType => write_header(facts, &CONTENT_TYPE, out),

@@ -150,7 +150,7 @@ impl Reception {
         let local = accepted.prepare().or(self.bound);
         let (peer, local) = (peer.map(Into::into), local.map(Into::into));
         let (notes, watcher, presence) = (Notes::default(), self.watcher.clone(), self.lobby.enters());
-        let client = Client { listener: self.id, peer, announced: None, local, notes };
+        let client = Client { listener: self.id, peer, announced: None, local, session: None, notes };
         self.workers.take(Arrival { accepted, client, watcher, presence });
     }
 }

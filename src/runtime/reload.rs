@@ -92,6 +92,7 @@ impl Server {
         let means = self.means_for(&model)?;
         self.events.follow(&self.model.server.log, &model.server.log).map_err(StartError::EventLog)?;
         // From here on nothing can fail.
+        model.warn();
         let lines = self.put_in_force(&model, new, means);
         for key in changes::not_now(&self.model, &model) {
             warn!("reload: server.{key} holds from the next start on; until then it stays as it is");

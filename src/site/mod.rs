@@ -2,15 +2,19 @@
 
 mod names;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 
-use crate::config::model::{self, Listen, Model};
+use crate::config::model::{self, Clients, Listen, Listener, Model};
 use crate::files::Recent;
 use crate::metrics::{Metrics, SiteMeters};
-use crate::route::{Address, Announced, NoTrace, Origin, Plan, PoolId, RealIp, RequestFacts, Router};
+use crate::route::{
+    Address, Announced, BadOrder, ErrorPage, NoTrace, Order, Origin, Plan, PoolId, RealIp, RequestFacts,
+    Router, Settings,
+};
+use crate::tls::Vault;
 use crate::upstream::{Buffers, Cluster, Fault};
 use names::Names;
 
@@ -22,9 +26,7 @@ pub struct ListenerId(pub usize);
 #[derive(Debug)]
 struct Door {
     id: ListenerId,
-    listen: Listen,
-    /// Whether a PROXY header is in front of what a client sends.
-    announced: bool,
+    listener: Listener,
     names: Names,
 }
 
@@ -34,6 +36,7 @@ pub struct Generation {
     sites: Sites,
     clusters: Vec<Cluster>,
     buffers: Buffers,
+    tls: Vault,
     metrics: Option<Arc<Metrics>>,
 }
 
@@ -54,6 +57,8 @@ pub struct Site {
     server_name: String,
     real_ip: Option<RealIp>,
     meters: Option<Arc<SiteMeters>>,
+    clients: Option<Clients>,
+    hsts: Option<HeaderValue>,
 }
 
 impl Generation {
@@ -75,12 +80,18 @@ impl Generation {
                 site.meters = metrics.site(&name).cloned();
             }
         }
-        Self { sites, clusters, buffers, metrics }
+        let tls = Vault::build(model, old.map(|old| &old.tls));
+        Self { sites, clusters, buffers, tls, metrics }
     }
 
     /// The sites.
     pub fn sites(&self) -> &Sites {
         &self.sites
+    }
+
+    /// What handshakes need.
+    pub fn tls(&self) -> &Vault {
+        &self.tls
     }
 
     /// The pool that a plan names.
@@ -119,8 +130,7 @@ impl Sites {
     pub fn build(model: &Model, old: Option<&Self>) -> Self {
         let before = |listen: &Listen| old?.listeners().find(|(_, known)| *known == listen).map(|(id, _)| id);
         let mut fresh = old.map_or(0, |old| old.doors.iter().map(|door| door.id.0 + 1).max().unwrap_or(0));
-        let announced = model.listeners.iter().filter(|listener| listener.proxy_protocol);
-        let announced: HashSet<_> = announced.map(|listener| &listener.listen).collect();
+        let spoken: HashMap<_, _> = model.listeners.iter().map(|one| (&one.listen, one)).collect();
         let mut places: HashMap<&Listen, usize> = HashMap::new();
         let mut doors: Vec<Door> = Vec::new();
         for (index, site) in model.sites.iter().enumerate() {
@@ -130,8 +140,8 @@ impl Sites {
                         fresh += 1;
                         ListenerId(fresh - 1)
                     });
-                    let announced = announced.contains(listen);
-                    doors.push(Door { id, listen: listen.clone(), announced, names: Names::default() });
+                    let listener = (*spoken[listen]).clone();
+                    doors.push(Door { id, listener, names: Names::default() });
                     doors.len() - 1
                 });
                 doors[place].names.add(&site.names, index);
@@ -143,7 +153,12 @@ impl Sites {
 
     /// Where clients are awaited, each address once.
     pub fn listeners(&self) -> impl Iterator<Item = (ListenerId, &Listen)> {
-        self.doors.iter().map(|door| (door.id, &door.listen))
+        self.doors.iter().map(|door| (door.id, &door.listener.listen))
+    }
+
+    /// How clients are talked to at a listener; `None` where it is gone.
+    pub fn listener(&self, id: ListenerId) -> Option<&Listener> {
+        self.door(id).map(|door| &door.listener)
     }
 
     /// The site that a listener has for a host.
@@ -154,11 +169,6 @@ impl Sites {
     /// The same as a place in the model's list of sites.
     pub fn place(&self, listener: ListenerId, host: &str) -> usize {
         self.door(listener).and_then(|door| door.names.find(host)).unwrap_or(0)
-    }
-
-    /// Whether what comes to a listener has a PROXY header in front.
-    pub fn is_announced_to(&self, listener: ListenerId) -> bool {
-        self.door(listener).is_some_and(|door| door.announced)
     }
 
     fn door(&self, listener: ListenerId) -> Option<&Door> {
@@ -172,8 +182,15 @@ impl Sites {
 impl Site {
     fn build(model: &model::Site) -> Self {
         let router = Router::new(model.rules.clone(), model.locations.clone(), Arc::clone(&model.settings));
-        let (server_name, real_ip) = (model.server_name.clone(), model.real_ip.clone());
-        Self { router, disk: Recent::default(), server_name, real_ip, meters: None }
+        Self {
+            router,
+            disk: Recent::default(),
+            server_name: model.server_name.clone(),
+            real_ip: model.real_ip.clone(),
+            meters: None,
+            clients: model.tls.as_ref().and_then(|tls| tls.clients.clone()),
+            hsts: model.hsts.clone(),
+        }
     }
 
     /// How a request will be served.
@@ -191,6 +208,24 @@ impl Site {
         self.real_ip.as_ref().map(|rule| rule.origin(hop, announced, headers))
     }
 
+    /// How what a script orders will be served.
+    ///
+    /// # Errors
+    /// It is not to be followed.
+    pub fn plan_order<'a>(&'a self, order: &Order, facts: &RequestFacts<'a>) -> Result<Plan<'a>, BadOrder> {
+        self.router.plan_order(order, facts, &self.disk, &mut NoTrace)
+    }
+
+    /// How an error's page will be served.
+    pub fn plan_error_page<'a>(
+        &'a self,
+        page: &'a ErrorPage,
+        settings: &'a Settings,
+        facts: &RequestFacts<'a>,
+    ) -> Plan<'a> {
+        self.router.plan_error_page(page, settings, facts, &self.disk, &mut NoTrace)
+    }
+
     /// What decides: for `explain`, which looks on.
     pub fn router(&self) -> &Router {
         &self.router
@@ -199,6 +234,16 @@ impl Site {
     /// Where its requests are counted, if they are.
     pub fn meters(&self) -> Option<&SiteMeters> {
         self.meters.as_deref()
+    }
+
+    /// What it asks of its clients: a certificate, or nothing.
+    pub fn clients(&self) -> Option<&Clients> {
+        self.clients.as_ref()
+    }
+
+    /// `Strict-Transport-Security`, for replies over TLS.
+    pub fn hsts(&self) -> Option<&HeaderValue> {
+        self.hsts.as_ref()
     }
 
     /// nginx's `$server_name`: the first of its names, or empty.

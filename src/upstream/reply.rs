@@ -79,6 +79,12 @@ impl ReplyBody {
         self.ledger.queued()
     }
 
+    /// Nobody will read it: the script runs to its end all the same, and its connection stays usable.
+    pub fn discard(mut self) {
+        self.first.clear();
+        self.missing = Some(0);
+    }
+
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Fault>> {
         if let Some(chunk) = self.first.pop() {
             return Poll::Ready(Ok(Some(chunk)));

@@ -52,6 +52,7 @@ fn leads_to(site: &Site, pool: PoolId, page: &str, url: &str, by_path_info: bool
         host: &site.server_name,
         headers: &headers,
         scheme: Scheme::Http,
+        tls: None,
         peer: Some(&stranger),
         hop: None,
         announced: None,

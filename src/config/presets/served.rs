@@ -75,6 +75,7 @@ fn served(preset: &str, urls: &[&str]) -> Vec<String> {
             host: "localhost",
             headers: &headers,
             scheme: Scheme::Http,
+            tls: None,
             peer: None,
             hop: None,
             announced: None,
@@ -92,6 +93,7 @@ fn spell(plan: &Plan<'_>, root: &Path) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     match plan {
         Plan::File(file) => format!("file /{}", file.path.strip_prefix(root).unwrap().display()),
+        Plan::Listing(_) => "listing".to_owned(),
         Plan::Script(script) => {
             let (name, info) = (text(&script.script_name), text(&script.path_info));
             let question = if script.args.is_empty() { "" } else { "?" };

@@ -49,7 +49,10 @@ pub(super) fn compress(
     weaken(headers);
     match facts.method {
         &Method::HEAD => response,
-        _ => response.map(|body| pack(body, coding, compression.levels.of(coding), length, kept)),
+        // A pace is the client's: it counts what is sent.
+        _ => response.map(|body| {
+            body.below_pace(|body| pack(body, coding, compression.levels.of(coding), length, kept))
+        }),
     }
 }
 

@@ -1,0 +1,101 @@
+//! One client over HTTP/2: its streams are requests like any other, side by side on one connection, each a task of its own.
+//!
+//! What a client may cost is bounded here: streams at once, what waits to be read of each, and how long it may be waited for.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio_io_timeout::TimeoutStream;
+
+use super::connection::{Front, log_end};
+use super::drain::Watcher;
+use super::facts::Client;
+use super::flood::Counted;
+use super::linger::{Lingering, Stream};
+use super::lobby::Seat;
+use super::notes::Notes;
+use super::pace::{Paced, Streams};
+use super::patience::{self, End, Patience};
+use super::timeouts::Timeouts;
+
+/// Requests at once. nginx: `http2_max_concurrent_streams`, 128.
+const STREAMS: u32 = 128;
+/// The head of a request, as the client counts it. As much as over HTTP/1.1.
+const HEAD: u32 = 64 * 1024;
+/// What a client may send of a body before somebody takes it, and of all bodies together.
+const STREAM_WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// What waits of a reply until the client opens its window.
+const SEND_BUFFER: usize = 64 * 1024;
+
+pub(super) async fn serve<S: Stream>(
+    front: Arc<Front>,
+    stream: S,
+    client: Client,
+    drain: Watcher,
+    timeouts: Timeouts,
+) {
+    let notes = client.notes.clone();
+    // A reply that breaks off resets its own stream, not the connection: nobody notes it there.
+    let mut stream = TimeoutStream::new(Lingering::new(stream, Notes::default()));
+    stream.set_write_timeout(Some(timeouts.send));
+    let streams = Streams::new(timeouts.send);
+    let lobby = Arc::clone(front.lobby());
+    let host = Arc::new((front, client, drain.clone()));
+    let service = service_fn(|request| {
+        let (host, pace) = (Arc::clone(&host), streams.begin());
+        async move {
+            let (front, client, drain) = &*host;
+            let answer = front.answer(request, client, drain);
+            let unanswered = client.notes.until_answered();
+            let answer = answer.await?;
+            unanswered.is_answered();
+            Ok::<_, super::pipeline::Hangup>(answer.map(|body| Paced::new(body, pace)))
+        }
+    });
+    let stream = TokioIo::new(Counted::new(Box::pin(stream)));
+    let connection = builder(streams.clone()).serve_connection(stream, service);
+    let mut connection = pin!(connection);
+    let (bell, tick) = (pin!(drain.bell()), pin!(patience::timer()));
+    let mut patience = Patience::new(&notes, &drain, bell, tick, timeouts).of_many();
+    let mut seat: Option<Seat<'_>> = None;
+    poll_fn(|cx| {
+        loop {
+            if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+                ended.unwrap_or_else(|error| log_end(&error));
+                return Poll::Ready(());
+            }
+            match patience.poll_end(cx) {
+                Poll::Ready(End::Patience) => return Poll::Ready(()),
+                Poll::Ready(End::Drain) => connection.as_mut().graceful_shutdown(),
+                // As long as it says nothing, it is the first to leave when there are too many.
+                Poll::Ready(End::Quiet) => drop(seat.get_or_insert_with(|| lobby.sits(cx.waker().clone()))),
+                Poll::Pending => break,
+            }
+        }
+        if notes.waits().is_none() {
+            seat = None;
+        }
+        match seat.as_ref().is_some_and(Seat::is_gone) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
+    })
+    .await;
+}
+
+fn builder(streams: Streams) -> http2::Builder<Streams> {
+    let mut builder = http2::Builder::new(streams);
+    builder
+        .max_concurrent_streams(STREAMS)
+        .max_header_list_size(HEAD)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(SEND_BUFFER);
+    builder
+}
