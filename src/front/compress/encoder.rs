@@ -89,6 +89,16 @@ impl Encoder {
     }
 }
 
+/// What a coder takes of the server's memory, in bytes: tables and window, by the sizes that their authors give.
+pub(super) fn memory(coding: Coding, length: Option<u64>) -> u64 {
+    let window = 1 << window(length);
+    match coding {
+        Coding::Gzip => 384 * 1024,
+        Coding::Brotli => 1024 * 1024 + 3 * window,
+        Coding::Zstd => 3 * window,
+    }
+}
+
 fn window(length: Option<u64>) -> u32 {
     let bits = length.map_or(WINDOW, |length| u64::BITS - length.leading_zeros());
     bits.clamp(SMALLEST_WINDOW, WINDOW)
@@ -138,6 +148,15 @@ mod tests {
                 assert_eq!(readable(coding, &sent), written, "{coding:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_short_reply_takes_little_memory_and_none_takes_much() {
+        for coding in Coding::ALL {
+            assert!(memory(coding, None) < 3 << 20, "{coding:?}");
+            assert!(memory(coding, Some(40_000)) <= memory(coding, None), "{coding:?}");
+        }
+        assert_eq!(memory(Coding::Zstd, Some(40_000)), 3 * 64 * 1024);
     }
 
     #[test]
