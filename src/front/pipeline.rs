@@ -113,7 +113,10 @@ impl Pipeline<'_> {
     ) -> Response<Body> {
         headers::add(&mut response, settings, facts);
         match &settings.compression {
-            Some(compression) => compress(response, compression, facts, self.compressed),
+            Some(compression) => {
+                let means = compress::Means { kept: self.compressed, buffers: self.generation.buffers() };
+                compress(response, compression, facts, means)
+            }
             None => response,
         }
     }
