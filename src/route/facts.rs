@@ -134,12 +134,10 @@ impl<'a> RequestFacts<'a> {
             peer: None,
             hop: None,
             announced: None,
-            tls: None,
             local: None,
             server_name: "",
             content_length: None,
             user: None,
-            tls: None,
             request_id: Label::default(),
         }
     }
