@@ -131,6 +131,7 @@ impl<'a> RequestFacts<'a> {
             peer: None,
             hop: None,
             announced: None,
+            tls: None,
             local: None,
             server_name: "",
             content_length: None,

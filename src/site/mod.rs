@@ -35,8 +35,8 @@ struct Door {
 pub struct Generation {
     sites: Sites,
     clusters: Vec<Cluster>,
-    buffers: Buffers,
     tls: Vault,
+    buffers: Buffers,
     metrics: Option<Arc<Metrics>>,
 }
 
@@ -81,7 +81,7 @@ impl Generation {
             }
         }
         let tls = Vault::build(model, old.map(|old| &old.tls));
-        Self { sites, clusters, buffers, tls, metrics }
+        Self { sites, clusters, tls, buffers, metrics }
     }
 
     /// The sites.
