@@ -60,7 +60,10 @@ fn a_file_comes_with_validators_and_is_not_sent_again_while_they_hold() {
         let response = ask(&cornac, "/ten.txt", headers);
         assert_eq!(response.status, status, "{headers:?}");
         if status == 304 {
-            assert_eq!((response.header("etag"), response.body.len()), (Some(etag), 0), "{headers:?}");
+            // Who holds a weak one has it from a compressed reply.
+            let weak = format!("W/{etag}");
+            let named = if headers[0].1.ends_with(&weak) { weak.as_str() } else { etag };
+            assert_eq!((response.header("etag"), response.body.len()), (Some(named), 0), "{headers:?}");
         }
     }
 }

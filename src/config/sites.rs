@@ -163,6 +163,7 @@ fn read_settings(table: &Table<'_>, preset: Option<Preset>, known: &[String]) ->
         between_reads_timeout: None,
         error_pages: Vec::new(),
         intercept_errors: false,
+        x_sendfile: Vec::new(),
     };
     settings::read_over(&mut settings, table, known);
     if let Some(extensions) = table.get("script_extensions").and_then(Node::texts) {

@@ -2,7 +2,6 @@
 //! `http1`, `http2` (which `preface` tells apart in clear text), and either of them behind a TLS `handshake`.
 
 use std::future::Future;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
@@ -42,8 +41,6 @@ pub struct Front {
 pub struct Means {
     /// `None`: no log is kept.
     pub access_log: Option<Arc<AccessLog>>,
-    /// Where bodies go that are too large for memory.
-    pub temp_dir: PathBuf,
     /// How long clients may take.
     pub timeouts: Timeouts,
 }

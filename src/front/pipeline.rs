@@ -17,7 +17,7 @@ use super::respond::{self, Refusal};
 use super::visit::Visit;
 use super::{headers, script};
 use crate::files;
-use crate::route::{Plan, RequestFacts, ScriptPlan, Settings};
+use crate::route::{ListingPlan, Plan, RequestFacts, ScriptPlan, Settings};
 use crate::site::Generation;
 use crate::upstream::RequestBody;
 
@@ -126,9 +126,7 @@ impl Pipeline<'_> {
                 Ok(found.map(Body::File))
             }
             Plan::Listing(listing) => {
-                // On a thread of its own kind: a folder may be long, and its disk far away.
-                let list = || files::list(listing);
-                let found = tokio::task::block_in_place(list).map_err(Refusal::File)?;
+                let found = Box::pin(files::list(listed(listing))).await.map_err(Refusal::File)?;
                 Ok(found.map(Body::text))
             }
             // Boxed: hyper moves the future of every request several times, and this one is kilobytes large.
@@ -146,7 +144,7 @@ impl Pipeline<'_> {
         let terms = incoming::Terms {
             max: plan.settings.max_body,
             buffering: plan.settings.buffering,
-            temp_dir: &self.means.temp_dir,
+            buffers: self.generation.buffers(),
             patience: self.means.timeouts.body,
         };
         let (body, length) = carried.take_body(terms).await?;
@@ -190,10 +188,20 @@ fn is_chunked(facts: &RequestFacts<'_>) -> bool {
     facts.headers.contains_key(TRANSFER_ENCODING)
 }
 
-/// How files are sent here. nginx's `charset off` names none.
+fn listed(plan: &mut ListingPlan<'_>) -> files::Listing {
+    files::Listing {
+        path: std::mem::take(&mut plan.path),
+        uri: std::mem::take(&mut plan.uri),
+        format: plan.format,
+        script_extensions: plan.settings.script_extensions.clone(),
+        serve_source: plan.settings.serve_source,
+    }
+}
+
+/// How files are sent here. nginx's `charset off`, which is held as an empty name, names none.
 fn file_options(settings: &Settings) -> files::FileOptions<'_> {
     let mut options = files::FileOptions {
-        charset: (settings.charset != "off").then_some(&settings.charset),
+        charset: (!settings.charset.is_empty()).then_some(&settings.charset),
         codings: settings.compression.as_ref().map_or(&[], |compression| &compression.algorithms),
         ..Default::default()
     };

@@ -1,5 +1,6 @@
 //! The one table from an error to what the client gets: status, page, headers; and how loud the log is about it.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -67,6 +68,9 @@ pub(crate) enum Refusal {
     /// A script's `X-Accel-Redirect` is not followed.
     #[error("X-Accel-Redirect to \"{to}\" is refused: {why}")]
     Order { to: String, why: BadOrder },
+    /// A script's `X-Sendfile` is not followed.
+    #[error("X-Sendfile to \"{0}\" is refused: it lies in no folder of the route's x_sendfile")]
+    Sendfile(String),
     /// Scripts send each other's requests round in circles.
     #[error("X-Accel-Redirect: more than 10 in a row, which is a cycle")]
     Cycle,
@@ -106,6 +110,13 @@ impl Refusal {
             },
             Self::BodyTooLarge => Row::loud(StatusCode::PAYLOAD_TOO_LARGE, Level::INFO),
             Self::BodyTimeout => Row::quiet(StatusCode::REQUEST_TIMEOUT),
+            // The operator was told of it; in a moment somebody else may be done.
+            Self::TempFile(error)
+                if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) =>
+            {
+                let header = Some((RETRY_AFTER, HeaderValue::from_static("5")));
+                Row { header, ..Row::quiet(StatusCode::SERVICE_UNAVAILABLE) }
+            }
             Self::TempFile(_) => Row::loud(StatusCode::INTERNAL_SERVER_ERROR, Level::ERROR),
             Self::Planned(status) => Row::quiet(*status),
             // Never sent: the connection is closed.
@@ -114,8 +125,14 @@ impl Refusal {
             Self::Upstream(error) => upstream_row(error),
             // nginx: 404 for what is no path, which may come of what a client sent.
             Self::Order { why: BadOrder::Unsafe, .. } => Row::loud(StatusCode::NOT_FOUND, Level::ERROR),
-            Self::Order { .. } | Self::Cycle => Row::loud(StatusCode::INTERNAL_SERVER_ERROR, Level::ERROR),
+            Self::Order { .. } | Self::Sendfile(_) | Self::Cycle => {
+                Row::loud(StatusCode::INTERNAL_SERVER_ERROR, Level::ERROR)
+            }
         }
+    }
+
+    pub(super) fn sendfile(path: &HeaderValue) -> Self {
+        Self::Sendfile(path.as_bytes().escape_ascii().to_string())
     }
 
     pub(super) fn status(&self) -> StatusCode {
@@ -300,6 +317,8 @@ mod tests {
             (Refusal::BadRequest("two Hosts"), 400),
             (Refusal::Method, 405),
             (Refusal::BodyTimeout, 408),
+            (Refusal::TempFile(ErrorKind::StorageFull.into()), 503),
+            (Refusal::TempFile(ErrorKind::PermissionDenied.into()), 500),
             (Refusal::BodyTooLarge, 413),
             (Refusal::TargetTooLong, 414),
             (Refusal::Planned(StatusCode::FORBIDDEN), 403),

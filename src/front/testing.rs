@@ -23,7 +23,7 @@ pub(super) fn client_of(root: &Path, listen: &str, server: &str, of_site: &str) 
     let model = crate::config::parse(&text, "test", root).expect("valid");
     let generation = Arc::new(ArcSwap::from_pointee(Generation::build(&model, None)));
     let timeouts = Timeouts::of(&model.server);
-    let means = Means { access_log: None, temp_dir: std::env::temp_dir(), timeouts };
+    let means = Means { access_log: None, timeouts };
     let front = Arc::new(Front::new(generation, means, Lobby::new(usize::MAX)));
     let (listener, notes) = (ListenerId(0), Notes::default());
     let client = Client { listener, peer: None, announced: None, local: None, session: None, notes };

@@ -170,6 +170,9 @@ fn param_name(name: &HeaderName, facts: &RequestFacts<'_>) -> Option<SmallVec<[u
         return None;
     }
     let name = name.as_str().as_bytes();
+    if is_front_ends(name) {
+        return None;
+    }
     // `_`, `.` and the other bytes that HTTP allows: php would read some of them as `_`.
     if !name.iter().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-')) {
         return None;
@@ -177,6 +180,11 @@ fn param_name(name: &HeaderName, facts: &RequestFacts<'_>) -> Option<SmallVec<[u
     let mut param = SmallVec::from_slice(b"HTTP_");
     param.extend(name.iter().map(|byte| if *byte == b'-' { b'_' } else { byte.to_ascii_uppercase() }));
     Some(param)
+}
+
+/// What php learns of its front end: frameworks take it for their leave to hand over any file (X-Sendfile-Type, X-Accel-Mapping).
+fn is_front_ends(name: &[u8]) -> bool {
+    name.starts_with(b"x-accel-") || name == b"x-sendfile-type"
 }
 
 /// What the configuration adds; of two with one name the later counts.
@@ -264,6 +272,7 @@ mod tests {
             ("SERVER_PORT", "8080"),
             ("SERVER_NAME", "www.example.com"),
             ("REDIRECT_STATUS", "200"),
+            ("HTTP_X_REQUEST_ID", "00000000000000000123456789abcdef"),
             ("HTTP_HOST", "Example.com:8080"),
             ("HTTP_CONTENT_TYPE", "text/plain"),
             ("HTTP_CONTENT_LENGTH", "5"),

@@ -118,7 +118,27 @@ pub struct RequestFacts<'a> {
     pub request_id: Label,
 }
 
-impl RequestFacts<'_> {
+impl<'a> RequestFacts<'a> {
+    /// Of which no more is known: over HTTP/1.1, from nobody, to nobody's name.
+    pub fn bare(method: &'a Method, target: &'a Target<'a>, headers: &'a HeaderMap) -> Self {
+        Self {
+            method,
+            version: Version::HTTP_11,
+            target,
+            host: "",
+            headers,
+            scheme: Scheme::Http,
+            peer: None,
+            hop: None,
+            announced: None,
+            tls: None,
+            local: None,
+            server_name: "",
+            content_length: None,
+            request_id: Label::default(),
+        }
+    }
+
     /// `HTTP/1.1`, as SERVER_PROTOCOL, `$request` and the log spell it.
     pub fn protocol(&self) -> &'static str {
         protocol(self.version)

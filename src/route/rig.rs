@@ -77,6 +77,7 @@ pub(super) fn settings() -> Settings {
         between_reads_timeout: None,
         error_pages: Vec::new(),
         intercept_errors: false,
+        x_sendfile: Vec::new(),
     }
 }
 

@@ -37,7 +37,7 @@ pub struct Settings {
     pub types: Option<Arc<Types>>,
     /// A folder without an index is listed (nginx's `autoindex`).
     pub autoindex: Option<ListingFormat>,
-    /// Charset named for text types.
+    /// Charset named for text types; empty: none.
     pub charset: String,
     /// `None`: nothing is compressed, and no compressed neighbour of a file is sent.
     pub compression: Option<Arc<Compression>>,
@@ -53,6 +53,8 @@ pub struct Settings {
     pub error_pages: Vec<ErrorPage>,
     /// A script's own errors get these pages too (nginx's `fastcgi_intercept_errors`).
     pub intercept_errors: bool,
+    /// Folders whose files a script may send by path (`X-Sendfile`): as php-fpm sees them, and where they lie here. Both absolute.
+    pub x_sendfile: Vec<(PathBuf, PathBuf)>,
 }
 
 impl Settings {

@@ -128,6 +128,13 @@ pub enum Step {
         /// Location.
         to: String,
     },
+    /// A refusal has a page of its own.
+    ErrorPage {
+        /// 4xx or 5xx.
+        status: u16,
+        /// As the configuration spells it.
+        page: String,
+    },
     /// The request is refused.
     Refused {
         /// 4xx or 5xx.
@@ -158,6 +165,7 @@ impl fmt::Display for Step {
             Self::File { path } => write!(f, "file {path}"),
             Self::Listing { path } => write!(f, "listing of {path}"),
             Self::Redirect { status, to } => write!(f, "redirect {status} to {to}"),
+            Self::ErrorPage { status, page } => write!(f, "the page for {status} is {page}"),
             Self::Refused { status, why } => write!(f, "refused with {status}: {why}"),
         }
     }
