@@ -101,6 +101,10 @@ fn stays_inside(plan: &Plan<'_>) {
             assert!(file.path.starts_with(ROOT), "{plan:?}");
             assert!(!is_source(name) || Files.kind(&file.path) != Kind::File, "source leaves: {plan:?}");
         }
+        Plan::Listing(listing) => {
+            assert!(listing.path.starts_with(ROOT), "{plan:?}");
+            assert_eq!(Files.kind(&listing.path), Kind::Directory, "{plan:?}");
+        }
         Plan::Script(script) => {
             let path = Path::new(std::ffi::OsStr::from_bytes(&script.script_filename));
             assert!(path.starts_with(ROOT) && script.script_filename.ends_with(b".php"), "{plan:?}");

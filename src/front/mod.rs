@@ -46,6 +46,8 @@ mod prefixed;
 mod respond;
 mod script;
 mod slow_log;
+#[cfg(test)]
+mod testing;
 mod throttle;
 mod timeouts;
 mod visit;

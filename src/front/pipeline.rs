@@ -113,7 +113,10 @@ impl Pipeline<'_> {
     ) -> Response<Body> {
         headers::add(&mut response, settings, facts);
         match &settings.compression {
-            Some(compression) => compress(response, compression, facts, self.compressed),
+            Some(compression) => {
+                let means = compress::Means { kept: self.compressed, buffers: self.generation.buffers() };
+                compress(response, compression, facts, means)
+            }
             None => response,
         }
     }
@@ -160,7 +163,7 @@ impl Pipeline<'_> {
         let terms = incoming::Terms {
             max: plan.settings.max_body,
             buffering: plan.settings.buffering,
-            temp_dir: &self.means.temp_dir,
+            buffers: self.generation.buffers(),
             patience: self.means.timeouts.body,
         };
         let (body, length) = carried.take_body(terms).await?;

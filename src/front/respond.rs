@@ -1,5 +1,6 @@
 //! The one table from an error to what the client gets: status, page, headers; and how loud the log is about it.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -124,6 +125,13 @@ impl Refusal {
             },
             Self::BodyTooLarge => Row::loud(StatusCode::PAYLOAD_TOO_LARGE, Level::INFO),
             Self::BodyTimeout => Row::quiet(StatusCode::REQUEST_TIMEOUT),
+            // The operator was told of it; in a moment somebody else may be done.
+            Self::TempFile(error)
+                if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) =>
+            {
+                let header = Some((RETRY_AFTER, HeaderValue::from_static("5")));
+                Row { header, ..Row::quiet(StatusCode::SERVICE_UNAVAILABLE) }
+            }
             Self::TempFile(_) => Row::loud(StatusCode::INTERNAL_SERVER_ERROR, Level::ERROR),
             Self::Planned(status) => Row::quiet(*status),
             Self::Unknown(challenge) => Row {
@@ -348,6 +356,8 @@ mod tests {
             (Refusal::BadRequest("two Hosts"), 400),
             (Refusal::Method, 405),
             (Refusal::BodyTimeout, 408),
+            (Refusal::TempFile(ErrorKind::StorageFull.into()), 503),
+            (Refusal::TempFile(ErrorKind::PermissionDenied.into()), 500),
             (Refusal::BodyTooLarge, 413),
             (Refusal::TargetTooLong, 414),
             (Refusal::Planned(StatusCode::FORBIDDEN), 403),

@@ -130,6 +130,7 @@ impl<'a> RequestFacts<'a> {
             host: "",
             headers,
             scheme: Scheme::Http,
+            tls: None,
             peer: None,
             hop: None,
             announced: None,
@@ -137,7 +138,6 @@ impl<'a> RequestFacts<'a> {
             server_name: "",
             content_length: None,
             user: None,
-            tls: None,
             request_id: Label::default(),
         }
     }

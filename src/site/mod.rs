@@ -16,7 +16,7 @@ use crate::route::{
     Router, Settings,
 };
 use crate::tls::Vault;
-use crate::upstream::{Cluster, Fault};
+use crate::upstream::{Buffers, Cluster, Fault};
 pub use guards::Guards;
 use names::Names;
 
@@ -39,6 +39,7 @@ pub struct Generation {
     clusters: Vec<Cluster>,
     guards: Guards,
     tls: Vault,
+    buffers: Buffers,
     metrics: Option<Arc<Metrics>>,
 }
 
@@ -70,9 +71,10 @@ impl Generation {
     pub fn build(model: &Model, old: Option<&Self>) -> Self {
         let before = |name: &str| old?.clusters.iter().find(|cluster| &**cluster.name() == name);
         let metrics = metrics(model, old).map(Arc::new);
+        let buffers = Buffers::new(&model.server, old.map(|old| &old.buffers));
         let cluster = |pool: &model::Pool| {
             let meters = metrics.as_ref().and_then(|metrics| metrics.pool(&pool.name)).cloned();
-            Cluster::new(pool, &model.server.temp_dir, before(&pool.name)).counted_by(meters)
+            Cluster::new(pool, &buffers, before(&pool.name)).counted_by(meters)
         };
         let clusters = model.pools.iter().map(cluster).collect();
         let mut sites = Sites::build(model, old.map(Self::sites));
@@ -83,7 +85,7 @@ impl Generation {
         }
         let guards = Guards::build(model, old.map(|old| &old.guards));
         let tls = Vault::build(model, old.map(|old| &old.tls));
-        Self { sites, clusters, guards, tls, metrics }
+        Self { sites, clusters, guards, tls, buffers, metrics }
     }
 
     /// The sites.
@@ -104,6 +106,11 @@ impl Generation {
     /// The pool that a plan names.
     pub fn cluster(&self, pool: PoolId) -> &Cluster {
         &self.clusters[pool.0]
+    }
+
+    /// Where bodies wait for those who are slow.
+    pub fn buffers(&self) -> &Buffers {
+        &self.buffers
     }
 
     /// What is counted; nothing, where nobody could ask for it.

@@ -90,11 +90,28 @@ fn cipher(suite: CipherSuite) -> &'static str {
 fn read(der: &[u8]) -> Option<ClientCertificate> {
     let certificate = Certificate::from_der(der).ok()?.tbs_certificate;
     Some(ClientCertificate {
-        subject: certificate.subject.to_string(),
-        issuer: certificate.issuer.to_string(),
-        serial: hex(certificate.serial_number.as_bytes()).to_ascii_uppercase(),
+        subject: ascii(&certificate.subject.to_string()),
+        issuer: ascii(&certificate.issuer.to_string()),
+        serial: serial(certificate.serial_number.as_bytes()),
         fingerprint: hex(digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, der).as_ref()),
     })
+}
+
+/// RFC 2253 §2.4, as OpenSSL and so nginx write it: every other byte is `\C3`.
+fn ascii(name: &str) -> String {
+    name.bytes().fold(String::new(), |mut text, byte| {
+        match byte.is_ascii() {
+            true => text.push(byte.into()),
+            false => write!(text, "\\{byte:02X}").expect("a String takes everything"),
+        }
+        text
+    })
+}
+
+/// Without the zeros in front that only say that it is not negative.
+fn serial(bytes: &[u8]) -> String {
+    let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+    hex(&bytes[zeros.min(bytes.len().saturating_sub(1))..]).to_ascii_uppercase()
 }
 
 fn hex(bytes: &[u8]) -> String {
