@@ -326,7 +326,7 @@ root = "public"
         (SITE, r#"listen = [{ address = ":443", tls = true, http2 = false }]
 root = "public"
 "#, &[
-            r#"4:31: not supported yet: tls [remove it, or wait for a later version]"#,
+            r#"4:37: tls: the site has no certificate [add tls = { cert = "…", key = "…" } to the site, or tls = "self-signed" for development]"#,
         ]),
         (SITE, r#"listen = [":8080"]
 "#, &[
@@ -607,8 +607,8 @@ timeouts = { connect = "1s" }"#, &[
             r#"8:14: unknown key 'connect' [known keys: first_byte, between_reads]"#,
         ]),
         (ROUTE, r#"match = "/"
-auth = { basic = "x" }"#, &[
-            r#"8:1: not supported yet: auth [remove it, or wait for a later version]"#,
+proxy = "x""#, &[
+            r#"8:1: not supported yet: proxy [remove it, or wait for a later version]"#,
         ]),
         (ROUTE, r#"match = "/"
 fastcgi = 1"#, &[

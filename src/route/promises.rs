@@ -70,6 +70,7 @@ fn stays_below_root(plan: Plan<'_>) -> Result<(), TestCaseError> {
             prop_assert!(redirect.location.iter().all(|byte| (b'!'..0x7f).contains(byte)));
         }
         Plan::Fixed(_) => {}
+        Plan::Guarded(guarded) => return stays_below_root(guarded.plan),
     }
     Ok(())
 }
