@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use support::{Cornac, Fpm, Port, Scratch, config_example, fixtures, free_port, wait_until};
+use support::{Cornac, Fpm, Port, Scratch, config_example, curl, fixtures, free_port, wait_until};
 
 /// The example with other addresses. What is replaced must be there, so that no example changes unseen.
 fn with_addresses(example: &str, addresses: &[(&str, &str)]) -> String {
@@ -228,6 +228,23 @@ fn every_other_example_is_valid_and_serves() {
     );
     assert_eq!(run(&text, port).get("/").status, 200);
     done.push("ha.toml");
+
+    let (port, secure) = (free_port(), free_port());
+    let text = with_addresses(
+        "tls.toml",
+        &[
+            ("127.0.0.1:9000", &fpm.server()),
+            ("127.0.0.1:8080", &port.to_string()),
+            ("127.0.0.1:8443", &secure.to_string()),
+            ("../php-fixtures/tp/public", &tp()),
+        ],
+    );
+    let to = secure.address();
+    let cornac = Cornac::run(&text, vec![port, secure]);
+    assert_eq!(cornac.get("/").status, 301);
+    let reply = curl::curl(to, "https://localhost:PORT/", &["-k"]);
+    assert_eq!((reply.status, &*reply.version), (200, "2"), "{reply:?}");
+    done.push("tls.toml");
 
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
     for entry in fs::read_dir(folder).unwrap() {

@@ -179,6 +179,24 @@ fn a_proxy_header_never_arrives() {
 }
 
 #[test]
+fn what_only_a_front_end_may_say_never_arrives_from_a_client() {
+    let (root, wire) = (root(), Wire::start());
+    let said = "preset = \"plain\"\nparams = { HTTP_X_SENDFILE_TYPE = \"X-Accel-Redirect\" }";
+    let cornac = cornac(&root, &wire.server(), said);
+    for line in ["X-Sendfile-Type: X-Sendfile", "X-Accel-Mapping: /=/etc/", "X-ACCEL-Redirect: /x"] {
+        let params = params_of(&cornac, &wire, "/info.php", &[line, "X-Accelerator: yes"]);
+        assert_eq!(
+            value(&params, "HTTP_X_SENDFILE_TYPE"),
+            Some("X-Accel-Redirect"),
+            "the operator's word: {line}"
+        );
+        assert_eq!(value(&params, "HTTP_X_ACCEL_MAPPING"), None, "{line}");
+        assert_eq!(value(&params, "HTTP_X_ACCEL_REDIRECT"), None, "{line}");
+        assert_eq!(value(&params, "HTTP_X_ACCELERATOR"), Some("yes"), "a name of its own");
+    }
+}
+
+#[test]
 fn names_that_would_alias_are_dropped() {
     let (root, wire) = (root(), Wire::start());
     let cornac = cornac(&root, &wire.server(), "preset = \"plain\"");

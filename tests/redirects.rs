@@ -16,7 +16,7 @@ foreach ((array) ($_GET['add'] ?? []) as $line) { header($line, false); }
 isset($_GET['status']) && http_response_code((int) $_GET['status']);
 header('X-Accel-Redirect: ' . ($_GET['to'] ?? '/private/report.txt'));
 echo 'the body of the script';
-if (isset($_GET['goes_on'])) { flush(); wait(); echo str_repeat('x', 1 << 20); fixture\count_run('ended'); }
+if (isset($_GET['goes_on'])) { ob_get_level() && ob_end_flush(); flush(); wait(); echo str_repeat('x', 1 << 20); fixture\count_run('ended'); }
 
 function wait(): void
 {
@@ -25,11 +25,14 @@ function wait(): void
 }
 "#;
 
+/// Orders itself.
+const CIRCLE: &str = "<?php require getenv('FIXTURES') . '/shared/mirror.php'; fixture\\count_run('circles'); header('X-Accel-Redirect: /inner/circle.php');";
+
 /// Fails as `status` says.
 const FAIL: &str = r#"<?php
-http_response_code((int) $_GET['status']);
 header('WWW-Authenticate: Basic realm="x"');
 header('Content-Type: text/plain');
+http_response_code((int) $_GET['status']);
 echo 'the page of the script';
 "#;
 
@@ -50,12 +53,12 @@ internal = true
 alias = "ROOT/../store/"
 
 [[sites.routes]]
-match = "/inner/"
+match = "^~ /inner/"
 internal = true
 fastcgi = true
 
 [[sites.routes]]
-match = "/run/"
+match = "^~ /run/"
 internal = true
 rewrite = { from = '^/run/(.*)$', to = "/inner/$1", flag = "last" }
 
@@ -74,6 +77,15 @@ fastcgi = true
 script = "/fail.php"
 intercept_errors = true
 error_pages = { 404 = "/404.html", "401 500" = "@oops", 503 = "=200 /404.html", 418 = "= /inner/oops.php?own=203", 410 = "https://gone.example/?from=$uri" }
+
+[[sites.routes]]
+match = "= /sendfile.php"
+fastcgi = true
+x_sendfile = { "/app/storage" = "ROOT/../store" }
+
+[[sites.routes]]
+match = "/listed/"
+autoindex = true
 
 [[sites.routes]]
 match = "/pages/"
@@ -119,7 +131,18 @@ impl Rig {
             .file("order.php", ORDER)
             .file("inner/order.php", ORDER)
             .file("fail.php", FAIL)
+            .file(
+                "sendfile.php",
+                "<?php header('X-Sendfile: ' . $_GET['path']); header('Content-Type: application/x-own');",
+            )
+            .file("nosendfile.php", "<?php header('X-Sendfile: ' . $_GET['path']); echo 'own';")
+            .file("listed/<b>.txt", "12345")
+            .file("listed/sub/x", "")
+            .file("listed/.hidden", "")
+            .file("listed/old.php~", "")
+            .file("listed/run.php", "")
             .file("inner/oops.php", OOPS)
+            .file("inner/circle.php", CIRCLE)
             .script("limited.php")
             .script("info.php");
         let fpm = Fpm::builder("a").workers(1).env("FIXTURES", support::fixtures("").display()).start();
@@ -295,13 +318,9 @@ fn a_client_cannot_order_anything() {
 #[test]
 fn scripts_that_order_each_other_in_a_circle_end_with_500() {
     let rig = Rig::start();
-    // The script orders what its own query names, and the query goes round with it.
-    let round = "/inner/order.php?to=/inner/order.php?to=/inner/order.php";
-    assert_eq!(
-        rig.get(&format!("/order.php?to={round}")).status,
-        500,
-        "the last leads to /private, with no to"
-    );
+    assert_eq!(rig.ordered("/inner/circle.php").status, 500);
+    assert_eq!(rig.fpm.count("circles"), 10, "and no later than nginx");
+    rig.cornac.wait_for_log("more than 10 in a row");
 }
 
 #[test]
@@ -399,4 +418,74 @@ fn a_script_may_be_the_page_and_knows_the_error() {
     let fallback = ask(rig.cornac.address(), "POST", "/shown/x?y=1", &[], "a body");
     let expected = "oops REDIRECT_STATUS=404 REQUEST_METHOD=POST REQUEST_URI=/shown/x?y=1 QUERY_STRING=y=1 CONTENT_LENGTH=6 body=a body";
     assert_eq!((fallback.status, fallback.text()), (200, expected));
+}
+
+#[test]
+fn a_script_sends_a_file_by_its_path_from_the_route_s_folders_only() {
+    let rig = Rig::start();
+    let file = rig.get("/sendfile.php?path=/app/storage/report.txt");
+    assert_eq!(
+        (file.status, file.text(), file.header("content-type")),
+        (200, "0123456789", Some("application/x-own"))
+    );
+    assert_eq!(file.header("x-sendfile"), None);
+    let part = rig.ask("GET", "/sendfile.php?path=/app/storage/report.txt", &["Range: bytes=-2"]);
+    assert_eq!((part.status, part.text()), (206, "89"));
+    assert_eq!(rig.get("/sendfile.php?path=/app/storage/missing").status, 404);
+    for path in [
+        "/etc/passwd",
+        "/app/storage/../secret.txt",
+        "/app/storage/source.php",
+        "report.txt",
+        "",
+        "/app/storage%00",
+    ] {
+        let refused = rig.get(&format!("/sendfile.php?path={path}"));
+        assert!(refused.status >= 404 || path.is_empty() || path.ends_with("%00"), "{path}: {refused:?}");
+        assert!(
+            !["root:", "SECRET", "SOURCE"].iter().any(|text| refused.text().contains(text)),
+            "{path}: {refused:?}"
+        );
+    }
+    let nowhere = rig.get("/nosendfile.php?path=/app/storage/report.txt");
+    assert_eq!((nowhere.status, nowhere.header("x-sendfile")), (500, None));
+    rig.cornac.wait_for_log(
+        r#"X-Sendfile to "/etc/passwd" is refused: it lies in no folder of the route's x_sendfile"#,
+    );
+}
+
+#[test]
+fn a_listing_shows_what_may_be_had() {
+    let rig = Rig::start();
+    let page = rig.get("/listed/");
+    assert_eq!((page.status, page.header("content-type")), (200, Some("text/html; charset=utf-8")));
+    let links: Vec<_> =
+        page.text().split("<a href=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    assert_eq!(links, ["../", "sub/", "%3Cb%3E.txt", "run.php"]);
+    assert!(
+        page.text().contains("&lt;b&gt;.txt</a>") && page.text().contains("<td>5</td>"),
+        "{}",
+        page.text()
+    );
+    assert_eq!(rig.get("/listed/%3Cb%3E.txt").text(), "12345");
+    let head = rig.ask("HEAD", "/listed/", &[]);
+    assert_eq!((head.status, head.text()), (200, ""));
+    assert_eq!(rig.get("/pages/").status, 404, "others are not listed");
+}
+
+#[test]
+fn explain_shows_the_page_that_an_error_gets() {
+    let rig = Rig::start();
+    let config = rig.cornac.config_file();
+    let explain = |target: &str| {
+        let url = format!("http://x{target}");
+        Cornac::command(&["explain", "-c", config.to_str().expect("UTF-8"), &url]).text
+    };
+    let page = explain("/pages/missing");
+    assert!(page.contains("the page for 404 is /404.html"), "{page}");
+    assert!(page.contains("/404.html\nand says 404"), "{page}");
+    let own = explain("/shown/x");
+    assert!(own.contains("the page for 404 is @oops") && own.contains("runs a script"), "{own}");
+    assert!(!own.contains("and says"), "{own}");
+    assert!(explain("/listed/").contains("lists the folder"));
 }

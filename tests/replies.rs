@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use support::http::{self, BodyReader, Broken, Connection, Response};
-use support::{Cornac, Fpm, Responder, Tp, big_bytes, server, wait_until};
+use support::{Cornac, Fpm, Tp, big_bytes, server, wait_until};
 
 fn one_worker() -> (Fpm, Cornac) {
     let fpm = Fpm::builder("a").workers(1).start();

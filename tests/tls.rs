@@ -5,7 +5,8 @@ mod support;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use rcgen::{DnType, SerialNumber};
+use rcgen::string::Ia5String;
+use rcgen::{DnType, DnValue, SerialNumber};
 use support::curl::curl;
 use support::http::Connection;
 use support::pki::{Authority, Pair};
@@ -28,9 +29,14 @@ fn quoted(port: &Port) -> String {
     format!("\"{port}\"")
 }
 
+/// The same without scripts.
+fn files_at(listen: &str, root: &Root, lines: &str) -> String {
+    site(listen, root, lines).replace("preset = \"plain\"\n", "")
+}
+
 /// A site of files only, over TLS, with this certificate.
 fn files(root: &Root, tls: &str) -> Cornac {
-    Cornac::serving(|listen| site(&format!("\"{listen}\""), root, &format!("tls = {tls}")))
+    Cornac::serving(|listen| files_at(&format!("\"{listen}\""), root, &format!("tls = {tls}")))
 }
 
 #[test]
@@ -95,7 +101,7 @@ fn each_name_gets_its_own_certificate() {
         ("wild", &wild, "*.example.com"),
     ]
     .map(|(name, pair, host)| {
-        site(&quoted(&port), &root, &format!("names = [\"{host}\"]\ntls = {}", pair.toml(&scratch, name)))
+        files_at(&quoted(&port), &root, &format!("names = [\"{host}\"]\ntls = {}", pair.toml(&scratch, name)))
     })
     .concat();
     let (to, _cornac) = (port.address(), Cornac::run(&text, vec![port]));
@@ -175,7 +181,7 @@ fn who_comes_in_clear_text_is_sent_on_and_told_to_remember() {
     let (plain, secure) = (free_port(), free_port());
     let listen = format!("{{ address = \"{plain}\", tls = false }}, \"{secure}\"");
     let lines = "tls = \"self-signed\"\nhttps = { hsts = \"30d\", subdomains = true }";
-    let (to, cornac) = (secure.address(), Cornac::run(&site(&listen, &root, lines), vec![plain, secure]));
+    let (to, cornac) = (secure.address(), Cornac::run(&files_at(&listen, &root, lines), vec![plain, secure]));
     let mut client = Connection::open(cornac.address());
     for (method, status) in [("GET", 301), ("POST", 308)] {
         client.send(format!(
@@ -205,11 +211,14 @@ fn who_comes_in_clear_text_is_sent_on_and_told_to_remember() {
 /// A client's certificate with every kind of thing in its name.
 fn person(authority: &Authority, name: &str) -> Pair {
     authority.signs_with(&[], |params| {
-        params.serial_number = Some(SerialNumber::from(vec![0x0a, 0xfe, 0x10]));
+        params.serial_number = Some(SerialNumber::from(vec![0xfa, 0x0e, 0x10]));
         let dn = &mut params.distinguished_name;
         dn.push(DnType::CountryName, "DE");
         dn.push(DnType::OrganizationName, "Müller, Söhne + Co");
         dn.push(DnType::CommonName, name);
+        dn.push(DnType::OrganizationalUnitName, " a;b=\"c\" ");
+        let email = Ia5String::try_from("ann@example.com").expect("ASCII");
+        dn.push(DnType::CustomDnType(vec![1, 2, 840, 113_549, 1, 9, 1]), DnValue::Ia5String(email));
     })
 }
 
@@ -244,6 +253,7 @@ fn a_client_s_certificate_reaches_php_as_nginx_tells_it() {
     let (theirs, nginx) = (port.address(), port);
     let _nginx = Nginx::start(&format!(
         "listen {nginx} ssl; ssl_certificate {}; ssl_certificate_key {}; ssl_client_certificate {}; ssl_verify_client optional;\n\
+         ssl_protocols TLSv1.2 TLSv1.3;\n\
          root {}; location / {{ {FASTCGI_PARAMS}{params} fastcgi_param SCRIPT_FILENAME $document_root$uri; fastcgi_pass {}; }}",
         cert.display(),
         key.display(),

@@ -6,8 +6,8 @@ use std::path::{Component, Path};
 use std::sync::{Arc, OnceLock};
 
 use cornac::config;
-use cornac::route::{Kind, Label, Lookup, NoTrace, Plan, RequestFacts, Router, Scheme, Target, is_source};
-use http::{HeaderMap, Method, Version};
+use cornac::route::{Kind, Lookup, NoTrace, Plan, RequestFacts, Router, Target, is_source};
+use http::{HeaderMap, Method};
 
 /// Exists on every machine, as the configuration demands; what lies there is [`Files`]'.
 const ROOT: &str = "/usr";
@@ -69,19 +69,7 @@ pub fn target(data: &[u8]) {
     let Ok(target) = Target::parse(sent) else { return };
     is_canonical(&target);
     let (method, headers) = (Method::GET, HeaderMap::new());
-    let facts = RequestFacts {
-        method: &method,
-        version: Version::HTTP_11,
-        target: &target,
-        host: "localhost",
-        headers: &headers,
-        scheme: Scheme::Http,
-        peer: None,
-        local: None,
-        server_name: "",
-        content_length: None,
-        request_id: Label(0),
-    };
+    let facts = RequestFacts::bare(&method, &target, &headers);
     let routers = routers();
     stays_inside(&routers[usize::from(*site) % routers.len()].plan(&facts, &Files, &mut NoTrace));
 }
@@ -113,6 +101,10 @@ fn stays_inside(plan: &Plan<'_>) {
             assert!(file.path.starts_with(ROOT), "{plan:?}");
             assert!(!is_source(name) || Files.kind(&file.path) != Kind::File, "source leaves: {plan:?}");
         }
+        Plan::Listing(listing) => {
+            assert!(listing.path.starts_with(ROOT), "{plan:?}");
+            assert_eq!(Files.kind(&listing.path), Kind::Directory, "{plan:?}");
+        }
         Plan::Script(script) => {
             let path = Path::new(std::ffi::OsStr::from_bytes(&script.script_filename));
             assert!(path.starts_with(ROOT) && script.script_filename.ends_with(b".php"), "{plan:?}");
@@ -122,6 +114,7 @@ fn stays_inside(plan: &Plan<'_>) {
             assert!(!redirect.location.starts_with(b"//"), "to another host: {plan:?}");
             assert!(redirect.location.iter().all(|byte| (b'!'..0x7f).contains(byte)), "{plan:?}");
         }
+        Plan::Listing(folder) => assert!(folder.path.starts_with(ROOT), "{plan:?}"),
         Plan::Fixed(_) => {}
     }
 }

@@ -9,10 +9,14 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use serde::Serialize;
 
 use super::Failure;
+use super::checks::{self, Looked};
 use super::cli::Explain;
 use crate::config::model::{self, Listen, Model};
 use crate::files::Disk;
-use crate::route::{Address, Label, Plan, RequestFacts, Scheme, Step, Steps, Target, env};
+use crate::route::{
+    Address, Fixed, Label, NoTrace, PageStatus, Plan, RequestFacts, Scheme, Step, Steps, Target, Trace as _,
+    env,
+};
 use crate::site::{ListenerId, Site, Sites};
 
 pub(super) fn explain(args: &Explain) -> Result<(), Failure> {
@@ -69,6 +73,9 @@ struct Explanation {
     site: String,
     steps: Vec<Step>,
     answer: Answer,
+    /// What the reply says in any case, being the page of an error.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
 }
 
 /// What the client, or php, would get.
@@ -103,7 +110,7 @@ fn explanation(request: &Request, site: &Site, model: &Model) -> Result<Explanat
     let target = Target::parse(target.as_bytes())
         .map_err(|error| wrong(format!("`{target}` gets 400 before any site is asked: {error}")))?;
     let scheme = if request.url.scheme_str() == Some("https") { Scheme::Https } else { Scheme::Http };
-    let facts = RequestFacts {
+    let mut facts = RequestFacts {
         method: &request.method,
         version: http::Version::HTTP_11,
         target: &target,
@@ -118,15 +125,47 @@ fn explanation(request: &Request, site: &Site, model: &Model) -> Result<Explanat
         server_name: site.server_name(),
         content_length: None,
         request_id: Label::default(),
+        user: None,
     };
     let mut steps = Steps::default();
     let plan = site.router().plan(&facts, &Disk, &mut steps);
+    let mut user = None;
+    let plan = match checks::look(plan, &facts, &mut steps, &mut user) {
+        Looked::Passed(plan) => plan,
+        Looked::Refused(refusal) => refusal,
+        Looked::Known => {
+            facts.user = user.as_deref();
+            site.router().plan(&facts, &Disk, &mut NoTrace).unguarded()
+        }
+    };
+    let (plan, status) = with_error_page(plan, site, &facts, &mut steps);
     Ok(Explanation {
         request: format!("{} {}", request.method, lossy(target.raw)),
         site: name(site),
         steps: steps.0,
         answer: answer(plan, &facts, model)?,
+        status,
     })
+}
+
+/// The page of a refusal in its place, and the status of the reply; any other plan as it is.
+fn with_error_page<'a>(
+    plan: Plan<'a>,
+    site: &'a Site,
+    facts: &RequestFacts<'a>,
+    steps: &mut Steps,
+) -> (Plan<'a>, Option<u16>) {
+    let Plan::Fixed(Fixed { status, body: None, settings, .. }) = &plan else { return (plan, None) };
+    let (error, settings) = (*status, *settings);
+    let Some(page) = settings.error_page(error) else { return (plan, None) };
+    steps.step(|| Step::ErrorPage { status: error.as_u16(), page: page.page.to_string() });
+    let plan = site.router().plan_error_page(page, settings, facts, &Disk, steps);
+    let status = match (page.status, &plan) {
+        (_, Plan::Redirect(_)) | (PageStatus::OfPage, _) => None,
+        (PageStatus::OfError, _) => Some(error.as_u16()),
+        (PageStatus::Always(status), _) => Some(status.as_u16()),
+    };
+    (plan, status)
 }
 
 fn answer(plan: Plan<'_>, facts: &RequestFacts<'_>, model: &Model) -> Result<Answer, Failure> {
@@ -134,6 +173,8 @@ fn answer(plan: Plan<'_>, facts: &RequestFacts<'_>, model: &Model) -> Result<Ans
         Plan::File(file) => Answer::File { path: file.path.display().to_string() },
         Plan::Listing(folder) => Answer::Listing { path: folder.path.display().to_string() },
         Plan::Redirect(to) => Answer::Redirect { status: to.status.as_u16(), location: lossy(&to.location) },
+        // Its checks were looked at.
+        Plan::Guarded(guarded) => return answer(guarded.plan, facts, model),
         Plan::Fixed(fixed) => {
             Answer::Fixed { status: fixed.status.as_u16(), body: fixed.body.as_deref().map(lossy) }
         }
@@ -180,6 +221,9 @@ impl Explanation {
                     put(&mut text, format_args!("  {name:width$}  {}\n", value.escape_debug()));
                 }
             }
+        }
+        if let Some(status) = self.status {
+            put(&mut text, format_args!("and says {status}, whatever the page says\n"));
         }
         text
     }

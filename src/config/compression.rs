@@ -19,13 +19,7 @@ pub(super) fn read_over(inherited: &mut Option<Arc<Compression>>, node: Node<'_>
         *inherited = Some(Arc::new(own));
         return;
     }
-    let wanted = match node.as_text().as_deref() {
-        Some("on") => Some(true),
-        Some("off") => Some(false),
-        Some(_) => node.choice(&[("on", true), ("off", false)]),
-        None => node.boolean(),
-    };
-    match wanted {
+    match node.switch() {
         Some(true) => drop(inherited.get_or_insert_default()),
         Some(false) => *inherited = None,
         None => {}
@@ -139,7 +133,7 @@ mod tests {
     fn each_mistake_is_told_with_its_remedy() {
         let project = project();
         for (lines, expected) in [
-            ("compression = 1", "expected true or false, found a number"),
+            ("compression = 1", "expected true or false, found an integer"),
             ("compression = \"maybe\"", "unknown value 'maybe'"),
             ("compression = { algorithms = [\"brotli\"] }", "unknown value 'brotli'"),
             ("compression = { algorithms = [\"br\", \"br\"] }", "'br' is in the list already"),

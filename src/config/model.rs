@@ -58,6 +58,8 @@ pub struct Server {
     pub log: EventLog,
     /// Where bodies go that are too large for memory.
     pub temp_dir: PathBuf,
+    /// How much of them may wait.
+    pub buffers: Buffers,
     /// Written at start, removed at stop.
     pub pid_file: Option<PathBuf>,
     /// For a request's head, from its first byte; for a connection's first also from the connection's beginning.
@@ -74,6 +76,23 @@ pub struct Server {
     pub max_connections: Option<usize>,
     /// The name servers that discovery asks; empty: the system's.
     pub resolver: Vec<SocketAddr>,
+}
+
+/// `buffers`: what may wait for slow clients, all requests and replies together; in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Buffers {
+    /// In memory; what is more goes to temp files.
+    pub memory: u64,
+    /// In temp files; what is more waits where it comes from.
+    pub temp_files: u64,
+    /// In the temp file of one reply (nginx: `fastcgi_max_temp_file_size`); 0: no reply has one.
+    pub reply: u64,
+}
+
+impl Default for Buffers {
+    fn default() -> Self {
+        Self { memory: 256 << 20, temp_files: 16 << 30, reply: 1 << 30 }
+    }
 }
 
 /// `[admin]`.

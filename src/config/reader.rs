@@ -192,6 +192,14 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// `true` or `false`, or nginx's words for them.
+    pub(super) fn switch(self) -> Option<bool> {
+        match self.as_text() {
+            Some(_) => self.choice(&[("on", true), ("off", false)]),
+            None => self.boolean(),
+        }
+    }
+
     /// A whole number within bounds.
     pub(super) fn number(self, bounds: RangeInclusive<u32>) -> Option<u32> {
         let what = format!("a number from {} to {}", bounds.start(), bounds.end());

@@ -326,7 +326,7 @@ root = "public"
         (SITE, r#"listen = [{ address = ":443", tls = true, http2 = false }]
 root = "public"
 "#, &[
-            r#"4:31: not supported yet: tls [remove it, or wait for a later version]"#,
+            r#"4:37: tls: the site has no certificate [add tls = { cert = "…", key = "…" } to the site, or tls = "self-signed" for development]"#,
         ]),
         (SITE, r#"listen = [":8080"]
 "#, &[
@@ -448,7 +448,7 @@ charset = "utf 8""#, &[
         (SITE, r#"listen = [":8080"]
 root = "public"
 expires = "soon""#, &[
-            r#"6:11: expires: not a duration ["30d", "-1", "epoch", "max" or "off"]"#,
+            r#"6:11: expires: not a duration ["30d", "-1", "modified +1h", "epoch", "max" or "off"]"#,
         ]),
         (ROUTE, r#"try_files = ["$uri", "=404"]"#, &[
             r#"6:1: 'match' is missing [match = "/path", "= /path", "^~ /path", "~ regex", "~* regex" or "@name"]"#,
@@ -607,8 +607,8 @@ timeouts = { connect = "1s" }"#, &[
             r#"8:14: unknown key 'connect' [known keys: first_byte, between_reads]"#,
         ]),
         (ROUTE, r#"match = "/"
-auth = { basic = "x" }"#, &[
-            r#"8:1: not supported yet: auth [remove it, or wait for a later version]"#,
+proxy = "x""#, &[
+            r#"8:1: not supported yet: proxy [remove it, or wait for a later version]"#,
         ]),
         (ROUTE, r#"match = "/"
 fastcgi = 1"#, &[
@@ -618,7 +618,7 @@ fastcgi = 1"#, &[
 unknown = 1
 [[sites.routes]]
 match = 1"#, &[
-            r#"8:1: unknown key 'unknown' [known keys: match, rewrite, return, index, allow, deny, headers, expires, charset, compression, max_body, buffering, types, default_type, autoindex, error_pages, intercept_errors, serve_source, backend_root, root, internal, alias, timeouts, try_files, fastcgi, split_path_info, script, params, max_share]"#,
+            r#"8:1: unknown key 'unknown' [known keys: match, rewrite, return, index, allow, deny, headers, expires, charset, compression, max_body, buffering, types, default_type, autoindex, error_pages, intercept_errors, serve_source, backend_root, root, x_sendfile, internal, alias, timeouts, try_files, fastcgi, split_path_info, script, params, max_share]"#,
             r#"10:9: match: expected a string, found an integer"#,
         ]),
         (ROUTE, r#"match = "/"

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
-use super::model::{AccessLog, EventLog, LogFormat, LogTarget, Server, SlowLog, Syslog};
+use super::model::{AccessLog, Buffers, EventLog, LogFormat, LogTarget, Server, SlowLog, Syslog};
 use super::reader::{Node, Table};
 use super::text::Text;
 use super::values;
@@ -30,6 +30,7 @@ pub(super) fn read(root: &Table<'_>, base: &Path) -> Server {
         slow_log: None,
         log: EventLog { filter: "info".to_owned(), to: LogTarget::Stderr },
         temp_dir: std::env::temp_dir(),
+        buffers: Buffers::default(),
         pid_file: None,
         client_header_timeout: CLIENT,
         client_body_timeout: CLIENT,
@@ -53,11 +54,26 @@ pub(super) fn read(root: &Table<'_>, base: &Path) -> Server {
     if let Some(folder) = table.get("temp_dir").and_then(Node::text) {
         server.temp_dir = values::existing_folder(&folder, base, "it must exist and be writable");
     }
+    if let Some(table) = table.table("buffers") {
+        server.buffers = read_buffers(table);
+    }
     server.pid_file = table.get("pid_file").and_then(Node::text).and_then(|text| file(&text, base));
     read_clients(&mut server, &table);
     server.resolver = table.get("resolver").map(read_resolver).unwrap_or_default();
     table.finish(&["user", "group"]);
     server
+}
+
+fn read_buffers(table: Table<'_>) -> Buffers {
+    let size = |key, default| table.get(key).and_then(Node::size).unwrap_or(default);
+    let Buffers { memory, temp_files, reply } = Buffers::default();
+    let buffers = Buffers {
+        memory: size("memory", memory),
+        temp_files: size("temp_files", temp_files),
+        reply: size("reply", reply),
+    };
+    table.finish(&[]);
+    buffers
 }
 
 /// How long clients may take, and how many there may be: by nginx's names.
@@ -196,6 +212,15 @@ mod tests {
         let server = model_in(project.path(), SITE).server;
         assert_eq!((server.threads, server.shutdown_timeout), (None, Duration::from_secs(30)));
         assert_eq!((server.access_log, &*server.log.filter, server.pid_file), (OFF, "info", None));
+    }
+
+    #[test]
+    fn what_may_wait_for_slow_clients_is_bounded_unless_it_is_said_otherwise() {
+        let buffers =
+            |line: &str| model_in(project().path(), &format!("[server]\n{line}\n{SITE}")).server.buffers;
+        assert_eq!(buffers(""), Buffers { memory: 256 << 20, temp_files: 16 << 30, reply: 1 << 30 });
+        let own = buffers("buffers = { memory = \"1m\", temp_files = \"2m\", reply = 0 }");
+        assert_eq!(own, Buffers { memory: 1 << 20, temp_files: 2 << 20, reply: 0 });
     }
 
     #[test]

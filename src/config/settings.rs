@@ -35,7 +35,9 @@ pub(super) fn read_over(settings: &mut Settings, table: &Table<'_>, known: &[Str
     if let Some(size) = table.get("max_body").and_then(Node::size) {
         settings.max_body = size;
     }
-    settings.buffering = table.boolean_or("buffering", settings.buffering);
+    if let Some(buffering) = table.get("buffering").and_then(Node::switch) {
+        settings.buffering = buffering;
+    }
     types::read_over(settings, table);
     error_pages::read_over(&mut settings.error_pages, table, known);
     settings.intercept_errors = table.boolean_or("intercept_errors", settings.intercept_errors);
@@ -80,6 +82,9 @@ pub(super) fn read_roots(settings: &mut Settings, table: &Table<'_>, base: &Path
     }
     if let Some(backend_root) = backend_root {
         settings.backend_root = backend_root;
+    }
+    if let Some(folders) = table.get("x_sendfile") {
+        settings.x_sendfile = types::read_sendfile(folders, base);
     }
     !settings.root.as_os_str().is_empty()
 }

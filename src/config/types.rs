@@ -1,5 +1,7 @@
-//! `types`, `default_type` and `autoindex`: what files are, and whether a folder tells which it has.
+//! `types`, `default_type`, `autoindex` and `x_sendfile`: what files are, whether a folder tells which it has, and which a script may
+//! send.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use http::HeaderValue;
@@ -7,6 +9,7 @@ use http::HeaderValue;
 use crate::route::{ListingFormat, Settings, Types};
 
 use super::reader::{Node, Table};
+use super::values;
 
 /// Reads the keys over what is inherited: an extension that is named again has its own type, all others stay.
 pub(super) fn read_over(settings: &mut Settings, table: &Table<'_>) {
@@ -53,6 +56,27 @@ fn read_media(node: Node<'_>) -> Option<&str> {
         return None;
     }
     Some(text.value)
+}
+
+/// `x_sendfile`: folders that are the same for php-fpm, or `{ "/php/sees" = "lies/here" }`.
+pub(super) fn read_sendfile(node: Node<'_>, base: &Path) -> Vec<(PathBuf, PathBuf)> {
+    let hint = "X-Sendfile sends files of existing folders only";
+    if !node.is_table() {
+        let folders = node.texts().unwrap_or_default();
+        let same = folders.iter().map(|text| values::existing_folder(text, base, hint));
+        return same.map(|folder| (folder.clone(), folder)).collect();
+    }
+    let entries = node.table().map(|table| table.entries()).unwrap_or_default();
+    let folder = |entry: Node<'_>| {
+        if !entry.key().starts_with('/') {
+            entry.mistake_at_key(
+                format_args!("'{}' is not an absolute path", entry.key()),
+                "x_sendfile = { \"/app/storage\" = \"storage\" }: as php-fpm sees it, and where it lies here",
+            );
+        }
+        Some((PathBuf::from(entry.key()), values::existing_folder(&entry.text()?, base, hint)))
+    };
+    entries.into_iter().filter_map(folder).collect()
 }
 
 fn read_autoindex(node: Node<'_>) -> Option<Option<ListingFormat>> {

@@ -1,4 +1,4 @@
-//! What a script orders its front end to do: the `X-Accel-*` headers of nginx, which no client sees.
+//! What a script orders its front end to do: the `X-Accel-*` headers of nginx and `X-Sendfile`, which no client sees.
 //!
 //! <https://nginx.org/en/docs/http/ngx_http_fastcgi_module.html#fastcgi_ignore_headers>. Following the orders is `front`'s.
 
@@ -17,18 +17,25 @@ pub struct Accel {
     pub charset: Option<HeaderValue>,
     /// `X-Accel-Limit-Rate`: bytes a second; 0 or `off` lifts a limit.
     pub limit_rate: Option<u64>,
+    /// `X-Sendfile`, of other servers: the file's path as php-fpm sees it. Not checked in any way.
+    pub sendfile: Option<HeaderValue>,
 }
 
 const PREFIX: &[u8] = b"x-accel-";
+const SENDFILE: &str = "x-sendfile";
 
 /// Whether a header line of this name is for us and not for the client.
 pub(super) fn is_order(name: &str) -> bool {
     name.as_bytes().get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
+        || name.eq_ignore_ascii_case(SENDFILE)
 }
 
 impl Accel {
     /// Takes one order down. The first of a name counts, as with nginx; unknown ones are dropped.
     pub(super) fn note(&mut self, name: &str, value: HeaderValue) {
+        if name.len() == SENDFILE.len() && name.eq_ignore_ascii_case(SENDFILE) {
+            return keep_first(&mut self.sendfile, value);
+        }
         match name.as_bytes().get(PREFIX.len()..).unwrap_or_default().to_ascii_lowercase().as_slice() {
             b"buffering" => self.buffering = self.buffering.or_else(|| yes_or_no(value.as_bytes())),
             b"redirect" => keep_first(&mut self.redirect, value),
@@ -79,7 +86,9 @@ mod tests {
             ("X-ACCEL-EXPIRES", "@1700000000"),
             ("X-Accel-Charset", "utf-8"),
             ("X-Accel-Limit-Rate", "1024"),
+            ("X-SendFile", "/srv/a"),
         ]);
+        assert_eq!(accel.sendfile.as_ref().unwrap(), "/srv/a");
         assert_eq!(accel.buffering, Some(false));
         assert_eq!(accel.redirect.unwrap(), "/internal/f.zip");
         assert_eq!(accel.expires.unwrap(), "@1700000000");
@@ -105,7 +114,8 @@ mod tests {
 
     #[test]
     fn only_x_accel_names_are_orders() {
-        for name in ["X-Accelerator", "X-Accel", "Accel-Redirect", "", "x_accel_redirect"] {
+        for name in ["X-Sendfile-Type", "X-Accelerator", "X-Accel", "Accel-Redirect", "", "x_accel_redirect"]
+        {
             assert!(!is_order(name), "{name}");
         }
     }

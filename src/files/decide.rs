@@ -121,7 +121,9 @@ fn select(request: &FileRequest<'_>, negotiated: bool) -> Result<(Opened, Option
 
 /// One that is older was made of another state of the file.
 fn neighbour(request: &FileRequest<'_>, modified: i64) -> Option<(Opened, Coding)> {
-    acceptable(request.headers, request.options.codings).into_iter().find_map(|coding| {
+    let offered = Coding::ALL.into_iter().filter(|coding| request.options.codings.contains(coding));
+    let offered: SmallVec<[Coding; 3]> = offered.collect();
+    acceptable(request.headers, &offered).into_iter().find_map(|coding| {
         let mut path: SmallVec<[u8; 256]> = SmallVec::from_slice(request.path.as_os_str().as_bytes());
         path.extend_from_slice(coding.suffix().as_bytes());
         let opened = open(path.as_slice()).ok().filter(|neighbour| neighbour.modified >= modified)?;

@@ -6,17 +6,18 @@ use std::fmt::Write as _;
 use std::fs::{self, DirEntry};
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::HeaderValue;
 use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Response, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use serde::Serialize;
 
 use super::open::Unopened;
 use super::render::Refusal;
-use crate::route::{ListingFormat, ListingPlan, is_source};
+use crate::route::{ListingFormat, is_source};
 
 /// What a link may hold as it is: RFC 3986's unreserved characters. A colon would make the rest of it a scheme's.
 const LINK: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -42,17 +43,37 @@ enum Kind {
     Directory,
 }
 
-/// Reads the folder and writes the listing: blocks as long as that takes.
+/// A folder, and what of it may be shown.
+#[derive(Debug)]
+pub struct Listing {
+    /// As a file's: absolute and free of dot segments.
+    pub path: PathBuf,
+    /// What the client calls it.
+    pub uri: Vec<u8>,
+    /// Page or JSON.
+    pub format: ListingFormat,
+    /// Names that end so are scripts that run; other source is never sent, and not shown.
+    pub script_extensions: Vec<String>,
+    /// Source is sent, and shown.
+    pub serve_source: bool,
+}
+
+/// Lists the folder, on a thread that may wait for a disk.
 ///
 /// # Errors
 /// The status that needs a page.
-pub fn list(plan: &ListingPlan<'_>) -> Result<http::Response<Bytes>, Refusal> {
-    let items = read(plan).map_err(refused)?;
-    let (text, media) = match plan.format {
-        ListingFormat::Html => (page(&plan.uri, &items), "text/html; charset=utf-8"),
+pub async fn list(listing: Listing) -> Result<Response<Bytes>, Refusal> {
+    let done = tokio::task::spawn_blocking(move || write(&listing)).await;
+    done.unwrap_or_else(|_| Err(refused(io::ErrorKind::Other.into())))
+}
+
+fn write(listing: &Listing) -> Result<Response<Bytes>, Refusal> {
+    let items = read(listing).map_err(refused)?;
+    let (text, media) = match listing.format {
+        ListingFormat::Html => (page(&listing.uri, &items), "text/html; charset=utf-8"),
         ListingFormat::Json => (json(&items), "application/json"),
     };
-    let mut response = http::Response::new(Bytes::from(text));
+    let mut response = Response::new(Bytes::from(text));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media));
     Ok(response)
 }
@@ -62,16 +83,16 @@ fn refused(error: io::Error) -> Refusal {
     super::decide::Decision::from(Unopened::from(errno))
         .render()
         .err()
-        .unwrap_or(Refusal { status: http::StatusCode::INTERNAL_SERVER_ERROR, header: None })
+        .unwrap_or(Refusal { status: StatusCode::INTERNAL_SERVER_ERROR, header: None })
 }
 
 /// Folders first, then by name, as nginx lists them.
-fn read(plan: &ListingPlan<'_>) -> io::Result<Vec<Item>> {
+fn read(listing: &Listing) -> io::Result<Vec<Item>> {
     let mut items = Vec::new();
-    for entry in fs::read_dir(&plan.path)? {
+    for entry in fs::read_dir(&listing.path)? {
         // What goes away meanwhile is not in the list.
         items.extend(
-            entry.ok().filter(|entry| is_shown(plan, &entry.file_name())).and_then(|entry| item(&entry)),
+            entry.ok().filter(|entry| is_shown(listing, &entry.file_name())).and_then(|entry| item(&entry)),
         );
     }
     items.sort_by(|a, b| {
@@ -81,11 +102,10 @@ fn read(plan: &ListingPlan<'_>) -> io::Result<Vec<Item>> {
 }
 
 /// nginx hides names with a dot in front. What looks like source and is no script of this site is never sent, so it is not shown.
-fn is_shown(plan: &ListingPlan<'_>, name: &OsStr) -> bool {
+fn is_shown(listing: &Listing, name: &OsStr) -> bool {
     let name = name.as_bytes();
-    let runs =
-        || plan.settings.script_extensions.iter().any(|extension| name.ends_with(extension.as_bytes()));
-    !name.starts_with(b".") && (plan.settings.serve_source || runs() || !is_source(name))
+    let runs = || listing.script_extensions.iter().any(|extension| name.ends_with(extension.as_bytes()));
+    !name.starts_with(b".") && (listing.serve_source || runs() || !is_source(name))
 }
 
 fn item(entry: &DirEntry) -> Option<Item> {

@@ -43,7 +43,7 @@ use crate::route::Coding;
 pub use self::body::FileBody;
 pub use self::decide::{Decision, Entity, Stored, decide};
 pub use self::disk::Disk;
-pub use self::listing::list;
+pub use self::listing::{Listing, list};
 pub use self::open::Stamp;
 pub use self::ranges::{Span, Spans};
 pub use self::recent::Recent;
@@ -69,8 +69,8 @@ pub struct FileOptions<'a> {
     /// The charset named in the Content-Type of text, JavaScript and JSON; `None` names none, which is nginx's
     /// default. XML and SVG never get one: such a document names its own encoding, which a header would overrule.
     pub charset: Option<&'a str>,
-    /// Send `file.br`, `file.zst` or `file.gz` in the place of `file` to a client that accepts one of these codings; the first
-    /// where it likes several equally (nginx: `gzip_static` with `gzip_vary`). A neighbour that is older than its file was
+    /// Send `file.br`, `file.zst` or `file.gz` in the place of `file` to a client that accepts one of these codings; the
+    /// smallest where it likes several equally (nginx: `gzip_static` with `gzip_vary`). A neighbour that is older than its file was
     /// left behind, and is not sent; nginx sends it.
     pub codings: &'a [Coding],
     /// Content-Type by extension, before the usual ones are asked (nginx: `types`).

@@ -2,7 +2,6 @@
 //! `http1`, `http2` (which `preface` tells apart in clear text), and either of them behind a TLS `handshake`.
 
 use std::future::Future;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
@@ -42,8 +41,6 @@ pub struct Front {
 pub struct Means {
     /// `None`: no log is kept.
     pub access_log: Option<Arc<AccessLog>>,
-    /// Where bodies go that are too large for memory.
-    pub temp_dir: PathBuf,
     /// How long clients may take.
     pub timeouts: Timeouts,
 }
@@ -172,14 +169,11 @@ pub(super) fn log_end(error: &hyper::Error) {
 mod tests {
     use std::path::Path;
 
-    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
-
-    use super::super::drain::Drain;
     use std::time::Duration;
 
-    use super::super::notes::Notes;
-    use super::*;
-    use crate::site::ListenerId;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+
+    use super::super::testing;
 
     /// What a server's client has for everything, unless told.
     const PATIENCE: Duration = Duration::from_secs(60);
@@ -190,30 +184,7 @@ mod tests {
     }
 
     fn client_of_pool(root: &Path, server: &str, of_site: &str) -> DuplexStream {
-        let text = format!(
-            "[pools.php]\nservers = [\"{server}\"]\n[[sites]]\nlisten = [\"127.0.0.1:1\"]\nroot = '{}'\npreset = \"plain\"\n{of_site}",
-            root.display()
-        );
-        let model = crate::config::parse(&text, "test", root).expect("valid");
-        let generation = Arc::new(ArcSwap::from_pointee(Generation::build(&model, None)));
-        let timeouts = Timeouts::of(&model.server);
-        let means = Means { access_log: None, temp_dir: std::env::temp_dir(), timeouts };
-        let front = Arc::new(Front::new(generation, means, Lobby::new(usize::MAX)));
-        let notes = Notes::default();
-        let client = Client {
-            listener: ListenerId(0),
-            peer: None,
-            announced: None,
-            local: None,
-            session: None,
-            notes,
-        };
-        let (near, far) = duplex(4096);
-        tokio::spawn(async move {
-            let drain = Drain::new();
-            front.serve(far, client, drain.watcher()).await;
-        });
-        near
+        testing::client_of(root, "\"127.0.0.1:1\"", server, of_site)
     }
 
     async fn answer(mut client: DuplexStream) -> String {

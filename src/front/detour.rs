@@ -13,7 +13,7 @@ use super::body::Body;
 use super::kept::Kept;
 use super::pipeline::{Carried, Hangup, Pipeline};
 use super::respond::{self, Refusal};
-use crate::route::{ErrorPage, Order, PageStatus, Plan, RequestFacts, Settings};
+use crate::route::{ErrorPage, FilePlan, Order, PageStatus, Plan, RequestFacts, Settings};
 use crate::site::Site;
 
 /// nginx: more internal redirects than this are a loop.
@@ -35,8 +35,17 @@ pub(super) enum Detour {
 /// A script's order, with what of its reply goes with it.
 #[derive(Debug)]
 pub(super) struct Ordered {
-    pub(super) order: Order,
+    pub(super) to: Destination,
     pub(super) kept: Kept,
+}
+
+/// Where it leads.
+#[derive(Debug)]
+pub(super) enum Destination {
+    /// `X-Accel-Redirect`
+    Inside(Order),
+    /// `X-Sendfile`: a path as php-fpm sees it.
+    File(HeaderValue),
 }
 
 impl<E: Into<Refusal>> From<E> for Detour {
@@ -103,15 +112,15 @@ pub(super) async fn follow(
 ) -> Result<Response<Body>, Hangup> {
     let plain = OnceLock::new();
     let mut way = Way { site, facts: *facts, plain: &plain, failed: None, kept: Kept::default(), orders: 0 };
-    let (mut settings, mut detour) = (first.0.settings(), first.1);
+    let (mut at, mut detour) = ((first.0.settings(), first.0.route()), first.1);
     loop {
-        let mut plan = match way.turn(detour, settings, carried)? {
-            Turn::There(response) => return Ok(way.dress(pipeline, *response, settings)),
+        let mut plan = match way.turn(detour, at, carried)? {
+            Turn::There(response) => return Ok(way.dress(pipeline, *response, at.0)),
             Turn::On(plan) => plan,
         };
-        settings = plan.settings();
+        at = (plan.settings(), plan.route());
         match pipeline.carry_out(&mut plan, &way.facts, carried).await {
-            Ok(response) => return Ok(way.dress(pipeline, response, settings)),
+            Ok(response) => return Ok(way.dress(pipeline, response, at.0)),
             Err(again) => detour = again,
         }
     }
@@ -127,7 +136,7 @@ impl<'a> Way<'a> {
     fn turn(
         &mut self,
         detour: Detour,
-        settings: &'a Settings,
+        at: (&'a Settings, &'a str),
         carried: &Carried<'_>,
     ) -> Result<Turn<'a>, Hangup> {
         let cause = match detour {
@@ -136,7 +145,7 @@ impl<'a> Way<'a> {
             // The page that an error got may well have that status: it is what the client is to see.
             Detour::Intercepted(reply) if self.failed.is_some() => return Ok(Turn::There(reply)),
             Detour::Intercepted(reply) => intercepted(*reply),
-            Detour::Ordered(ordered) => match self.obey(*ordered, carried) {
+            Detour::Ordered(ordered) => match self.obey(*ordered, at, carried) {
                 Ok(plan) => return Ok(Turn::On(plan)),
                 Err(refusal) => Cause::Refused(refusal),
             },
@@ -144,16 +153,30 @@ impl<'a> Way<'a> {
         if let Cause::Refused(refusal) = &cause {
             refusal.log(self.facts.request_id);
         }
-        Ok(self.fail(cause, settings, carried))
+        Ok(self.fail(cause, at.0, carried))
     }
 
-    fn obey(&mut self, ordered: Ordered, carried: &Carried<'_>) -> Result<Plan<'a>, Refusal> {
-        let Ordered { order, kept } = ordered;
+    fn obey(
+        &mut self,
+        ordered: Ordered,
+        at: (&'a Settings, &'a str),
+        carried: &Carried<'_>,
+    ) -> Result<Plan<'a>, Refusal> {
+        let Ordered { to, kept } = ordered;
         self.orders += 1;
         if self.orders > MOST_ORDERS {
             return Err(Refusal::Cycle);
         }
         self.kept.add(kept);
+        let order = match to {
+            Destination::Inside(order) => order,
+            Destination::File(path) => {
+                self.ask(false, carried);
+                let (settings, route) = at;
+                let path = settings.sendfile(path.as_bytes()).ok_or_else(|| Refusal::sendfile(&path))?;
+                return Ok(Plan::File(FilePlan { path, settings, route }));
+            }
+        };
         self.ask(order.is_named(), carried);
         let plan = self.site.plan_order(&order, &self.facts);
         plan.map_err(|why| Refusal::Order { to: order.to.escape_ascii().to_string(), why })
@@ -194,12 +217,8 @@ impl<'a> Way<'a> {
             let headers = self.facts.headers;
             self.facts.headers = self.plain.get_or_init(|| without_preconditions(headers));
         }
-        let mut plan = self.site.plan_error_page(page, settings, &self.facts);
+        let plan = self.site.plan_error_page(page, settings, &self.facts);
         let status = if let Plan::Redirect(_) = plan { None } else { status };
-        if let Plan::Script(script) = &mut plan {
-            // As Apache httpd tells it; in front, so that the configuration may say something else.
-            script.params.insert(0, ("REDIRECT_STATUS".to_owned(), error.as_str().into()));
-        }
         self.failed = Some(Failed { cause, status });
         plan
     }

@@ -115,6 +115,7 @@ impl<'a> Head<'a> {
             server_name,
             content_length: self.content_length,
             request_id,
+            user: None,
         }
     }
 }
@@ -154,15 +155,19 @@ fn host(head: &Parts) -> Result<&str, Refusal> {
     if named.next().is_some() {
         return Err(Refusal::BadRequest("two Hosts"));
     }
+    // RFC 9112 §3.2.2: also beside a target that names one.
+    if header.is_none() && head.version == Version::HTTP_11 {
+        return Err(Refusal::BadRequest("no Host"));
+    }
     if let Some(authority) = head.uri.authority() {
         // RFC 9113 §8.3.1: over HTTP/2 the two say the same, or one of them lies.
         if head.version == Version::HTTP_2 && header.is_some_and(|header| header != authority.as_str()) {
             return Err(Refusal::BadRequest("Host is not :authority"));
         }
         // Nobody's name and password belong there either.
-        return without_port(authority.as_str()).ok_or(Refusal::BadRequest("the authority is no host"));
+        return without_port(authority.as_str()).ok_or(Refusal::BadRequest("the target's host is no host"));
     }
-    if header.is_none() && head.version >= Version::HTTP_11 {
+    if header.is_none() && head.version > Version::HTTP_11 {
         return Err(Refusal::BadRequest("no Host"));
     }
     let Some(header) = header else { return Ok("") };
@@ -175,14 +180,17 @@ fn rootless(host: &str) -> &str {
     host.strip_suffix('.').unwrap_or(host)
 }
 
-/// `None` for what cannot be a host, such as one with a slash in it.
+/// `None` for what cannot be a host, such as one with a slash or a user in it, or with nothing between two dots: whoever
+/// makes a path of `$host` must not meet `..`.
 fn without_port(host: &str) -> Option<&str> {
     let (name, port) = match memchr::memrchr(b':', host.as_bytes()) {
         Some(at) if !host.as_bytes()[at..].contains(&b']') => (&host[..at], &host[at + 1..]),
         _ => (host, ""),
     };
     let allowed = |c: u8| c.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=[]:%".contains(&c);
-    (name.bytes().all(allowed) && port.bytes().all(|c| c.is_ascii_digit())).then_some(name)
+    let has_empty_label = name.starts_with('.') || memchr::memmem::find(name.as_bytes(), b"..").is_some();
+    let fits = name.bytes().all(allowed) && !has_empty_label && port.bytes().all(|c| c.is_ascii_digit());
+    fits.then_some(name)
 }
 
 #[cfg(test)]
@@ -209,6 +217,12 @@ mod tests {
             ("a:b", None),
             ("a b", None),
             ("user@host", None),
+            ("a.b.", Some("a.b.")),
+            (".", None),
+            ("..", None),
+            ("a..b", None),
+            ("a..", None),
+            (".a", None),
         ] {
             assert_eq!(without_port(host), name, "{host}");
         }
@@ -219,8 +233,31 @@ mod tests {
         let read_host = |headers| host(&parts(Version::HTTP_11, headers)).map(str::to_owned);
         assert_eq!(read_host(&[("host", "a")]).expect("one"), "a");
         assert!(read_host(&[]).is_err());
+        let mut absolute = parts(Version::HTTP_11, &[]);
+        absolute.uri = "http://a.example/".parse().expect("a target");
+        assert!(host(&absolute).is_err(), "1.1 has a Host, whatever its target says");
         assert!(read_host(&[("host", "a"), ("host", "a")]).is_err());
         assert_eq!(host(&parts(Version::HTTP_10, &[])).expect("1.0 needs none"), "");
+    }
+
+    #[test]
+    fn the_host_of_a_target_is_held_to_the_same() {
+        for (target, name) in [
+            ("http://a.example:8080/", Some("a.example")),
+            ("http://[::1]/", Some("[::1]")),
+            ("http://somebody@a.example/", None),
+            ("http://somebody:secret@a.example/", None),
+            ("http://a.example:8o/", None),
+            ("http://a..example/", None),
+        ] {
+            let Ok(uri) = target.parse::<http::Uri>() else {
+                assert_eq!(name, None, "{target}");
+                continue;
+            };
+            let mut parts = parts(Version::HTTP_11, &[("host", "a.example")]);
+            parts.uri = uri;
+            assert_eq!(host(&parts).ok(), name, "{target}");
+        }
     }
 
     #[test]

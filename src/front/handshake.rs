@@ -100,3 +100,31 @@ async fn refuse<S: Stream>(stream: S, client: &Client) -> io::Result<()> {
     );
     Lingering::new(stream, client.notes.clone()).write_all(reply.as_bytes()).await
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::time::Instant;
+
+    use super::super::testing::client_of;
+    use super::*;
+
+    /// What a client has for everything, unless told.
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_does_not_finish_its_handshake_is_let_go() {
+        let root = tempfile::tempdir().expect("a temp dir");
+        for sent in [&b""[..], &[HANDSHAKE], &[HANDSHAKE, 3, 1, 2, 0, 1, 0, 1]] {
+            let mut client =
+                client_of(root.path(), "\"127.0.0.1:1\"", "127.0.0.1:1", "tls = \"self-signed\"");
+            client.write_all(sent).await.expect("there is room");
+            let began = Instant::now();
+            let mut told = Vec::new();
+            client.read_to_end(&mut told).await.expect("it ends");
+            assert!(began.elapsed() >= PATIENCE && began.elapsed() < PATIENCE * 2, "{sent:?}");
+        }
+    }
+}

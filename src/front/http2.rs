@@ -54,7 +54,7 @@ pub(super) async fn serve<S: Stream>(
             let answer = front.answer(request, client, drain);
             let unanswered = client.notes.until_answered();
             let answer = answer.await?;
-            unanswered.is_answered();
+            unanswered.answered();
             Ok::<_, super::pipeline::Hangup>(answer.map(|body| Paced::new(body, pace)))
         }
     });
@@ -98,4 +98,93 @@ fn builder(streams: Streams) -> http2::Builder<Streams> {
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buf_size(SEND_BUFFER);
     builder
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use h2::client::{ResponseFuture, SendRequest};
+    use h2::{Reason, RecvStream};
+    use tokio::task::JoinHandle;
+    use tokio::time::Instant;
+
+    use super::super::testing::client_of;
+
+    /// What a client has for everything, unless told.
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    /// A client of a site of files, whose streams have a window of so many bytes.
+    async fn client(root: &tempfile::TempDir, window: u32) -> (SendRequest<Bytes>, JoinHandle<()>) {
+        let listen = "{ address = \"127.0.0.1:1\", http2 = true }";
+        let stream = client_of(root.path(), listen, "127.0.0.1:1", "");
+        let mut builder = h2::client::Builder::new();
+        let (client, connection) =
+            builder.initial_window_size(window).handshake(stream).await.expect("it speaks HTTP/2");
+        (client, tokio::spawn(async move { drop(connection.await) }))
+    }
+
+    fn get(client: &mut SendRequest<Bytes>, path: &str) -> ResponseFuture {
+        let request = http::Request::get(format!("http://a{path}")).body(()).expect("a request");
+        client.send_request(request, true).expect("the connection stands").0
+    }
+
+    async fn rest(mut body: RecvStream) -> Result<usize, h2::Error> {
+        let mut length = 0;
+        while let Some(piece) = body.data().await {
+            length += piece?.len();
+        }
+        Ok(length)
+    }
+
+    fn root() -> tempfile::TempDir {
+        let root = tempfile::tempdir().expect("a temp dir");
+        std::fs::write(root.path().join("large.bin"), vec![b'x'; 1 << 20]).expect("writes");
+        std::fs::write(root.path().join("a.txt"), "a").expect("writes");
+        root
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_whose_client_takes_nothing_is_reset_and_the_connection_goes_on() {
+        let root = root();
+        let (mut client, _connection) = client(&root, 1000).await;
+        let stuck = get(&mut client, "/large.bin").await.expect("a head").into_body();
+        // Somebody is busy all the time, or the connection as a whole would be idle.
+        for _ in 0..5 {
+            tokio::time::sleep(PATIENCE / 4).await;
+            let body = get(&mut client, "/a.txt").await.expect("a head").into_body();
+            assert_eq!(rest(body).await.expect("whole"), 1);
+        }
+        let error = rest(stuck).await.expect_err("it was reset");
+        assert_eq!(error.reason(), Some(Reason::CANCEL));
+        assert!(get(&mut client, "/a.txt").await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_client_is_let_go_and_one_that_still_reads_is_not() {
+        let root = root();
+        let (mut client, connection) = client(&root, 100_000).await;
+        let mut slow = get(&mut client, "/large.bin").await.expect("a head").into_body();
+        let mut length = 0;
+        while let Some(piece) = slow.data().await {
+            let piece = piece.expect("it is not reset").len();
+            length += piece;
+            tokio::time::sleep(PATIENCE / 20).await;
+            slow.flow_control().release_capacity(piece).expect("it was used");
+        }
+        assert_eq!(length, 1 << 20);
+        let began = Instant::now();
+        connection.await.expect("no panic");
+        assert!(began.elapsed() >= PATIENCE / 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_begins_and_asks_for_nothing_is_let_go() {
+        let root = root();
+        let (_client, connection) = client(&root, 1000).await;
+        let began = Instant::now();
+        connection.await.expect("no panic");
+        assert!(began.elapsed() >= PATIENCE);
+    }
 }

@@ -1,8 +1,7 @@
 //! The request's body on its way in: taken off the client before a worker is taken (fpm-facts 10), in memory while it
 //! is small and in an unlinked temp file when it is not.
 
-use std::io::{self, Write};
-use std::path::Path;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,7 +17,7 @@ use hyper::body::Incoming;
 use tokio::time::{Sleep, sleep, timeout};
 
 use super::respond::Refusal;
-use crate::upstream::RequestBody;
+use crate::upstream::{Buffers, RequestBody, Share, TempFile};
 
 /// A body up to this size stays in memory. nginx: `client_body_buffer_size`, 16 KB there.
 const IN_MEMORY: usize = 64 * 1024;
@@ -30,8 +29,8 @@ pub(super) struct Terms<'a> {
     pub(super) max: u64,
     /// Whether it is taken whole before a worker is.
     pub(super) buffering: bool,
-    /// Where large ones go.
-    pub(super) temp_dir: &'a Path,
+    /// Where it waits meanwhile.
+    pub(super) buffers: &'a Buffers,
     /// Longest pause between two pieces.
     pub(super) patience: Duration,
 }
@@ -96,7 +95,7 @@ async fn collect(mut body: Incoming, declared: u64, terms: Terms<'_>) -> Result<
         if terms.max > 0 && length > terms.max {
             return Err(Refusal::BodyTooLarge);
         }
-        store = store.add(piece, declared, terms.temp_dir).map_err(Refusal::TempFile)?;
+        store = store.add(piece, declared, terms.buffers).map_err(Refusal::TempFile)?;
     }
     Ok((store.into_body(length), length))
 }
@@ -137,49 +136,68 @@ enum Store {
     Nothing,
     /// The common small form: one piece, not copied.
     One(Bytes),
-    Memory(BytesMut),
-    File(std::fs::File),
+    Memory(BytesMut, Share),
+    /// With its length.
+    File(TempFile, u64),
 }
 
 impl Store {
     /// Writes go to the page cache from this thread, as nginx's do: they wait for the disk only when the kernel makes them.
-    fn add(self, piece: Bytes, declared: u64, temp_dir: &Path) -> io::Result<Self> {
+    fn add(self, piece: Bytes, declared: u64, buffers: &Buffers) -> io::Result<Self> {
         let whole = piece.len() as u64 >= declared && piece.len() <= IN_MEMORY;
-        let mut held = match self {
-            Self::File(mut file) => return file.write_all(&piece).map(|()| Self::File(file)),
+        let (mut held, mut share) = match self {
+            Self::File(mut file, length) => {
+                file.write_at(&piece, length)?;
+                return Ok(Self::File(file, length + piece.len() as u64));
+            }
             Self::Nothing if whole => return Ok(Self::One(piece)),
-            Self::Nothing => BytesMut::with_capacity(declared.min(IN_MEMORY as u64) as usize),
-            Self::One(first) => BytesMut::from(first),
-            Self::Memory(memory) => memory,
+            Self::Nothing => {
+                (BytesMut::with_capacity(declared.min(IN_MEMORY as u64) as usize), buffers.memory())
+            }
+            Self::One(first) => (BytesMut::from(first), buffers.memory()),
+            Self::Memory(memory, share) => (memory, share),
         };
-        if held.len() + piece.len() <= IN_MEMORY && declared <= IN_MEMORY as u64 {
+        let fits = held.len() + piece.len() <= IN_MEMORY && declared <= IN_MEMORY as u64;
+        if fits && share.grow(piece.len() as u64) {
             held.extend_from_slice(&piece);
-            return Ok(Self::Memory(held));
+            return Ok(Self::Memory(held, share));
         }
-        let mut file = tempfile::tempfile_in(temp_dir)?;
-        file.write_all(&held)?;
-        file.write_all(&piece)?;
-        Ok(Self::File(file))
+        let mut file = buffers.temp_file()?;
+        file.write_at(&held, 0)?;
+        file.write_at(&piece, held.len() as u64)?;
+        Ok(Self::File(file, (held.len() + piece.len()) as u64))
     }
 
     fn into_body(self, length: u64) -> RequestBody {
         match self {
             Self::Nothing => RequestBody::None,
             Self::One(bytes) => RequestBody::Memory(bytes),
-            Self::Memory(bytes) => RequestBody::Memory(bytes.freeze()),
-            Self::File(file) => RequestBody::File(Arc::new(file), length),
+            Self::Memory(bytes, share) => {
+                RequestBody::Memory(Bytes::from_owner(Counted { bytes: bytes.freeze(), _share: share }))
+            }
+            Self::File(file, _) => RequestBody::File(Arc::new(file), length),
         }
+    }
+}
+
+/// A body in memory, counted until the last of its slices is gone.
+struct Counted {
+    bytes: Bytes,
+    _share: Share,
+}
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Read, Seek};
-
     use super::*;
 
     fn stored(pieces: &[&'static [u8]], declared: u64) -> Store {
-        let folder = std::env::temp_dir();
+        let folder = Buffers::default();
         pieces.iter().fold(Store::Nothing, |store, piece| {
             store.add(Bytes::from_static(piece), declared, &folder).expect("the temp dir can be written")
         })
@@ -189,10 +207,10 @@ mod tests {
         match store {
             Store::Nothing => Vec::new(),
             Store::One(bytes) => bytes.to_vec(),
-            Store::Memory(bytes) => bytes.to_vec(),
-            Store::File(mut file) => {
-                let mut all = Vec::new();
-                file.rewind().and_then(|()| file.read_to_end(&mut all)).expect("an open file");
+            Store::Memory(bytes, _) => bytes.to_vec(),
+            Store::File(file, length) => {
+                let mut all = vec![0; usize::try_from(length).expect("it was in memory")];
+                file.read_exact_at(&mut all, 0).expect("an open file");
                 all
             }
         }
@@ -214,6 +232,6 @@ mod tests {
 
     #[test]
     fn a_body_declared_large_goes_to_the_file_at_once() {
-        assert!(matches!(stored(&[b"abc"], 1 << 20), Store::File(_)));
+        assert!(matches!(stored(&[b"abc"], 1 << 20), Store::File(..)));
     }
 }

@@ -85,7 +85,7 @@ pub(super) struct Unanswered(Option<Notes>);
 
 impl Unanswered {
     /// There is one: whoever has it counts it.
-    pub(super) fn is_answered(mut self) {
+    pub(super) fn answered(mut self) {
         self.0 = None;
     }
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
 
 use super::body::Body;
-use super::detour::{Detour, Ordered};
+use super::detour::{Destination, Detour, Ordered};
 use super::kept::{self, Kept};
 use super::respond::Refusal;
 use super::visit::Visit;
@@ -114,12 +114,17 @@ pub(super) fn response(
     }
     if let Some(to) = accel.redirect.take() {
         body.discard();
-        let order = Order {
+        let to = Destination::Inside(Order {
             to: Bytes::copy_from_slice(to.as_bytes()),
             uri: std::mem::take(&mut plan.uri),
             args: std::mem::take(&mut plan.args),
-        };
-        return Err(Detour::Ordered(Box::new(Ordered { order, kept: Kept::of(headers, accel) })));
+        });
+        return Err(Detour::Ordered(Box::new(Ordered { to, kept: Kept::of(headers, accel) })));
+    }
+    if let Some(path) = accel.sendfile.take() {
+        body.discard();
+        let to = Destination::File(path);
+        return Err(Detour::Ordered(Box::new(Ordered { to, kept: Kept::of(headers, accel) })));
     }
     let mut response = assembled(status, headers, body);
     if accel.charset.is_some() || accel.limit_rate.is_some() {

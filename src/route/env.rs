@@ -137,6 +137,10 @@ fn of_connection<E>(facts: &RequestFacts<'_>, given: &mut Given<'_, impl Sink<E>
     given.give(b"SERVER_ADDR", Address::ip_text(facts.local).as_bytes())?;
     given.give(b"SERVER_PORT", Address::port_text(facts.local).as_bytes())?;
     given.give(b"SERVER_NAME", facts.server_name.as_bytes())?;
+    if let Some(user) = facts.user {
+        given.give(b"REMOTE_USER", user.as_bytes())?;
+        given.give(b"AUTH_TYPE", b"Basic")?;
+    }
     // php refuses to run without it when it was built to be called by a web server only.
     given.give(b"REDIRECT_STATUS", b"200")
 }
@@ -170,6 +174,9 @@ fn param_name(name: &HeaderName, facts: &RequestFacts<'_>) -> Option<SmallVec<[u
         return None;
     }
     let name = name.as_str().as_bytes();
+    if is_front_ends(name) {
+        return None;
+    }
     // `_`, `.` and the other bytes that HTTP allows: php would read some of them as `_`.
     if !name.iter().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-')) {
         return None;
@@ -177,6 +184,11 @@ fn param_name(name: &HeaderName, facts: &RequestFacts<'_>) -> Option<SmallVec<[u
     let mut param = SmallVec::from_slice(b"HTTP_");
     param.extend(name.iter().map(|byte| if *byte == b'-' { b'_' } else { byte.to_ascii_uppercase() }));
     Some(param)
+}
+
+/// What php learns of its front end: frameworks take it for their leave to hand over any file (X-Sendfile-Type, X-Accel-Mapping).
+fn is_front_ends(name: &[u8]) -> bool {
+    name.starts_with(b"x-accel-") || name == b"x-sendfile-type"
 }
 
 /// What the configuration adds; of two with one name the later counts.

@@ -116,9 +116,32 @@ pub struct RequestFacts<'a> {
     pub content_length: Option<u64>,
     /// Ours or a trusted proxy's, for logs and `$request_id`.
     pub request_id: Label,
+    /// Whose password was right: never a name that is only claimed. `$remote_user`, REMOTE_USER.
+    pub user: Option<&'a str>,
 }
 
-impl RequestFacts<'_> {
+impl<'a> RequestFacts<'a> {
+    /// Of which no more is known: over HTTP/1.1, from nobody, to nobody's name.
+    pub fn bare(method: &'a Method, target: &'a Target<'a>, headers: &'a HeaderMap) -> Self {
+        Self {
+            method,
+            version: Version::HTTP_11,
+            target,
+            host: "",
+            headers,
+            scheme: Scheme::Http,
+            tls: None,
+            peer: None,
+            hop: None,
+            announced: None,
+            local: None,
+            server_name: "",
+            content_length: None,
+            user: None,
+            request_id: Label::default(),
+        }
+    }
+
     /// `HTTP/1.1`, as SERVER_PROTOCOL, `$request` and the log spell it.
     pub fn protocol(&self) -> &'static str {
         protocol(self.version)

@@ -3,14 +3,18 @@
 
 use std::borrow::Cow;
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 
 use bytes::Bytes;
 use http::StatusCode;
 use thiserror::Error;
 
+use super::disk_path::DiskPath;
 use super::router::{Journey, Next, Router, expand_uri};
 use super::variables::Variables;
-use super::{ErrorPage, Lookup, PageStatus, Plan, RequestFacts, Settings, Trace, escape};
+use super::{
+    ErrorPage, Lookup, PageStatus, Plan, RequestFacts, Settings, Trace, escape, is_source, os_bytes,
+};
 
 /// What a script orders, and where the request was when it did.
 #[derive(Debug, Clone)]
@@ -104,14 +108,14 @@ impl Router {
         let mut journey = Journey::new(self, facts, disk, trace);
         if let Some(name) = page.name() {
             let next = journey.go_to_named(Cow::Borrowed(name));
-            return self.walk(&mut journey, next);
+            return page.told_to(self.walk(&mut journey, next));
         }
         let (uri, question) = expand_uri(&page.page, &Variables::new(facts, settings));
         if !uri.starts_with(b"/") {
             return journey.redirect(page.redirect_status(), escape::location(&uri));
         }
         let next = journey.go_to(uri, question);
-        self.walk(&mut journey, next)
+        page.told_to(self.walk(&mut journey, next))
     }
 }
 
@@ -121,12 +125,36 @@ impl ErrorPage {
         self.page.as_literal().filter(|name| name.starts_with('@'))
     }
 
+    /// A script learns which error it is the page of, as Apache httpd tells it. In front of the route's own parameters, which may
+    /// say something else.
+    fn told_to<'a>(&self, mut plan: Plan<'a>) -> Plan<'a> {
+        if let Plan::Script(script) = &mut plan {
+            script.params.insert(0, ("REDIRECT_STATUS".to_owned(), self.on.to_string().into_bytes()));
+        }
+        plan
+    }
+
     /// With a URL of another host: nginx's 302, unless told another.
     fn redirect_status(&self) -> StatusCode {
         match self.status {
             PageStatus::Always(status) if status.is_redirection() => status,
             _ => StatusCode::FOUND,
         }
+    }
+}
+
+impl Settings {
+    /// Where a file lies that a script sends by its path, which is taken as it is. `None`: the route does not let it.
+    pub fn sendfile(&self, sent: &[u8]) -> Option<PathBuf> {
+        let name = sent.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+        if !self.serve_source && is_source(name) {
+            return None;
+        }
+        self.x_sendfile.iter().find_map(|(theirs, ours)| {
+            let theirs = os_bytes(theirs);
+            let below = sent.strip_prefix(theirs.strip_suffix(b"/").unwrap_or(theirs))?;
+            DiskPath::below(ours, below).map(DiskPath::into_path)
+        })
     }
 }
 
@@ -277,6 +305,36 @@ mod tests {
     #[test]
     fn an_order_that_goes_round_in_circles_ends() {
         assert_eq!(ordered(b"/loop/a"), "500");
+    }
+
+    #[test]
+    fn a_file_is_sent_by_its_path_from_the_folders_of_the_route_only() {
+        let folder = |theirs: &str, ours: &str| (theirs.into(), ours.into());
+        let x_sendfile = vec![folder("/app/storage", "/srv/store"), folder("/data/", "/data/")];
+        let settings = Settings { x_sendfile, ..settings() };
+        for (sent, expected) in [
+            ("/app/storage/a.pdf", Some("/srv/store/a.pdf")),
+            ("/app/storage/d/100%.pdf", Some("/srv/store/d/100%.pdf")),
+            ("/data/x", Some("/data/x")),
+            ("/app/storage-other/a.pdf", None),
+            ("/app/storage/../secret", None),
+            ("/app/storage/./x", None),
+            ("/app/storage/..", None),
+            ("/app/storage", None),
+            ("/app/storage/config.php", None),
+            ("/app/storage/config.php~", None),
+            ("/app/storage/a\0.pdf", None),
+            ("/srv/store/a.pdf", None),
+            ("/etc/passwd", None),
+            ("app/storage/a.pdf", None),
+            ("", None),
+        ] {
+            assert_eq!(
+                settings.sendfile(sent.as_bytes()).as_deref(),
+                expected.map(std::path::Path::new),
+                "{sent}"
+            );
+        }
     }
 
     fn page(written: &str, status: PageStatus) -> ErrorPage {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use http::{HeaderValue, StatusCode};
 
-use super::{Compression, Template};
+use super::{Compression, Guard, Template};
 
 /// The settings of one location.
 #[derive(Debug, Clone)]
@@ -25,6 +25,8 @@ pub struct Settings {
     pub internal: bool,
     /// `allow` and `deny` in order; the first that matches decides; none: allowed.
     pub access: Vec<AccessRule>,
+    /// `auth`, `auth_request`, `satisfy` and `limits`, where there is any.
+    pub guard: Option<Arc<Guard>>,
     /// Extensions of scripts, each with its dot.
     pub script_extensions: Vec<String>,
     /// Files that look like a script's source may be sent (off: they are 404).
@@ -37,7 +39,7 @@ pub struct Settings {
     pub types: Option<Arc<Types>>,
     /// A folder without an index is listed (nginx's `autoindex`).
     pub autoindex: Option<ListingFormat>,
-    /// Charset named for text types.
+    /// Charset named for text types; empty: none.
     pub charset: String,
     /// `None`: nothing is compressed, and no compressed neighbour of a file is sent.
     pub compression: Option<Arc<Compression>>,
@@ -53,6 +55,8 @@ pub struct Settings {
     pub error_pages: Vec<ErrorPage>,
     /// A script's own errors get these pages too (nginx's `fastcgi_intercept_errors`).
     pub intercept_errors: bool,
+    /// Folders whose files a script may send by path (`X-Sendfile`): as php-fpm sees them, and where they lie here. Both absolute.
+    pub x_sendfile: Vec<(PathBuf, PathBuf)>,
 }
 
 impl Settings {

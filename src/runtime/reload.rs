@@ -153,7 +153,6 @@ impl Server {
         }
         if old.temp_dir != new.temp_dir {
             server::try_temp_dir(&new.temp_dir)?;
-            means.temp_dir = new.temp_dir.clone();
         }
         means.timeouts = Timeouts::of(new);
         Ok(means)

@@ -119,7 +119,7 @@ impl Server {
         let bound = generation.load().sites().listeners().map(bind).collect::<Result<Vec<_>, BindError>>()?;
         let access_log = AccessLog::open(&model.server).map_err(StartError::AccessLog)?;
         let (access_log, timeouts) = (access_log.map(Arc::new), Timeouts::of(&model.server));
-        let means = Means { access_log, temp_dir: model.server.temp_dir.clone(), timeouts };
+        let means = Means { access_log, timeouts };
         let lobby = Lobby::new(open_files::most_clients(model.server.max_connections));
         let front = Arc::new(Front::new(Arc::clone(&generation), means, lobby));
         let workers = Workers::start(model.server.worker_threads(), &front).map_err(StartError::Threads)?;

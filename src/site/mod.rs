@@ -1,5 +1,6 @@
 //! Floor 5: one immutable generation of everything that serves, built from the model and swapped as one.
 
+mod guards;
 mod names;
 
 use std::collections::HashMap;
@@ -15,7 +16,8 @@ use crate::route::{
     Router, Settings,
 };
 use crate::tls::Vault;
-use crate::upstream::{Cluster, Fault};
+use crate::upstream::{Buffers, Cluster, Fault};
+pub use guards::Guards;
 use names::Names;
 
 /// A listener by its number, which it keeps from one generation to the next.
@@ -35,7 +37,9 @@ struct Door {
 pub struct Generation {
     sites: Sites,
     clusters: Vec<Cluster>,
+    guards: Guards,
     tls: Vault,
+    buffers: Buffers,
     metrics: Option<Arc<Metrics>>,
 }
 
@@ -67,9 +71,10 @@ impl Generation {
     pub fn build(model: &Model, old: Option<&Self>) -> Self {
         let before = |name: &str| old?.clusters.iter().find(|cluster| &**cluster.name() == name);
         let metrics = metrics(model, old).map(Arc::new);
+        let buffers = Buffers::new(&model.server, old.map(|old| &old.buffers));
         let cluster = |pool: &model::Pool| {
             let meters = metrics.as_ref().and_then(|metrics| metrics.pool(&pool.name)).cloned();
-            Cluster::new(pool, &model.server.temp_dir, before(&pool.name)).counted_by(meters)
+            Cluster::new(pool, &buffers, before(&pool.name)).counted_by(meters)
         };
         let clusters = model.pools.iter().map(cluster).collect();
         let mut sites = Sites::build(model, old.map(Self::sites));
@@ -78,13 +83,19 @@ impl Generation {
                 site.meters = metrics.site(&name).cloned();
             }
         }
+        let guards = Guards::build(model, old.map(|old| &old.guards));
         let tls = Vault::build(model, old.map(|old| &old.tls));
-        Self { sites, clusters, tls, metrics }
+        Self { sites, clusters, guards, tls, buffers, metrics }
     }
 
     /// The sites.
     pub fn sites(&self) -> &Sites {
         &self.sites
+    }
+
+    /// Password files and limits at work.
+    pub fn guards(&self) -> &Guards {
+        &self.guards
     }
 
     /// What handshakes need.
@@ -95,6 +106,11 @@ impl Generation {
     /// The pool that a plan names.
     pub fn cluster(&self, pool: PoolId) -> &Cluster {
         &self.clusters[pool.0]
+    }
+
+    /// Where bodies wait for those who are slow.
+    pub fn buffers(&self) -> &Buffers {
+        &self.buffers
     }
 
     /// What is counted; nothing, where nobody could ask for it.

@@ -8,10 +8,16 @@ use ring::digest;
 use rustls::pki_types::CertificateDer;
 use rustls::{CipherSuite, ProtocolVersion, ServerConnection};
 use x509_cert::Certificate;
+use x509_cert::attr::AttributeTypeAndValue;
 use x509_cert::der::Decode;
+use x509_cert::der::oid::ObjectIdentifier;
+use x509_cert::name::RdnSequence;
 
 use crate::config::model::Clients;
 use crate::route::{ClientCertificate, Proof, Secured};
+
+/// PKCS #9's, which the others of RFC 4514 have no word for.
+const EMAIL: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.1");
 
 /// One connection's session.
 #[derive(Debug)]
@@ -90,11 +96,42 @@ fn cipher(suite: CipherSuite) -> &'static str {
 fn read(der: &[u8]) -> Option<ClientCertificate> {
     let certificate = Certificate::from_der(der).ok()?.tbs_certificate;
     Some(ClientCertificate {
-        subject: certificate.subject.to_string(),
-        issuer: certificate.issuer.to_string(),
-        serial: hex(certificate.serial_number.as_bytes()).to_ascii_uppercase(),
+        subject: name(&certificate.subject),
+        issuer: name(&certificate.issuer),
+        serial: serial(certificate.serial_number.as_bytes()),
         fingerprint: hex(digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, der).as_ref()),
     })
+}
+
+/// As OpenSSL, and so nginx, write a distinguished name.
+fn name(name: &RdnSequence) -> String {
+    let element = |element: &AttributeTypeAndValue| {
+        let text = element.to_string();
+        match text.split_once('=') {
+            Some((_, value)) if element.oid == EMAIL => format!("emailAddress={value}"),
+            _ => text,
+        }
+    };
+    // The last comes first (RFC 4514 §2.1).
+    let parts = name.0.iter().rev().map(|part| part.0.iter().map(element).collect::<Vec<_>>().join("+"));
+    ascii(&parts.collect::<Vec<_>>().join(","))
+}
+
+/// RFC 2253 §2.4, as OpenSSL writes it: every other byte is `\C3`.
+fn ascii(name: &str) -> String {
+    name.bytes().fold(String::new(), |mut text, byte| {
+        match byte.is_ascii() {
+            true => text.push(byte.into()),
+            false => write!(text, "\\{byte:02X}").expect("a String takes everything"),
+        }
+        text
+    })
+}
+
+/// Without the zeros in front that only say that it is not negative.
+fn serial(bytes: &[u8]) -> String {
+    let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+    hex(&bytes[zeros.min(bytes.len().saturating_sub(1))..]).to_ascii_uppercase()
 }
 
 fn hex(bytes: &[u8]) -> String {

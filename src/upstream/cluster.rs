@@ -4,6 +4,7 @@
 //! the table of retries in `balance`, the reply's body in `reply`.
 
 use super::admission::{Admission, Asked, Refusal};
+use super::buffers::Buffers;
 use super::by_hand::{self, Order, UnknownMember};
 use super::checks;
 use super::complaints::Complaints;
@@ -26,7 +27,6 @@ use crate::route::Label;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::future::poll_fn;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::{Context, Poll, ready};
@@ -41,7 +41,7 @@ pub struct Cluster {
     admission: Arc<Admission>,
     roster: Arc<Mutex<Roster>>,
     pool: Pool,
-    temp_dir: PathBuf,
+    buffers: Buffers,
     ids: Arc<AtomicU32>,
     meters: Option<Arc<PoolMeters>>,
     tasks: Vec<AbortHandle>,
@@ -52,14 +52,14 @@ pub struct Cluster {
 impl Cluster {
     /// A pool as it is configured. What `old` has is taken over: the members that stay, with their connections and health, those who
     /// wait, and all counts. Requests of `old` that are on their way finish by the new rules.
-    /// Replies that a slow reader leaves behind go to unlinked files in `temp_dir`.
+    /// Replies that a slow reader leaves behind wait in `buffers`.
     ///
     /// Must be called within a tokio runtime.
-    pub fn new(pool: &Pool, temp_dir: &Path, old: Option<&Self>) -> Self {
-        Self::with_lookup(pool, temp_dir, old, discovery::system())
+    pub fn new(pool: &Pool, buffers: &Buffers, old: Option<&Self>) -> Self {
+        Self::with_lookup(pool, buffers, old, discovery::system())
     }
 
-    pub(crate) fn with_lookup(pool: &Pool, temp_dir: &Path, old: Option<&Self>, lookup: Lookup) -> Self {
+    pub(crate) fn with_lookup(pool: &Pool, buffers: &Buffers, old: Option<&Self>, lookup: Lookup) -> Self {
         let before = old.map(|old| old.roster.lock().clone());
         let mut roster = Roster::new(pool, before.as_ref());
         let admission = old.map_or_else(|| Admission::new(pool), |old| old.hand_over_to(pool));
@@ -92,8 +92,8 @@ impl Cluster {
         }
         let ids = old.map_or_else(Arc::default, |old| Arc::clone(&old.ids));
         let succeeded = AtomicBool::new(false);
-        let (pool, temp_dir, meters) = (pool.clone(), temp_dir.to_owned(), None);
-        Self { admission, roster, pool, temp_dir, ids, meters, tasks, succeeded }
+        let (pool, buffers, meters) = (pool.clone(), buffers.clone(), None);
+        Self { admission, roster, pool, buffers, ids, meters, tasks, succeeded }
     }
 
     /// Counts its requests from now on.
@@ -155,7 +155,7 @@ impl Cluster {
                 let failed = match self.attempt(slot, &mut journey).await {
                     Ok((head, gathered, talk)) => {
                         let reading = journey.reading(&head);
-                        let body = ReplyBody::begin(talk, gathered, journey.ledger, reading, &self.temp_dir);
+                        let body = ReplyBody::begin(talk, gathered, journey.ledger, reading, &self.buffers);
                         return Ok((head, body));
                     }
                     Err(failed) => failed,

@@ -8,7 +8,7 @@
 //! - `talk`: one exchange over one lease; `connection` its socket, `lane` the thread that polls it; `complaints` what php writes to STDERR.
 //! - `afterwork`: whose scripts go on after their reply.
 //! - `view`: the members as a policy sees them; `pulse` and `troubles`: whether anything moves, and what goes wrong.
-//! - `pump` and `spool`: a reply taken from php-fpm faster than its reader reads.
+//! - `pump` and `spool`: a reply taken from php-fpm faster than its reader reads; `buffers` how much of that there may be in all.
 //! - `checks`: active health: every member is asked every few seconds; `inquiry` one such question; `vitals` what is
 //!   known from the answers.
 //! - `discovery`: who the members are: written, or told by names and other sources; `status` the pool as an operator sees it.
@@ -17,6 +17,7 @@
 
 mod admission;
 mod afterwork;
+mod buffers;
 mod by_hand;
 mod checks;
 mod cluster;
@@ -53,6 +54,7 @@ mod promises;
 #[cfg(test)]
 mod responder;
 
+pub use buffers::{Buffers, Share, TempFile};
 pub use by_hand::{Order, UnknownMember};
 pub use checks::status_door;
 pub use cluster::Cluster;

@@ -1,13 +1,13 @@
 //! Takes a reply from php-fpm as fast as it comes and keeps it for the reader, so that the worker is free as soon as the
 //! script has ended.
 
+use super::buffers::Buffers;
 use super::outcome::Fault;
 use super::spool::Spool;
 use super::talk::{Said, Talk};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::future::poll_fn;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use tokio::time::{Instant, timeout};
@@ -43,9 +43,9 @@ enum Pumped {
 }
 
 impl Pump {
-    pub(crate) fn start(talk: Box<Talk>, temp_dir: PathBuf) -> Arc<Self> {
+    pub(crate) fn start(talk: Box<Talk>, buffers: &Buffers) -> Arc<Self> {
         let shared = Shared {
-            spool: Spool::new(temp_dir),
+            spool: Spool::new(buffers),
             ended: None,
             wants: Wants::More,
             reader: None,
@@ -99,7 +99,7 @@ impl Pump {
         wake(&mut shared.writer);
     }
 
-    /// What the reader wants, when there is room for it: pending while it is a gigabyte behind.
+    /// What the reader wants, when there is room for it: pending while it is too far behind.
     fn poll_wants(&self, cx: &mut Context<'_>) -> Poll<Wants> {
         let mut shared = self.0.lock();
         // Also while php-fpm is waited for: the leaving of the reader must wake the pump.
@@ -110,14 +110,10 @@ impl Pump {
         }
     }
 
-    fn push(&self, bytes: Bytes) -> Result<(), Fault> {
+    fn push(&self, bytes: Bytes) {
         let mut shared = self.0.lock();
-        shared.spool.push(bytes).map_err(|error| {
-            tracing::error!(%error, "cannot buffer a reply in a temp file");
-            Fault::TempFile
-        })?;
+        shared.spool.push(bytes);
         wake(&mut shared.reader);
-        Ok(())
     }
 
     fn end(&self, result: Result<Instant, Fault>) {
@@ -177,7 +173,7 @@ fn poll_run(pump: &Pump, talk: &mut Talk, cx: &mut Context<'_>) -> Poll<Result<P
             Wants::Nothing => return Poll::Ready(Err(Fault::Truncated)),
         }
         match ready!(talk.poll_next(cx))? {
-            Said::Body(bytes) => pump.push(bytes)?,
+            Said::Body(bytes) => pump.push(bytes),
             Said::Head(_) | Said::End => return Poll::Ready(Ok(Pumped::All)),
         }
     }

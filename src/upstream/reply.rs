@@ -4,6 +4,7 @@
 //! by a pump of its own, so that a slow reader holds no worker (fpm-facts 10); a streaming one is read as the reader reads. A
 //! reply that broke off ends with an error, never as if it were complete (fpm-facts 3).
 
+use super::buffers::Buffers;
 use super::outcome::{Ending, Fault, Ledger, ReplyError};
 use super::pump::Pump;
 use super::talk::{Said, Talk};
@@ -11,7 +12,6 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use smallvec::SmallVec;
 use std::fmt;
-use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -54,7 +54,7 @@ impl ReplyBody {
         Gathered { pieces: mut first, ended }: Gathered,
         mut ledger: Box<Ledger>,
         Reading { length, buffering }: Reading,
-        temp_dir: &Path,
+        buffers: &Buffers,
     ) -> Self {
         let rest = match ended {
             true => {
@@ -67,7 +67,7 @@ impl ReplyBody {
                 Pump::drain(talk);
                 Rest::Nothing
             }
-            false if buffering => Rest::Buffered(Pump::start(talk, temp_dir.to_owned())),
+            false if buffering => Rest::Buffered(Pump::start(talk, buffers)),
             false => Rest::Streaming(talk),
         };
         first.reverse();

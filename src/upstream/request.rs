@@ -1,6 +1,7 @@
 //! A request as the cluster takes it, and the sending of its body in STDIN records, from memory, from a file or from
 //! the client.
 
+use super::buffers::TempFile;
 use super::outcome::Observer;
 use crate::config::model::Timeouts;
 use crate::fcgi::{BodyRule, RequestId, stdin_header};
@@ -8,9 +9,7 @@ use crate::route::Label;
 use bytes::{Buf, Bytes};
 use http_body::Body;
 use std::fmt;
-use std::fs::File;
 use std::io::{self, IoSlice};
-use std::os::unix::fs::FileExt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -53,7 +52,7 @@ pub enum RequestBody {
     /// In memory.
     Memory(Bytes),
     /// In a file, from its beginning.
-    File(Arc<File>, u64),
+    File(Arc<TempFile>, u64),
     /// Straight from the client, who may fail or be slow; it can be sent once.
     Stream(ClientBody, u64),
 }
@@ -330,8 +329,8 @@ mod tests {
         let mut expected = b"HEAD".to_vec();
         content.chunks(RECORD_SIZE).for_each(|piece| expected.extend(record(piece)));
         expected.extend(record(b""));
-        let file = tempfile::tempfile().unwrap();
-        file.write_all_at(&content, 0).unwrap();
+        let mut file = super::super::Buffers::default().temp_file().unwrap();
+        file.write_at(&content, 0).unwrap();
         let file = Arc::new(file);
         for most in [1_000, 7_777, usize::MAX] {
             let stream = Full::new(Bytes::from(content.clone())).map_err(Into::into);

@@ -260,7 +260,7 @@ pub(crate) fn pool(servers: Vec<ServerSpec>) -> Pool {
 }
 
 pub(crate) fn cluster(pool: &Pool) -> Cluster {
-    Cluster::new(pool, &std::env::temp_dir(), None)
+    Cluster::new(pool, &super::Buffers::default(), None)
 }
 
 pub(crate) fn get(cluster: &Cluster, uri: &str) -> UpstreamRequest {

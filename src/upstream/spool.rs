@@ -3,19 +3,15 @@
 //! Whoever writes may run ahead as far as the spool is large, so that a slow reader holds no worker (fpm-facts 10). It
 //! keeps bytes in order and knows nothing of FastCGI.
 
+use super::buffers::{Buffers, Share, TempFile};
 use bytes::Bytes;
 use std::collections::VecDeque;
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
 
-/// Bytes of a reply that are kept in memory.
-const MEMORY: usize = 256 * 1024;
-/// Bytes of a reply that are kept in all, and the size of the file. nginx: `fastcgi_max_temp_file_size`.
-const MOST: u64 = 1 << 30;
+/// Bytes of a reply that are kept in memory, if the server has as many to spare.
+const MEMORY: u64 = 256 * 1024;
 /// What a chunk costs beside its bytes: a reply of one-byte records must not take many times its length.
-const CHUNK_COST: usize = 64;
+const CHUNK_COST: u64 = 64;
 /// What is read from the temp file at a time.
 const READ_SIZE: usize = 64 * 1024;
 
@@ -24,45 +20,63 @@ const READ_SIZE: usize = 64 * 1024;
 #[derive(Debug)]
 pub(crate) struct Spool {
     chunks: VecDeque<Bytes>,
-    in_memory: usize,
-    file: Option<File>,
+    in_memory: u64,
+    share: Share,
+    file: Option<TempFile>,
     /// The part of the file that is still to be read. While there is one, what comes new goes behind it; when all is read,
     /// the file begins anew.
     unread: std::ops::Range<u64>,
-    directory: PathBuf,
+    /// What no file had room for: the writer waits until it is read.
+    last: Option<Bytes>,
+    buffers: Buffers,
 }
 
 impl Spool {
-    pub(crate) fn new(directory: PathBuf) -> Self {
-        Self { chunks: VecDeque::new(), in_memory: 0, file: None, unread: 0..0, directory }
+    pub(crate) fn new(buffers: &Buffers) -> Self {
+        let (share, buffers) = (buffers.memory(), buffers.clone());
+        Self { chunks: VecDeque::new(), in_memory: 0, share, file: None, unread: 0..0, last: None, buffers }
     }
 
+    /// Whether the writer may go on. A full disk does not cut a reply short: it is taken at its reader's pace.
     pub(crate) fn has_room(&self) -> bool {
-        self.unread.end + (self.in_memory as u64) < MOST
+        self.last.is_none() && self.unread.end <= self.buffers.most_of_a_reply()
     }
 
-    pub(crate) fn push(&mut self, chunk: Bytes) -> io::Result<()> {
-        let cost = chunk.len() + CHUNK_COST;
-        if self.unread.is_empty() && self.in_memory + cost <= MEMORY {
+    pub(crate) fn push(&mut self, chunk: Bytes) {
+        let cost = chunk.len() as u64 + CHUNK_COST;
+        if self.unread.is_empty() && self.in_memory + cost <= MEMORY && self.share.grow(cost) {
             self.in_memory += cost;
             self.chunks.push_back(chunk);
-            return Ok(());
+        } else if self.put_aside(&chunk).is_err() {
+            self.last = Some(chunk);
+        }
+    }
+
+    fn put_aside(&mut self, chunk: &[u8]) -> io::Result<()> {
+        if self.unread.end + chunk.len() as u64 > self.buffers.most_of_a_reply() {
+            return Err(io::ErrorKind::FileTooLarge.into());
         }
         let file = match &mut self.file {
             Some(file) => file,
-            empty => empty.insert(tempfile::tempfile_in(&self.directory)?),
+            empty => {
+                empty.insert(self.buffers.temp_file().inspect_err(|error| self.buffers.tell_no_room(error))?)
+            }
         };
-        file.write_all_at(&chunk, self.unread.end)?;
+        file.write_at(chunk, self.unread.end)?;
         self.unread.end += chunk.len() as u64;
         Ok(())
     }
 
     pub(crate) fn pop(&mut self) -> io::Result<Option<Bytes>> {
         if let Some(chunk) = self.chunks.pop_front() {
-            self.in_memory -= chunk.len() + CHUNK_COST;
+            let cost = chunk.len() as u64 + CHUNK_COST;
+            self.in_memory -= cost;
+            self.share.shrink(cost);
             return Ok(Some(chunk));
         }
-        let Some(file) = self.file.as_ref().filter(|_| !self.unread.is_empty()) else { return Ok(None) };
+        let Some(file) = self.file.as_ref().filter(|_| !self.unread.is_empty()) else {
+            return Ok(self.last.take());
+        };
         let size = (self.unread.end - self.unread.start).min(READ_SIZE as u64) as usize;
         let mut chunk = vec![0; size];
         file.read_exact_at(&mut chunk, self.unread.start)?;
@@ -76,10 +90,11 @@ impl Spool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::buffers::testing::{buffers, without_a_disk};
     use super::*;
 
     fn spool() -> Spool {
-        Spool::new(std::env::temp_dir())
+        Spool::new(&Buffers::default())
     }
 
     fn chunk(number: usize, size: usize) -> Bytes {
@@ -94,7 +109,7 @@ mod tests {
             for number in 0..100 {
                 let chunk = chunk(round * 100 + number, 10_000);
                 written.extend_from_slice(&chunk);
-                spool.push(chunk).unwrap();
+                spool.push(chunk);
                 if number % 7 == 0 {
                     read.extend_from_slice(&spool.pop().unwrap().unwrap());
                 }
@@ -108,19 +123,60 @@ mod tests {
         assert!(read == written);
     }
 
+    /// Everything that is in it, in order.
+    fn drain(spool: &mut Spool) -> Vec<u8> {
+        let mut read = Vec::new();
+        while let Some(chunk) = spool.pop().unwrap() {
+            read.extend_from_slice(&chunk);
+        }
+        read
+    }
+
     #[test]
-    fn a_small_reply_never_touches_the_disk() {
-        let mut spool = Spool::new("/nonexistent".into());
-        spool.push(chunk(1, 200_000)).unwrap();
-        assert!(spool.push(chunk(2, 100_000)).is_err(), "only now is a file needed");
+    fn without_a_disk_the_writer_waits_for_the_reader_and_nothing_is_lost() {
+        let mut spool = Spool::new(&without_a_disk());
+        let chunks = [chunk(1, 200_000), chunk(2, 100_000), chunk(3, 100_000)];
+        spool.push(chunks[0].clone());
+        assert!(spool.has_room(), "a small reply never touches the disk");
+        spool.push(chunks[1].clone());
+        assert!(!spool.has_room());
         assert_eq!(spool.pop().unwrap().map(|chunk| chunk.len()), Some(200_000));
+        assert!(!spool.has_room(), "the last one is still there");
+        assert_eq!(spool.pop().unwrap(), Some(chunks[1].clone()));
+        assert!(spool.has_room());
+        spool.push(chunks[2].clone());
+        assert_eq!(drain(&mut spool), chunks[2]);
+    }
+
+    #[test]
+    fn what_all_replies_take_together_is_bounded_and_comes_back() {
+        let buffers = buffers(300_000, 250_000, 1 << 30);
+        let mut spools: Vec<_> = (0..4).map(|_| Spool::new(&buffers)).collect();
+        let mut written = vec![0; spools.len()];
+        // Each as far as it may run ahead of a reader who does not read.
+        for round in 0..100 {
+            for (spool, written) in spools.iter_mut().zip(&mut written) {
+                if spool.has_room() {
+                    spool.push(chunk(round, 20_000));
+                    *written += 20_000;
+                }
+            }
+        }
+        let (memory, temp_files) = buffers.used();
+        assert!((280_000..=300_000).contains(&memory) && (230_001..=250_000).contains(&temp_files));
+        assert!(spools.iter().all(|spool| !spool.has_room()));
+        let read: Vec<_> = spools.iter_mut().map(|spool| drain(spool).len()).collect();
+        assert_eq!(read, written);
+        assert!(spools.iter().all(Spool::has_room));
+        drop(spools);
+        assert_eq!(buffers.used(), (0, 0));
     }
 
     #[test]
     fn a_reply_of_single_bytes_takes_bounded_memory() {
         let mut spool = spool();
         for _ in 0..50_000 {
-            spool.push(Bytes::from_static(b"x")).unwrap();
+            spool.push(Bytes::from_static(b"x"));
         }
         assert!(spool.chunks.len() < 5_000, "{} chunks in memory", spool.chunks.len());
         let mut read = 0;
@@ -131,20 +187,31 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_a_gigabyte_stops_the_writer_until_it_is_read() {
-        let mut spool = spool();
-        let file = tempfile::tempfile().unwrap();
-        file.set_len(MOST).unwrap();
-        (spool.file, spool.unread) = (Some(file), 0..MOST - 1);
-        assert!(spool.has_room());
-        spool.unread = 0..MOST;
-        assert!(!spool.has_room());
+    fn a_reply_runs_ahead_as_far_as_its_own_file_may_grow() {
+        let mut spool = Spool::new(&buffers(1 << 30, 1 << 30, 500_000));
+        let mut written = 0;
+        while spool.has_room() {
+            spool.push(chunk(written, 50_000));
+            written += 50_000;
+        }
+        assert_eq!(spool.unread, 0..500_000);
+        assert_eq!(
+            written,
+            250_000 + 500_000 + 50_000,
+            "in memory, in the file, and the one that had no room"
+        );
         // A reader who keeps a little behind must not make the file grow with the reply.
-        spool.unread = MOST - 10..MOST;
+        for _ in 0..8 {
+            spool.pop().unwrap();
+        }
         assert!(!spool.has_room());
-        assert_eq!(spool.pop().unwrap().map(|chunk| chunk.len()), Some(10));
-        assert!(spool.has_room() && spool.pop().unwrap().is_none());
-        spool.push(chunk(1, MEMORY)).unwrap();
-        assert_eq!(spool.unread, 0..MEMORY as u64, "from the file's beginning");
+        assert_eq!(drain(&mut spool).len(), written - taken(8));
+        spool.push(chunk(1, 300_000));
+        assert_eq!(spool.unread, 0..300_000, "from the file's beginning");
+    }
+
+    /// Of eight pops the first five are chunks of memory, the others are what is read at a time.
+    fn taken(pops: usize) -> usize {
+        5 * 50_000 + (pops - 5) * READ_SIZE
     }
 }

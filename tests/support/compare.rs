@@ -49,7 +49,7 @@ impl Asked {
 pub struct Difference {
     /// The request's name, the beginning of several (`/a…`), or `*` for all.
     pub on: &'static str,
-    /// `answer`, or a param's name.
+    /// `answer`, a param's or a header's name, or `*` for whatever differs.
     pub what: &'static str,
     pub nginx: &'static str,
     pub cornac: &'static str,
@@ -173,7 +173,7 @@ impl Difference {
             Some(beginning) => on.starts_with(beginning),
             None => self.on == "*" || self.on == on,
         };
-        if self.what != what || !is_on {
+        if !(self.what == "*" || self.what == what) || !is_on {
             return false;
         }
         match (fits(self.nginx, nginx), fits(self.cornac, cornac)) {

@@ -131,6 +131,23 @@ impl Frames {
         frames
     }
 
+    /// The same connection once more, for another thread.
+    pub fn again(&self) -> Self {
+        Self { stream: self.stream.try_clone().expect("a descriptor") }
+    }
+
+    /// How many frames come until the server closes. It must do so in time.
+    pub fn count_to_the_end(&mut self) -> usize {
+        let mut count = 0;
+        loop {
+            match self.read() {
+                Ok(_) => count += 1,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => panic!("it is still open"),
+                Err(_) => return count,
+            }
+        }
+    }
+
     pub fn send_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.write_all(bytes)
     }

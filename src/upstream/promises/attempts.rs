@@ -104,8 +104,8 @@ async fn an_upload_arrives_whole_from_memory_and_file_and_stream() {
     let cluster = cluster(&pool(vec![member.spec()]));
     const SIZE: usize = 300_000;
     let file = {
-        let mut file = tempfile::tempfile().unwrap();
-        std::io::Write::write_all(&mut file, &vec![b'f'; SIZE]).unwrap();
+        let mut file = super::super::Buffers::default().temp_file().unwrap();
+        file.write_at(&[b'f'; SIZE], 0).unwrap();
         RequestBody::File(Arc::new(file), SIZE as u64)
     };
     let stream = {

@@ -111,7 +111,7 @@ async fn what_was_said_by_hand_holds_over_a_reload() {
     let before = cluster(&pool);
     order(&before, Order::Weight(NonZeroU16::new(7)));
     order(&before, Order::TakeDown);
-    let after = Cluster::new(&pool, &std::env::temp_dir(), Some(&before));
+    let after = Cluster::new(&pool, &super::super::Buffers::default(), Some(&before));
     assert_eq!((first(&after).standing.word(), first(&after).weight), ("down", 7));
     assert_eq!(ask(&after, "/").await, "hello");
     assert_eq!((member.requests(), other.requests()), (0, 1));
@@ -133,7 +133,7 @@ async fn a_put_back_after_a_drain_does_not_overrule_a_later_down() {
     let (member, other) = (echo().await, echo().await);
     let up = pool(vec![member.spec(), other.spec()]);
     let down = pool(vec![ServerSpec { down: true, ..member.spec() }, other.spec()]);
-    let reload = |pool, before: &Cluster| Cluster::new(pool, &std::env::temp_dir(), Some(before));
+    let reload = |pool, before: &Cluster| Cluster::new(pool, &super::super::Buffers::default(), Some(before));
     let first_one = cluster(&up);
     order(&first_one, Order::Drain);
     order(&first_one, Order::PutBack);

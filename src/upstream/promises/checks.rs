@@ -223,7 +223,8 @@ async fn a_reload_without_health_forgets_what_the_checks_said() {
     let member_itself = gated(1, &gate).await;
     let before = cluster(&checked(vec![member_itself.spec()]));
     until_it_says(&before, "busy", 8).await;
-    let after = Cluster::new(&pool(vec![member_itself.spec()]), &std::env::temp_dir(), Some(&before));
+    let after =
+        Cluster::new(&pool(vec![member_itself.spec()]), &super::super::Buffers::default(), Some(&before));
     drop(before);
     assert_eq!(says(&after), "ready");
     tokio::time::sleep(20 * SECOND).await;

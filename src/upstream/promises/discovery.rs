@@ -44,7 +44,7 @@ async fn who_is_gone_for_a_moment_only_was_never_gone() {
     let mut pool = names(&["fpm"]);
     pool.resolve = Duration::from_millis(100);
     *table.lock() = vec![one, two];
-    let cluster = Cluster::with_lookup(&pool, &std::env::temp_dir(), None, lookup(&table));
+    let cluster = Cluster::with_lookup(&pool, &super::super::Buffers::default(), None, lookup(&table));
     let rest = |time| tokio::time::sleep(Duration::from_millis(time));
     rest(10).await;
     let before: Vec<_> = cluster.members().collect();
@@ -71,7 +71,7 @@ async fn a_file_that_is_replaced_changes_the_members_and_one_with_a_mistake_chan
     let mut pool = pool(vec![]);
     let terms = spec(([127, 0, 0, 1], 9000).into()).terms();
     pool.discover = vec![Discover { source: Source::File(path.clone()), terms }];
-    let cluster = Cluster::new(&pool, &std::env::temp_dir(), None);
+    let cluster = Cluster::new(&pool, &super::super::Buffers::default(), None);
     soon("the file is read", || addresses(&cluster) == ["10.0.0.1:9000"]).await;
     replace(r#"{"servers": [{"address": "10.0.0.2:9000", "weight": 5}]}"#);
     soon("the new file is read", || addresses(&cluster) == ["10.0.0.2:9000"]).await;

@@ -180,7 +180,7 @@ async fn a_reload_keeps_the_connections_and_the_health_of_members_that_stay() {
     assert_eq!((stays.open(), goes.open()), (1, 1));
     let mut heavier = stays.spec();
     heavier.weight = 5;
-    let after = Cluster::new(&pool(vec![heavier, failing]), &std::env::temp_dir(), Some(&before));
+    let after = Cluster::new(&pool(vec![heavier, failing]), &super::super::Buffers::default(), Some(&before));
     drop(before);
     until("the removed member is let go", || goes.open() == 0).await;
     ask(&after, "/").await;
@@ -201,7 +201,7 @@ async fn a_slot_that_an_old_generation_frees_serves_the_queue_of_the_new_one() {
     let asking = Arc::clone(&old);
     let running = tokio::spawn(async move { ask(&asking, "/old").await });
     until("it runs", || member.requests() == 1).await;
-    let new = Arc::new(Cluster::new(&pool(vec![spec]), &std::env::temp_dir(), Some(&old)));
+    let new = Arc::new(Cluster::new(&pool(vec![spec]), &super::super::Buffers::default(), Some(&old)));
     let asking = Arc::clone(&new);
     let waiting = tokio::spawn(async move { ask(&asking, "/new").await });
     until("it waits", || new.status().queue.waiting == 1).await;
@@ -220,7 +220,7 @@ async fn members_come_and_go_with_the_addresses_of_their_name() {
     });
     let mut named = first.spec();
     named.endpoint = EndpointSpec::Tcp { host: "fpm".into(), port: 9000 };
-    let cluster = Cluster::with_lookup(&pool(vec![named]), &std::env::temp_dir(), None, lookup);
+    let cluster = Cluster::with_lookup(&pool(vec![named]), &super::super::Buffers::default(), None, lookup);
     let next_lookup = || tokio::time::sleep(Duration::from_secs(6));
 
     assert_eq!(
@@ -262,7 +262,8 @@ async fn a_request_waits_for_the_first_look_up_of_a_name() {
     });
     let mut named = member.spec();
     named.endpoint = EndpointSpec::Tcp { host: "fpm".into(), port: 9000 };
-    let cluster = Arc::new(Cluster::with_lookup(&pool(vec![named]), &std::env::temp_dir(), None, lookup));
+    let cluster =
+        Arc::new(Cluster::with_lookup(&pool(vec![named]), &super::super::Buffers::default(), None, lookup));
     let asking = Arc::clone(&cluster);
     let early = tokio::spawn(async move { ask(&asking, "/").await });
     until("it waits", || cluster.status().queue.waiting == 1).await;

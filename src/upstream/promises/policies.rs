@@ -115,7 +115,7 @@ async fn at_the_start_nobody_is_held_back_and_who_joins_later_is() {
     let both = cluster(&pool(specs.clone()));
     assert_eq!(share_of(&members[1], &both, 20).await, 10);
     let one = cluster(&pool(specs[..1].to_vec()));
-    let joined = Cluster::new(&pool(specs), &std::env::temp_dir(), Some(&one));
+    let joined = Cluster::new(&pool(specs), &super::super::Buffers::default(), Some(&one));
     assert_eq!(share_of(&members[1], &joined, 110).await, 10);
 }
 
@@ -130,7 +130,7 @@ async fn an_address_that_a_name_gains_begins_slowly() {
     });
     let endpoint = EndpointSpec::Tcp { host: "fpm".into(), port: 9000 };
     let named = ServerSpec { endpoint, slow_start: Duration::from_secs(10), ..members[0].spec() };
-    let cluster = Cluster::with_lookup(&pool(vec![named]), &std::env::temp_dir(), None, lookup);
+    let cluster = Cluster::with_lookup(&pool(vec![named]), &super::super::Buffers::default(), None, lookup);
     until("the name is known", || cluster.status().members.len() == 1).await;
     found.lock().push(members[1].address);
     tokio::time::advance(Duration::from_secs(5)).await;

@@ -12,7 +12,7 @@ fn one_at_once(member: &Responder) -> ServerSpec {
 }
 
 fn reloaded(pool: &Pool, before: &Cluster) -> Arc<Cluster> {
-    Arc::new(Cluster::new(pool, &std::env::temp_dir(), Some(before)))
+    Arc::new(Cluster::new(pool, &super::super::Buffers::default(), Some(before)))
 }
 
 fn asks(cluster: &Arc<Cluster>, path: &'static str) -> JoinHandle<String> {
