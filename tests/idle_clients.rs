@@ -34,8 +34,8 @@ fn is_served(cornac: &Cornac) -> bool {
 }
 
 #[test]
-fn a_thousand_idle_clients_cost_four_kilobytes_each_and_are_answered_when_they_ask_again() {
-    const CLIENTS: u64 = 1000;
+fn two_thousand_idle_clients_cost_four_kilobytes_each_and_are_answered_when_they_ask_again() {
+    const CLIENTS: u64 = 2000;
     let root = root();
     let cornac = serving(&root, "");
     // What threads and allocator need once is not a client's.
@@ -50,8 +50,9 @@ fn a_thousand_idle_clients_cost_four_kilobytes_each_and_are_answered_when_they_a
             assert_eq!(client.get("/a.txt").status, 200, "round {round}");
         }
         let each = || cornac.rss_kib().saturating_sub(before) * 1024 / CLIENTS;
-        assert!(wait_until(LONG, || each() <= 4096), "{} bytes each in round {round}", each());
-        assert!(is_served(&cornac));
+        // The allocator gives memory back on threads that have something to do: these are on all of them.
+        let mut busy = || clients.iter_mut().take(8).all(|client| client.get("/a.txt").status == 200);
+        assert!(wait_until(LONG, || busy() && each() <= 4096), "{} bytes each in round {round}", each());
     }
 }
 
