@@ -8,10 +8,10 @@
 //! | 7 | [`runtime`] | threads, listening sockets, signals, a php-fpm of our own |
 //! | 6 | [`front`], [`admin`] | HTTP in, HTTP out · the operator's API |
 //! | 5 | [`site`] | one immutable generation of everything that serves |
-//! | 4 | [`upstream`], [`files`], [`logs`], [`tls`] | members, connections, permits, queue · document roots, sending files · where lines go · certificates at work |
+//! | 4 | [`upstream`], [`files`], [`users`], [`limits`], [`logs`], [`tls`] | members, connections, permits, queue · document roots, sending files · password files · how often who came · where lines go · certificates at work |
 //! | 3 | [`config`], [`metrics`] | TOML → one resolved model, or every mistake in it · counters as handles |
 //! | 2 | [`watch`] | files that others write |
-//! | 1 | [`fcgi`], [`route`], [`balance`] | bytes, paths and choices: no clock, no socket, no file of their own |
+//! | 1 | [`fcgi`], [`route`], [`guard`], [`balance`] | bytes, paths and choices: no clock, no socket, no file of their own |
 //!
 //! [`app`] holds one function per command and wires the floors together.
 
@@ -22,6 +22,8 @@ pub mod config;
 pub mod fcgi;
 pub mod files;
 pub mod front;
+pub mod guard;
+pub mod limits;
 pub mod logs;
 pub mod metrics;
 pub mod route;
@@ -29,4 +31,5 @@ pub mod runtime;
 pub mod site;
 pub mod tls;
 pub mod upstream;
+pub mod users;
 pub mod watch;

@@ -13,6 +13,8 @@ const FLOORS: [(&str, u8); 14] = [
     ("site", 5),
     ("upstream", 4),
     ("files", 4),
+    ("users", 4),
+    ("limits", 4),
     ("logs", 4),
     ("tls", 4),
     ("config", 3),
@@ -21,7 +23,7 @@ const FLOORS: [(&str, u8); 14] = [
     ("fcgi", 1),
     ("route", 1),
 ];
-const GROUND: [&str; 3] = ["fcgi", "route", "balance"];
+const GROUND: [&str; 4] = ["fcgi", "route", "guard", "balance"];
 
 /// Crates that a pure floor must not know: clocks, sockets, files and chance of their own.
 const IMPURE: [&str; 9] = [

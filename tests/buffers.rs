@@ -108,6 +108,24 @@ fn one_reply_s_file_is_no_larger_than_its_part() {
 }
 
 #[test]
+fn slow_readers_of_compressed_replies_take_no_more_than_there_is_and_the_next_gets_it_as_it_is() {
+    let (fpm, temp) = (Fpm::builder("a").workers(8).start(), Scratch::new());
+    let lines = format!("temp_dir = {:?}\nbuffers = {{ memory = \"1m\" }}", temp.path());
+    let all = "compression = { types = [\"*\"], algorithms = [\"gzip\"] }";
+    let cornac = Tp::over([&fpm]).server(&lines).site(all).start();
+    let coding = |reader: &mut Connection| {
+        reader.send("GET /big/90000000 HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n");
+        reader.head().expect("a head").header("content-encoding").map(str::to_owned)
+    };
+    let mut readers: Vec<_> = (0..4).map(|_| Connection::open(cornac.address())).collect();
+    let codings: Vec<_> = readers.iter_mut().map(coding).collect();
+    assert_eq!(codings[3], None, "{codings:?}");
+    drop(readers);
+    let again = || coding(&mut Connection::open(cornac.address())).is_some();
+    assert!(wait_until(SECONDS, again), "it is not given back");
+}
+
+#[test]
 fn buffering_is_switched_off_by_word_too() {
     let (fpm, temp) = (Fpm::builder("a").workers(2).start(), Scratch::new());
     let lines = format!("temp_dir = {:?}", temp.path());

@@ -10,8 +10,15 @@ use serde_json::Value;
 use support::{Cornac, Fpm, Scratch, Tp, config_example, fixtures, http};
 
 /// Params of the connection, which explain does not have, and of headers that the test's client adds.
-const OF_THE_CONNECTION: [&str; 6] =
-    ["REMOTE_PORT", "REMOTE_ADDR", "SERVER_PORT", "SERVER_ADDR", "HTTP_CONNECTION", "CONTENT_LENGTH"];
+const OF_THE_CONNECTION: [&str; 7] = [
+    "REMOTE_PORT",
+    "REMOTE_ADDR",
+    "SERVER_PORT",
+    "SERVER_ADDR",
+    "HTTP_CONNECTION",
+    "CONTENT_LENGTH",
+    "HTTP_X_REQUEST_ID",
+];
 
 fn explain(config: &Path, more: &[&str], url: &str) -> Value {
     let mut args =

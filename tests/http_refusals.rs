@@ -182,6 +182,7 @@ fn a_head_that_is_none_is_400() {
     let cornac = thinkphp(&fpm, "");
     for head in [
         "GET /count/outer HTTP/1.1\r\n\r\n",
+        "GET http://a/count/outer HTTP/1.1\r\n\r\n",
         "GET /count/outer HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n",
         "GET /count/outer HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
         "GET /count/outer HTTP/1.1\r\nHost: a/b\r\n\r\n",

@@ -26,6 +26,8 @@ const fn row(
 }
 
 const NAME: Difference = row("*", "SERVER_SOFTWARE", "nginx/…", "cornac/…", "each says its own name");
+const NAMED: Difference =
+    row("*", "HTTP_X_REQUEST_ID", "-", "…", "php's log can name the request that the access log names");
 const SOURCE: &str = "the source of a script never leaves, under any spelling";
 const NEWLINE: &str = "a decoded newline neither shifts the script nor gets lost from PATH_INFO";
 const FRAGMENT: &str = "a fragment is not for servers (RFC 3986 §3.5)";
@@ -33,6 +35,7 @@ const FRAGMENT: &str = "a fragment is not for servers (RFC 3986 §3.5)";
 /// In every layout.
 const EVERYWHERE: &[Difference] = &[
     NAME,
+    NAMED,
     row(
         "*",
         "answer",
@@ -290,6 +293,7 @@ const RAW: &str = "bytes that are no UTF-8 must be percent-encoded (RFC 3986 §2
 
 const HEADERS: &[Difference] = &[
     NAME,
+    NAMED,
     row("GBK in the path", "answer", "200 by info.php", "400", RAW),
     row("GBK in the query", "answer", "200 by info.php", "400", RAW),
     row("/info.php/p?q=1 [X-Twice: a | X-Twice: b]", "HTTP_X_TWICE", "b", "a, b", JOINED),

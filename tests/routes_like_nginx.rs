@@ -294,6 +294,13 @@ const DIFFERENCES: &[Difference] = &[
         why: "each says its own name",
     },
     Difference {
+        on: "*",
+        what: "HTTP_X_REQUEST_ID",
+        nginx: "-",
+        cornac: "…",
+        why: "php's log can name the request that the access log names",
+    },
+    Difference {
         on: "/moved/a%3Fb",
         what: "answer",
         nginx: "301 to /new/a?b",

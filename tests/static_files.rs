@@ -182,3 +182,40 @@ fn only_get_and_head_read_a_file_as_with_nginx() {
         }
     }
 }
+
+/// A file of noise, so that a coder cannot swallow it whole.
+fn noise(size: usize) -> Vec<u8> {
+    let mut state = 88_172_645_463_325_252_u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 24) as u8
+    };
+    (0..size).map(|_| next()).collect()
+}
+
+#[test]
+fn a_file_that_becomes_shorter_while_it_is_sent_is_visibly_broken() {
+    const SIZE: usize = 40_000_000;
+    let root = root();
+    let (_fpm, cornac) = serve(&root);
+    for (name, accept, coding) in [("long.bin", "zstd", None), ("long.txt", "zstd", Some("zstd"))] {
+        std::fs::write(root.join(name), noise(SIZE)).unwrap();
+        let mut client = http::Connection::open(cornac.address());
+        client.send(format!("GET /{name} HTTP/1.1\r\nHost: x\r\nAccept-Encoding: {accept}\r\n\r\n"));
+        let head = client.head().expect("a head");
+        assert_eq!((head.status, head.header("content-encoding")), (200, coding));
+        std::fs::File::options().write(true).open(root.join(name)).unwrap().set_len(0).unwrap();
+        let mut body = http::BodyReader::of(&head, "GET").expect("a body");
+        let mut read = 0;
+        let end = loop {
+            match body.next(&mut client) {
+                Ok(Some(piece)) => read += piece.len(),
+                end => break end,
+            }
+        };
+        assert!(matches!(end, Err(http::Stopped::Ended)), "{name}: {end:?} after {read} bytes");
+        assert!(read < SIZE);
+    }
+}

@@ -101,6 +101,10 @@ fn stays_inside(plan: &Plan<'_>) {
             assert!(file.path.starts_with(ROOT), "{plan:?}");
             assert!(!is_source(name) || Files.kind(&file.path) != Kind::File, "source leaves: {plan:?}");
         }
+        Plan::Listing(listing) => {
+            assert!(listing.path.starts_with(ROOT), "{plan:?}");
+            assert_eq!(Files.kind(&listing.path), Kind::Directory, "{plan:?}");
+        }
         Plan::Script(script) => {
             let path = Path::new(std::ffi::OsStr::from_bytes(&script.script_filename));
             assert!(path.starts_with(ROOT) && script.script_filename.ends_with(b".php"), "{plan:?}");
@@ -110,7 +114,7 @@ fn stays_inside(plan: &Plan<'_>) {
             assert!(!redirect.location.starts_with(b"//"), "to another host: {plan:?}");
             assert!(redirect.location.iter().all(|byte| (b'!'..0x7f).contains(byte)), "{plan:?}");
         }
-        Plan::Listing(folder) => assert!(folder.path.starts_with(ROOT), "{plan:?}"),
+        Plan::Guarded(guarded) => stays_inside(&guarded.plan),
         Plan::Fixed(_) => {}
     }
 }

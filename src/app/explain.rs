@@ -9,11 +9,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use serde::Serialize;
 
 use super::Failure;
+use super::checks::{self, Looked};
 use super::cli::Explain;
 use crate::config::model::{self, Listen, Model};
 use crate::files::Disk;
 use crate::route::{
-    Address, Fixed, Label, PageStatus, Plan, RequestFacts, Scheme, Step, Steps, Target, Trace as _, env,
+    Address, Fixed, Label, NoTrace, PageStatus, Plan, RequestFacts, Scheme, Step, Steps, Target, Trace as _,
+    env,
 };
 use crate::site::{ListenerId, Site, Sites};
 
@@ -108,7 +110,7 @@ fn explanation(request: &Request, site: &Site, model: &Model) -> Result<Explanat
     let target = Target::parse(target.as_bytes())
         .map_err(|error| wrong(format!("`{target}` gets 400 before any site is asked: {error}")))?;
     let scheme = if request.url.scheme_str() == Some("https") { Scheme::Https } else { Scheme::Http };
-    let facts = RequestFacts {
+    let mut facts = RequestFacts {
         method: &request.method,
         version: http::Version::HTTP_11,
         target: &target,
@@ -123,9 +125,19 @@ fn explanation(request: &Request, site: &Site, model: &Model) -> Result<Explanat
         server_name: site.server_name(),
         content_length: None,
         request_id: Label::default(),
+        user: None,
     };
     let mut steps = Steps::default();
     let plan = site.router().plan(&facts, &Disk, &mut steps);
+    let mut user = None;
+    let plan = match checks::look(plan, &facts, &mut steps, &mut user) {
+        Looked::Passed(plan) => plan,
+        Looked::Refused(refusal) => refusal,
+        Looked::Known => {
+            facts.user = user.as_deref();
+            site.router().plan(&facts, &Disk, &mut NoTrace).unguarded()
+        }
+    };
     let (plan, status) = with_error_page(plan, site, &facts, &mut steps);
     Ok(Explanation {
         request: format!("{} {}", request.method, lossy(target.raw)),
@@ -161,6 +173,8 @@ fn answer(plan: Plan<'_>, facts: &RequestFacts<'_>, model: &Model) -> Result<Ans
         Plan::File(file) => Answer::File { path: file.path.display().to_string() },
         Plan::Listing(folder) => Answer::Listing { path: folder.path.display().to_string() },
         Plan::Redirect(to) => Answer::Redirect { status: to.status.as_u16(), location: lossy(&to.location) },
+        // Its checks were looked at.
+        Plan::Guarded(guarded) => return answer(guarded.plan, facts, model),
         Plan::Fixed(fixed) => {
             Answer::Fixed { status: fixed.status.as_u16(), body: fixed.body.as_deref().map(lossy) }
         }

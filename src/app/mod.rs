@@ -6,9 +6,11 @@
 //! | `run` | `cornac run`: a configuration, served |
 //! | `serve` | `cornac serve`: a folder, served without a configuration |
 //! | `explain` | `cornac explain`: how a request would be served |
+//! | `checks` | what of a request's checks `explain` can look at: passwords, but no counts and no script |
 //! | `ctl` | `cornac ctl`: an operator's word to a running cornac |
 //! | `doctor` | `cornac doctor`: how the members of the pools are |
 
+mod checks;
 mod cli;
 mod ctl;
 mod doctor;

@@ -60,7 +60,7 @@ pub(super) fn listen(text: &Text<'_>, base: &Path) -> Option<Listen> {
 
 /// nginx's `listen 8080`: every IPv4 address.
 #[expect(clippy::unnecessary_wraps, reason = "reads as the end of every arm above")]
-fn any_address(port: u16) -> Option<Listen> {
+pub(super) fn any_address(port: u16) -> Option<Listen> {
     Some(Listen::Tcp(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port)))
 }
 
@@ -158,6 +158,10 @@ mod tests {
             tcp("0.0.0.0:85"),
         ];
         assert_eq!(site.listen, expected);
+        for one in ["\"80\"", "80", "\":80\"", "\"*:80\"", "[80]", "{ address = \"80\" }"] {
+            let site = model(&format!("[[sites]]\nlisten = {one}\nroot = \"public\"\n")).sites.remove(0);
+            assert_eq!(site.listen, [tcp("0.0.0.0:80")], "{one}");
+        }
     }
 
     #[test]

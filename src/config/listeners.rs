@@ -35,7 +35,8 @@ impl Written {
 pub(super) fn read(table: &Table<'_>, base: &Path, has_certificates: bool) -> Vec<Written> {
     let hint = "listen = [\"0.0.0.0:8080\"]";
     let Some(list) = table.required("listen", hint) else { return Vec::new() };
-    let elements = list.list("a list of addresses").unwrap_or_default();
+    let elements =
+        if list.is_list() { list.list("a list of addresses").unwrap_or_default() } else { vec![list] };
     if elements.is_empty() && list.is_list() {
         list.mistake("the list is empty", hint);
     }
@@ -54,7 +55,10 @@ pub(super) fn read(table: &Table<'_>, base: &Path, has_certificates: bool) -> Ve
 fn read_one(element: Node<'_>, base: &Path, has_certificates: bool) -> Option<Written> {
     let span = element.span();
     if !element.is_table() {
-        let listen = endpoints::listen(&element.text_or(" or a table")?, base)?;
+        let listen = match element.as_integer() {
+            Some(_) => endpoints::any_address(u16::try_from(element.number(1..=65_535)?).ok()?)?,
+            None => endpoints::listen(&element.text_or(", a port or a table")?, base)?,
+        };
         let tls = has_certificates && is_secured(&listen);
         return Some(Written { listen, span, tls, http2: None, proxy_protocol: None });
     }

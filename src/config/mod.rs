@@ -1,7 +1,7 @@
 //! Floor 3: TOML → one resolved model, or every mistake in it with its place and its remedy.
 //!
 //! `syntax` reads the text, `reader` walks its tables, `report` collects what is wrong, and one file a table says what the keys mean: `server`,
-//! `admin`, `pools` (with `discover` and `apis`), `sites` (with `listeners`, `tls`, `https`, `names`, `settings` and `compression`; `certificates` are read there), `routes` (with `rewrites` and `handlers`). What they share lies in `values`,
+//! `admin`, `pools` (with `discover` and `apis`), `sites` (with `listeners`, `tls`, `https`, `names`, `settings`, `guards` and `compression`; `certificates` are read there), `routes` (with `rewrites` and `handlers`). What they share lies in `values`,
 //! `endpoints`, `regexes` and `units`; `presets` are routes of the same form. The result is [`model`].
 
 mod admin;
@@ -14,6 +14,7 @@ mod discover;
 mod endpoints;
 mod error_pages;
 mod expiry;
+mod guards;
 mod handlers;
 mod health;
 mod https;

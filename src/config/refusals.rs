@@ -607,8 +607,8 @@ timeouts = { connect = "1s" }"#, &[
             r#"8:14: unknown key 'connect' [known keys: first_byte, between_reads]"#,
         ]),
         (ROUTE, r#"match = "/"
-auth = { basic = "x" }"#, &[
-            r#"8:1: not supported yet: auth [remove it, or wait for a later version]"#,
+proxy = "x""#, &[
+            r#"8:1: not supported yet: proxy [remove it, or wait for a later version]"#,
         ]),
         (ROUTE, r#"match = "/"
 fastcgi = 1"#, &[

@@ -11,10 +11,10 @@ use super::model::Pool;
 use super::reader::{Node, Table};
 use super::report::nearest;
 use super::text::Text;
-use super::{error_pages, handlers, rewrites, settings, values};
+use super::{error_pages, guards, handlers, rewrites, settings, values};
 
 /// Keys of the contract that no room behind this one can do yet.
-const PLANNED: [&str; 2] = ["proxy", "auth"];
+const PLANNED: [&str; 1] = ["proxy"];
 
 /// What the routes of one site have in common.
 pub(super) struct Around<'a> {
@@ -27,6 +27,8 @@ pub(super) struct Around<'a> {
     pub(super) remote: bool,
     /// Names that the regexes of `names` capture.
     pub(super) known: &'a [String],
+    /// What `auth` and `limits` want to know of the site.
+    pub(super) scene: guards::Scene<'a>,
 }
 
 /// The routes of a site as they were read.
@@ -186,6 +188,8 @@ fn read_settings(
     let mut settings = around.settings.clone();
     settings::read_over(&mut settings, table, known);
     settings::read_roots(&mut settings, table, around.base, around.remote);
+    let at = table.get("match").and_then(Node::as_text).map_or("", |text| text.value);
+    guards::read_over(&mut settings, table, guards::Scene { known, at, ..around.scene });
     settings.internal = table.boolean_or("internal", false);
     if let Some(alias) = table.get("alias").and_then(Node::text) {
         read_alias(&mut settings, &alias, table, around, matches);

@@ -13,10 +13,7 @@ use super::presets::Preset;
 use super::reader::{Node, Table};
 use super::routes::{self, Around};
 use super::text::Text;
-use super::{error_pages, handlers, https, listeners, real_ip, settings, tls, values};
-
-/// Keys of the contract that no room behind this one can do yet.
-const PLANNED: [&str; 2] = ["auth", "limits"];
+use super::{error_pages, guards, handlers, https, listeners, real_ip, settings, tls, values};
 
 /// Twice nginx's would surprise nobody, but uploads to PHP are rarely below its 1m.
 const MAX_BODY: u64 = 64 << 20;
@@ -67,7 +64,10 @@ fn read_site(table: Table<'_>, pools: &[Pool], base: &Path) -> (Site, Claim) {
         settings.root = NOWHERE.into();
         settings.backend_root = NOWHERE.into();
     }
-    let around = Around { base, pools, pool, settings: &settings, params: &params, remote, known: &known };
+    let scene = guards::Scene { base, known: &known, at: "", hides_dotfiles: preset.is_some() };
+    guards::read_over(&mut settings, &table, scene);
+    let around =
+        Around { base, pools, pool, settings: &settings, params: &params, remote, known: &known, scene };
     let (locations, need_root) = read_locations(&table, preset, &around);
     if need_root && !rooted {
         let hint = "root = \"public\": the folder with the site's files";
@@ -87,7 +87,7 @@ fn read_site(table: Table<'_>, pools: &[Pool], base: &Path) -> (Site, Claim) {
         hsts: https.and_then(|https| https.hsts),
     };
     let claim = Claim { listen, names, header: table.span.clone() };
-    table.finish(&PLANNED);
+    table.finish(&[]);
     (site, claim)
 }
 
@@ -149,6 +149,7 @@ fn read_settings(table: &Table<'_>, preset: Option<Preset>, known: &[String]) ->
         index: preset.map_or_else(|| vec![Template::literal(settings::INDEX)], Preset::index),
         internal: false,
         access: Vec::new(),
+        guard: None,
         script_extensions: vec![".php".to_owned()],
         serve_source: false,
         headers: Vec::new(),

@@ -51,6 +51,11 @@ pub(super) fn params(table: &Table<'_>, known: &[String]) -> Vec<(String, Templa
 }
 
 fn param(entry: Node<'_>, known: &[String]) -> Option<(String, Template)> {
+    check_param_name(entry);
+    Some((entry.key().to_owned(), template(&entry.text()?, known)?))
+}
+
+pub(super) fn check_param_name(entry: Node<'_>) {
     let name = entry.key();
     if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
         entry.mistake_at_key(
@@ -58,7 +63,6 @@ fn param(entry: Node<'_>, known: &[String]) -> Option<(String, Template)> {
             "letters, digits and _ only",
         );
     }
-    Some((name.to_owned(), template(&entry.text()?, known)?))
 }
 
 /// Later ones replace earlier ones of the same name: a route's word is over its site's, a site's over its pool's.

@@ -36,7 +36,7 @@ pub struct Stamp {
 impl Stamp {
     /// Length of the file in bytes.
     #[must_use]
-    pub const fn len(&self) -> u64 {
+    pub const fn file_len(&self) -> u64 {
         self.len
     }
 

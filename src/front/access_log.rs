@@ -28,6 +28,9 @@ pub(super) struct Entry {
     pub(super) time: String,
     pub(super) request_id: String,
     pub(super) remote_addr: String,
+    /// Whose password was right.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) remote_user: Option<String>,
     pub(super) method: String,
     pub(super) target: String,
     pub(super) protocol: &'static str,
@@ -157,8 +160,9 @@ fn render(format: LogFormat, entry: &Entry) -> String {
 /// nginx's `combined`, so that its readers go on working, then cornac's own fields.
 fn combined(entry: &Entry) -> String {
     let mut line = format!(
-        "{} - - [{}] \"{} {} {}\" {} {} \"{}\" \"{}\"",
+        "{} - {} [{}] \"{} {} {}\" {} {} \"{}\" \"{}\"",
         entry.remote_addr,
+        user(entry),
         entry.time,
         escaped(&entry.method),
         escaped(&entry.target),
@@ -175,10 +179,11 @@ fn combined(entry: &Entry) -> String {
 
 fn logfmt(entry: &Entry) -> String {
     format!(
-        "time={} remote_addr={} method={} target=\"{}\" protocol={} host=\"{}\" status={} bytes={} \
+        "time={} remote_addr={} user=\"{}\" method={} target=\"{}\" protocol={} host=\"{}\" status={} bytes={} \
          referer=\"{}\" user_agent=\"{}\" {}",
         entry.time,
         entry.remote_addr,
+        user(entry),
         escaped(&entry.method),
         escaped(&entry.target),
         entry.protocol,
@@ -236,6 +241,11 @@ fn short(entry: &Entry) -> String {
     )
 }
 
+fn user(entry: &Entry) -> String {
+    // Whoever reads `combined` takes a space for the end of the name.
+    entry.remote_user.as_deref().map_or_else(|| "-".to_owned(), |user| escaped(user).replace(' ', "\\x20"))
+}
+
 fn or_dash(text: &str) -> &str {
     if text.is_empty() { "-" } else { text }
 }
@@ -262,6 +272,7 @@ mod tests {
             time: "21/Nov/2026:08:00:00 +0000".into(),
             request_id: "cafe".into(),
             remote_addr: "192.0.2.7".into(),
+            remote_user: None,
             method: "GET".into(),
             target: "/a\"b\n?x=1".into(),
             protocol: "HTTP/1.1",

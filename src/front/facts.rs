@@ -115,6 +115,7 @@ impl<'a> Head<'a> {
             server_name,
             content_length: self.content_length,
             request_id,
+            user: None,
         }
     }
 }
@@ -154,6 +155,7 @@ fn host(head: &Parts) -> Result<&str, Refusal> {
     if named.next().is_some() {
         return Err(Refusal::BadRequest("two Hosts"));
     }
+    // RFC 9112 §3.2.2: also beside a target that names one.
     if header.is_none() && head.version == Version::HTTP_11 {
         return Err(Refusal::BadRequest("no Host"));
     }
@@ -165,7 +167,7 @@ fn host(head: &Parts) -> Result<&str, Refusal> {
         // Nobody's name and password belong there either.
         return without_port(authority.as_str()).ok_or(Refusal::BadRequest("the target's host is no host"));
     }
-    if header.is_none() && head.version == Version::HTTP_2 {
+    if header.is_none() && head.version > Version::HTTP_11 {
         return Err(Refusal::BadRequest("no Host"));
     }
     let Some(header) = header else { return Ok("") };
@@ -231,6 +233,9 @@ mod tests {
         let read_host = |headers| host(&parts(Version::HTTP_11, headers)).map(str::to_owned);
         assert_eq!(read_host(&[("host", "a")]).expect("one"), "a");
         assert!(read_host(&[]).is_err());
+        let mut absolute = parts(Version::HTTP_11, &[]);
+        absolute.uri = "http://a.example/".parse().expect("a target");
+        assert!(host(&absolute).is_err(), "1.1 has a Host, whatever its target says");
         assert!(read_host(&[("host", "a"), ("host", "a")]).is_err());
         assert_eq!(host(&parts(Version::HTTP_10, &[])).expect("1.0 needs none"), "");
     }

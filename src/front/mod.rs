@@ -8,6 +8,7 @@
 //! | `lobby` | all clients, and who leaves when there are too many |
 //! | `announcement` | the PROXY header |
 //! | `pipeline` | the order of a request's steps |
+//! | `admission` | the checks that stand before a plan: counts, passwords, a script's word |
 //! | `detour`, `kept` | from one plan to the next: a script's `X-Accel-Redirect`, the page of an error |
 //! | `facts` | what a request says, checked once |
 //! | `incoming` | the request's body on its way in |
@@ -18,6 +19,7 @@
 //! | `body`, `throttle`, `visit`, `access_log` | the reply's bytes, the request's end, its line in the log |
 
 mod access_log;
+mod admission;
 mod announcement;
 mod body;
 mod compress;

@@ -15,7 +15,7 @@ use super::facts::{Client, Head};
 use super::incoming::{self, Unread};
 use super::respond::{self, Refusal};
 use super::visit::Visit;
-use super::{headers, script};
+use super::{admission, headers, script};
 use crate::files;
 use crate::route::{ListingPlan, Plan, RequestFacts, ScriptPlan, Settings};
 use crate::site::Generation;
@@ -68,14 +68,26 @@ impl Pipeline<'_> {
             }
         };
         let told = (secured.as_ref(), origin.as_ref());
-        let facts = head.facts(client, told, site.server_name(), visit.label());
+        let known = admission::Known::default();
+        let mut facts = head.facts(client, told, site.server_name(), visit.label());
         let mut plan = site.plan(&facts);
-        visit.takes_route(&plan);
         if let Err(refusal) = client.is_let_in(site, &plan) {
+            visit.takes_route(&plan);
             return Ok(unread.before(refused_unread(&refusal, parts, visit, client)));
         }
+        let admitted = match plan {
+            Plan::Guarded(_) => {
+                Box::pin(admission::admit(self, site, &mut plan, &mut facts, &known, &mut visit)).await
+            }
+            _ => Ok(()),
+        };
+        visit.takes_route(&plan);
         let mut carried = Carried { body: Some(body), unread: &unread, visit: &mut visit };
-        let response = match self.carry_out(&mut plan, &facts, &mut carried).await {
+        let answer = match admitted {
+            Ok(()) => self.carry_out(&mut plan, &facts, &mut carried).await,
+            Err(refusal) => Err(refusal.into()),
+        };
+        let response = match answer {
             Ok(response) => Ok(self.dress(response, plan.settings(), &facts)),
             // Boxed: few requests come here, and all would carry its size.
             Err(detour) => Box::pin(detour::follow(self, site, (&plan, detour), &facts, &mut carried)).await,
@@ -101,7 +113,10 @@ impl Pipeline<'_> {
     ) -> Response<Body> {
         headers::add(&mut response, settings, facts);
         match &settings.compression {
-            Some(compression) => compress(response, compression, facts, self.compressed),
+            Some(compression) => {
+                let means = compress::Means { kept: self.compressed, buffers: self.generation.buffers() };
+                compress(response, compression, facts, means)
+            }
             None => response,
         }
     }
@@ -128,6 +143,10 @@ impl Pipeline<'_> {
             Plan::Listing(listing) => {
                 let found = Box::pin(files::list(listed(listing))).await.map_err(Refusal::File)?;
                 Ok(found.map(Body::text))
+            }
+            Plan::Guarded(_) => {
+                Box::pin(admission::admit_inside(self, plan, facts, carried.visit)).await?;
+                Box::pin(self.carry_out(plan, facts, carried)).await
             }
             // Boxed: hyper moves the future of every request several times, and this one is kilobytes large.
             Plan::Script(plan) => Box::pin(self.run(plan, facts, carried)).await,

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use http::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use tracing::Level;
 
@@ -59,6 +59,21 @@ pub(crate) enum Refusal {
     /// nginx's 444: the connection is closed without an answer.
     #[error("closed without an answer, as the route says")]
     Hangup,
+    /// No name and password, or wrong ones; with the challenge.
+    #[error("no name and password, or wrong ones")]
+    Unknown(HeaderValue),
+    /// More passwords are being tried than can be looked at.
+    #[error("too many passwords are being tried at once")]
+    Guessing,
+    /// Over a limit of the route; there is room again in this time.
+    #[error("over a limit of the route")]
+    Limited(Duration),
+    /// The script of `auth_request` says 401 or 403; with its challenge.
+    #[error("auth_request says {0}")]
+    Asked(StatusCode, Option<HeaderValue>),
+    /// The script of `auth_request` says neither yes nor no.
+    #[error("auth_request: the script answered {0}, which is neither 2xx nor 401 nor 403")]
+    Oracle(StatusCode),
     /// A file cannot be sent.
     #[error("{}", .0.status)]
     File(files::Refusal),
@@ -119,6 +134,24 @@ impl Refusal {
             }
             Self::TempFile(_) => Row::loud(StatusCode::INTERNAL_SERVER_ERROR, Level::ERROR),
             Self::Planned(status) => Row::quiet(*status),
+            Self::Unknown(challenge) => Row {
+                header: Some((WWW_AUTHENTICATE, challenge.clone())),
+                ..Row::quiet(StatusCode::UNAUTHORIZED)
+            },
+            Self::Guessing => Row {
+                header: Some((RETRY_AFTER, HeaderValue::from(1))),
+                ..Row::loud(StatusCode::SERVICE_UNAVAILABLE, Level::WARN)
+            },
+            // The limit says now and then how many it refuses.
+            Self::Limited(again) => Row {
+                header: Some((RETRY_AFTER, HeaderValue::from(rounded_up(*again)))),
+                ..Row::quiet(StatusCode::TOO_MANY_REQUESTS)
+            },
+            Self::Asked(status, challenge) => Row {
+                header: challenge.clone().map(|challenge| (WWW_AUTHENTICATE, challenge)),
+                ..Row::quiet(*status)
+            },
+            Self::Oracle(_) => Row::loud(StatusCode::INTERNAL_SERVER_ERROR, Level::ERROR),
             // Never sent: the connection is closed.
             Self::Hangup => Row::quiet(StatusCode::BAD_REQUEST),
             Self::File(refusal) => Row { header: refusal.header.clone(), ..Row::quiet(refusal.status) },
@@ -186,6 +219,12 @@ impl Refusal {
             _ => tracing::debug!(status, %request_id, "{self}"),
         }
     }
+}
+
+/// In whole seconds, which is all that Retry-After can say: who comes then is not too early.
+fn rounded_up(time: Duration) -> u64 {
+    let seconds = if time.subsec_nanos() > 0 { time.as_secs() + 1 } else { time.as_secs() };
+    seconds.max(1)
 }
 
 fn upstream_row(error: &SendError) -> Row {

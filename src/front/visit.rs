@@ -13,7 +13,8 @@ use super::access_log::{AccessLog, Entry, UpstreamEntry, end_word, millis};
 use super::body::BodyError;
 use super::facts::Client;
 use super::respond::HANGUP;
-use crate::metrics::{Class, FrontMeters, SiteMeter};
+use crate::limits::Held;
+use crate::metrics::{Class, FrontMeters, Kept, SiteMeter};
 use crate::route::{Address, Label, Origin, Plan, protocol};
 use crate::site::Site;
 use crate::upstream::{Observer, Outcome};
@@ -26,6 +27,8 @@ pub(super) struct Visit {
     label: Label,
     open: Option<Box<Open>>,
     count: Option<Box<Count>>,
+    /// Its part of the limits it is counted by, as long as it is at work; `None`: not counted yet.
+    held: Option<Box<[Held]>>,
 }
 
 /// What metrics want to know of it.
@@ -82,7 +85,7 @@ impl Visit {
                 ended: false,
             })
         });
-        Self { label, open, count }
+        Self { label, open, count, held: None }
     }
 
     /// The request's name.
@@ -98,6 +101,30 @@ impl Visit {
         if let Some(open) = &mut self.open {
             open.entry.host = host.to_owned();
             open.entry.site = site.server_name().to_owned();
+        }
+    }
+
+    /// Its password was right.
+    pub(super) fn knows(&mut self, user: &str) {
+        if let Some(open) = &mut self.open {
+            open.entry.remote_user = Some(user.to_owned());
+        }
+    }
+
+    /// Whether a route's limits have counted it already.
+    pub(super) fn is_counted(&self) -> bool {
+        self.held.is_some()
+    }
+
+    /// It is counted, and holds these until it ends.
+    pub(super) fn holds(&mut self, held: Vec<Held>) {
+        self.held = Some(held.into());
+    }
+
+    /// A check is not passed.
+    pub(super) fn was_refused(&mut self, by: Kept) {
+        if let Some(count) = &self.count {
+            count.meter.kept(by);
         }
     }
 
@@ -214,6 +241,7 @@ fn class(plan: &Plan<'_>) -> Class {
         Plan::Script(_) => Class::Script,
         Plan::Redirect(_) => Class::Redirect,
         Plan::Fixed(_) => Class::Fixed,
+        Plan::Guarded(guarded) => class(&guarded.plan),
     }
 }
 
@@ -221,6 +249,7 @@ fn entry(log: &AccessLog, parts: &Parts, client: &Client, request_id: Label) -> 
     Entry {
         time: log.now(),
         request_id: request_id.to_string(),
+        remote_user: None,
         remote_addr: Address::ip_text(client.peer.as_ref()).to_owned(),
         method: parts.method.as_str().to_owned(),
         target: parts

@@ -26,7 +26,7 @@ use std::sync::Arc;
 pub use front::FrontMeters;
 pub use page::{Format, Labels, Page, render};
 pub use pool::{PoolMeter, PoolMeters};
-pub use site::{Class, SiteMeter, SiteMeters};
+pub use site::{Class, Kept, SiteMeter, SiteMeters};
 
 /// Every number of one generation; those of its sites and pools that the one before had too go on.
 #[derive(Debug)]

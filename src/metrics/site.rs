@@ -23,6 +23,23 @@ pub enum Class {
     Refused,
 }
 
+/// By what a request was kept from its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// `rate` of its route's `limits`.
+    Rate,
+    /// `connections` there.
+    Connections,
+    /// It would have been, but for `dry_run`.
+    RateDry,
+    /// The same.
+    ConnectionsDry,
+    /// `auth` or `auth_request`.
+    Who,
+}
+
+/// As the `by` label spells them.
+const KEPT: [&str; 5] = ["rate", "connections", "rate_dry_run", "connections_dry_run", "auth"];
 /// As the `route` label spells them.
 const CLASSES: [&str; 5] = ["static", "script", "redirect", "fixed", "refused"];
 /// As the `code` label spells them; the first is for those who got no answer: they left, or the route hung up.
@@ -40,6 +57,7 @@ pub struct SiteMeter(Arc<Shard<Counts>>);
 struct Counts {
     requests: [[AtomicU64; CODES.len()]; CLASSES.len()],
     durations: [Histogram; CLASSES.len()],
+    kept: [AtomicU64; KEPT.len()],
     received: AtomicU64,
     sent: AtomicU64,
 }
@@ -66,6 +84,11 @@ impl SiteMeter {
         let code = usize::from(status / 100).min(CODES.len() - 1);
         counts.requests[class as usize][code].fetch_add(1, Ordering::Relaxed);
         counts.durations[class as usize].took(took);
+    }
+
+    /// A check was not passed.
+    pub fn kept(&self, by: Kept) {
+        self.0.0.kept[by as usize].fetch_add(1, Ordering::Relaxed);
     }
 
     /// Bytes of a request's body.
@@ -113,6 +136,7 @@ pub(super) fn write(page: &mut Page<'_>, sites: &[(&str, &SiteMeters)]) -> std::
         "From a request's head to the last byte of its reply",
         durations,
     )?;
+    page.counter("cornac_refused", "Requests that did not pass limits or auth", kept(sites))?;
     let bytes = |of: fn(&Counts) -> &AtomicU64| {
         sites.iter().map(move |&(name, meters)| (label(name), meters.0.sum(of) as f64))
     };
@@ -122,6 +146,22 @@ pub(super) fn write(page: &mut Page<'_>, sites: &[(&str, &SiteMeters)]) -> std::
         bytes(|counts| &counts.received),
     )?;
     page.counter("cornac_response_body_bytes", "Bytes of replies' bodies", bytes(|counts| &counts.sent))
+}
+
+/// A site that refuses somebody has all reasons, so that the first is seen as a change.
+fn kept(sites: &[(&str, &SiteMeters)]) -> Vec<(Vec<(&'static str, String)>, f64)> {
+    let mut series = Vec::new();
+    for &(name, meters) in sites {
+        let sum =
+            |by: usize| meters.0.all().map(|counts| counts.kept[by].load(Ordering::Relaxed)).sum::<u64>();
+        let counts: Vec<_> = (0..KEPT.len()).map(sum).collect();
+        if counts.iter().any(|&count| count > 0) {
+            series.extend(KEPT.iter().zip(counts).map(|(by, count)| {
+                (vec![("site", name.to_owned()), ("by", (*by).to_owned())], count as f64)
+            }));
+        }
+    }
+    series
 }
 
 #[cfg(test)]

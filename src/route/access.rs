@@ -1,6 +1,7 @@
 //! `allow` and `deny`: the first rule that fits decides
 //! (<http://nginx.org/en/docs/http/ngx_http_access_module.html>).
 
+use std::fmt;
 use std::net::IpAddr;
 
 use thiserror::Error;
@@ -56,9 +57,20 @@ impl Who {
     }
 }
 
-/// Whether `rules` let this client in; `None` is a client on a unix socket, whom `all` and `unix:` mean.
-pub(super) fn allows(rules: &[AccessRule], peer: Option<IpAddr>) -> bool {
-    rules.iter().find(|rule| rule.who.fits(peer)).is_none_or(|rule| rule.allow)
+/// The rule that decides; none: everybody is let in. `None` is a client on a unix socket, whom `all` and `unix:` mean.
+pub(super) fn deciding(rules: &[AccessRule], peer: Option<IpAddr>) -> Option<&AccessRule> {
+    rules.iter().find(|rule| rule.who.fits(peer))
+}
+
+impl fmt::Display for AccessRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = if self.allow { "allow" } else { "deny" };
+        match &self.who {
+            Who::All => write!(f, "{word} all"),
+            Who::Unix => write!(f, "{word} unix:"),
+            Who::Network { base, bits } => write!(f, "{word} {base}/{bits}"),
+        }
+    }
 }
 
 fn network(address: IpAddr, bits: u8) -> IpAddr {
@@ -83,6 +95,10 @@ mod tests {
             .iter()
             .map(|(who, allow)| AccessRule { allow: *allow, who: Who::parse(who).unwrap() })
             .collect()
+    }
+
+    fn allows(rules: &[AccessRule], peer: Option<IpAddr>) -> bool {
+        deciding(rules, peer).is_none_or(|rule| rule.allow)
     }
 
     fn allowed(rules: &[AccessRule], peer: &str) -> bool {

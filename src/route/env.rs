@@ -137,6 +137,10 @@ fn of_connection<E>(facts: &RequestFacts<'_>, given: &mut Given<'_, impl Sink<E>
     given.give(b"SERVER_ADDR", Address::ip_text(facts.local).as_bytes())?;
     given.give(b"SERVER_PORT", Address::port_text(facts.local).as_bytes())?;
     given.give(b"SERVER_NAME", facts.server_name.as_bytes())?;
+    if let Some(user) = facts.user {
+        given.give(b"REMOTE_USER", user.as_bytes())?;
+        given.give(b"AUTH_TYPE", b"Basic")?;
+    }
     // php refuses to run without it when it was built to be called by a web server only.
     given.give(b"REDIRECT_STATUS", b"200")
 }

@@ -116,6 +116,8 @@ pub struct RequestFacts<'a> {
     pub content_length: Option<u64>,
     /// Ours or a trusted proxy's, for logs and `$request_id`.
     pub request_id: Label,
+    /// Whose password was right: never a name that is only claimed. `$remote_user`, REMOTE_USER.
+    pub user: Option<&'a str>,
 }
 
 impl<'a> RequestFacts<'a> {
@@ -128,13 +130,14 @@ impl<'a> RequestFacts<'a> {
             host: "",
             headers,
             scheme: Scheme::Http,
+            tls: None,
             peer: None,
             hop: None,
             announced: None,
-            tls: None,
             local: None,
             server_name: "",
             content_length: None,
+            user: None,
             request_id: Label::default(),
         }
     }

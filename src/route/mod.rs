@@ -6,7 +6,6 @@
 
 mod access;
 mod address;
-mod basic_user;
 mod coding;
 mod compression;
 mod content;
@@ -14,6 +13,7 @@ mod disk_path;
 pub mod env;
 mod escape;
 mod facts;
+mod guard;
 mod inside;
 mod location;
 mod pattern;
@@ -43,6 +43,9 @@ pub use address::{Address, Announced};
 pub use coding::{Coding, acceptable};
 pub use compression::{Compression, Levels, MediaTypes};
 pub use facts::{GivenLabel, Label, RequestFacts, Scheme, protocol};
+pub use guard::{
+    Asked, AuthRequest, BasicAuth, Check, Guard, Guarded, Limit, Limits, RequestRate, What, WhoIs,
+};
 pub use inside::{BadOrder, Order};
 pub use location::{FastCgi, Handler, Location, Match, MaxShare, ScriptSource, TryFiles, TryLast};
 pub use pattern::{BadPattern, pattern};

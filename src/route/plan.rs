@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use http::StatusCode;
 
-use super::{FastCgi, ListingFormat, Settings};
+use super::{FastCgi, Guarded, ListingFormat, Settings};
 
 /// A pool by its place in the model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -24,6 +24,8 @@ pub enum Plan<'a> {
     Redirect(Redirect<'a>),
     /// Answer with this, from memory.
     Fixed(Fixed<'a>),
+    /// One of the others, for who passes the checks before it.
+    Guarded(Box<Guarded<'a>>),
 }
 
 impl<'a> Plan<'a> {
@@ -35,6 +37,15 @@ impl<'a> Plan<'a> {
             Self::Script(script) => script.settings,
             Self::Redirect(redirect) => redirect.settings,
             Self::Fixed(fixed) => fixed.settings,
+            Self::Guarded(guarded) => guarded.plan.settings(),
+        }
+    }
+
+    /// The plan behind its checks, for who has passed them.
+    pub fn unguarded(self) -> Self {
+        match self {
+            Self::Guarded(guarded) => guarded.plan,
+            plan => plan,
         }
     }
 
@@ -46,6 +57,7 @@ impl<'a> Plan<'a> {
             Self::Script(script) => script.route,
             Self::Redirect(redirect) => redirect.route,
             Self::Fixed(fixed) => fixed.route,
+            Self::Guarded(guarded) => guarded.plan.route(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use bytes::Bytes;
 use http::Method;
 use proptest::prelude::*;
 
@@ -69,6 +70,7 @@ fn stays_below_root(plan: Plan<'_>) -> Result<(), TestCaseError> {
             prop_assert!(redirect.location.iter().all(|byte| (b'!'..0x7f).contains(byte)));
         }
         Plan::Fixed(_) => {}
+        Plan::Guarded(guarded) => return stays_below_root(guarded.plan),
     }
     Ok(())
 }
@@ -87,6 +89,27 @@ proptest! {
                     prop_assert!(is_below_root(asked), "{}", asked.display());
                 }
             }
+        }
+    }
+
+    #[test]
+    fn no_order_of_a_script_leaves_its_internal_route(
+        to in "(@|/in|/i|[xyd./%]|%2e|%2F|%5c|\\.\\./|index\\.php|a\\.(txt|php)|-private|key|%00|\\?a=/\\.\\./){0,10}",
+    ) {
+        let internal = |location: Location| location.with(|settings| settings.internal = true);
+        let aliased = location("^~ /in/").with(|settings| settings.alias = Some("/www/d/".into()));
+        let site = router(vec![internal(aliased), internal(location("/i")), location("/"), location("~ php").runs()]);
+        let order = Order { to: to.clone().into(), uri: b"/index.php".to_vec(), args: Bytes::new() };
+        let disk = disk();
+        with_facts("/", &[], |facts| match site.plan_order(&order, facts, &disk, &mut NoTrace) {
+            Ok(plan) => {
+                prop_assert!(["^~ /in/", "/i"].contains(&plan.route()), "{to}: {}", plan.route());
+                stays_below_root(plan)
+            }
+            Err(_) => Ok(()),
+        })?;
+        for asked in disk.asked.borrow().iter() {
+            prop_assert!(is_below_root(asked), "{to}: {}", asked.display());
         }
     }
 

@@ -63,6 +63,7 @@ pub(super) fn settings() -> Settings {
         index: vec![template("index.php"), template("index.html")],
         internal: false,
         access: Vec::new(),
+        guard: None,
         script_extensions: vec![".php".into()],
         serve_source: false,
         headers: Vec::new(),
@@ -207,6 +208,7 @@ fn with_facts_of<R>(
         server_name: "www.example.com",
         content_length: None,
         request_id: super::Label::Made(0x0123_4567_89ab_cdef),
+        user: None,
     })
 }
 
@@ -256,7 +258,28 @@ pub(super) fn tell(plan: &Plan<'_>) -> String {
             Some(body) => format!("{} {}", fixed.status.as_u16(), text(body)),
             None => fixed.status.as_str().to_owned(),
         },
+        Plan::Guarded(guarded) => {
+            let checks: Vec<_> = guarded.checks.iter().map(tell_check).collect();
+            format!("{} then {}", checks.join(", "), tell(&guarded.plan))
+        }
     }
+}
+
+/// Where it stands, and what it asks.
+fn tell_check(check: &Check<'_>) -> String {
+    match &check.what {
+        What::Limits { keys, .. } => format!("{}: limits {}", check.route, text_of(&keys.concat())),
+        What::Who(who) => {
+            let any = if who.any { " any" } else { "" };
+            let auth = who.auth.map_or_else(String::new, |auth| format!(" auth {}", auth.realm));
+            let asks = who.asks.as_ref().map(|asked| format!(" asks ({})", tell(&asked.plan)));
+            format!("{}:{any}{auth}{}", check.route, asks.unwrap_or_default())
+        }
+    }
+}
+
+fn text_of(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 pub(super) fn check(router: &Router, disk: &FakeDisk, table: &[(&str, &str)]) {

@@ -12,7 +12,7 @@ use super::search::{Found, Level, Place};
 use super::trace::{Step, text};
 use super::variables::Variables;
 use super::{
-    Fixed, Handler, Location, Lookup, Plan, Redirect, RequestFacts, Rule, Settings, Template, Trace, access,
+    Check, Fixed, Handler, Location, Lookup, Plan, Redirect, RequestFacts, Rule, Settings, Template, Trace,
     content, escape, split,
 };
 
@@ -48,6 +48,13 @@ pub(super) struct Journey<'a, D, T> {
     pub(super) trace: T,
     /// It came here by a rewrite, an internal redirect or an error page: `internal` locations let it in.
     pub(super) internal: bool,
+    pub(super) router: &'a Router,
+    /// What is to be passed before the plan holds.
+    pub(super) checks: Vec<Check<'a>>,
+    /// A location's limits are among them.
+    pub(super) is_counted: bool,
+    /// It is the question of an `auth_request`.
+    pub(super) is_question: bool,
 }
 
 impl Router {
@@ -80,6 +87,15 @@ impl Router {
     }
 
     pub(super) fn walk_from<'a, D: Lookup, T: Trace>(
+        &'a self,
+        journey: &mut Journey<'a, D, T>,
+        arrived: Arrived<'a>,
+    ) -> Plan<'a> {
+        let plan = self.walk_to_end(journey, arrived);
+        journey.guarded(plan)
+    }
+
+    fn walk_to_end<'a, D: Lookup, T: Trace>(
         &'a self,
         journey: &mut Journey<'a, D, T>,
         mut arrived: Arrived<'a>,
@@ -170,7 +186,17 @@ impl<'a, D: Lookup, T: Trace> Journey<'a, D, T> {
     pub(super) fn new(router: &'a Router, facts: &RequestFacts<'a>, disk: D, trace: T) -> Self {
         let place = &router.site;
         let variables = Variables::new(facts, &place.settings);
-        Self { variables, place, disk, trace, internal: false }
+        Self {
+            variables,
+            place,
+            disk,
+            trace,
+            internal: false,
+            router,
+            checks: Vec::new(),
+            is_counted: false,
+            is_question: false,
+        }
     }
 
     fn enter(&mut self, place: &'a Place) {
@@ -191,10 +217,7 @@ impl<'a, D: Lookup, T: Trace> Journey<'a, D, T> {
             return ControlFlow::Continue(self.refuse(StatusCode::NOT_FOUND, "the location is internal"));
         }
         self.run_rules(&place.rules)?;
-        let peer = self.variables.facts.peer.map(|peer| peer.ip());
-        if !access::allows(&place.settings.access, peer) {
-            return ControlFlow::Continue(self.refuse(StatusCode::FORBIDDEN, "denied by an access rule"));
-        }
+        self.knock()?;
         if let Some(steps) = &place.try_files {
             self.try_files(steps)?;
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use http::{HeaderValue, StatusCode};
 
-use super::{Compression, Template};
+use super::{Compression, Guard, Template};
 
 /// The settings of one location.
 #[derive(Debug, Clone)]
@@ -25,6 +25,8 @@ pub struct Settings {
     pub internal: bool,
     /// `allow` and `deny` in order; the first that matches decides; none: allowed.
     pub access: Vec<AccessRule>,
+    /// `auth`, `auth_request`, `satisfy` and `limits`, where there is any.
+    pub guard: Option<Arc<Guard>>,
     /// Extensions of scripts, each with its dot.
     pub script_extensions: Vec<String>,
     /// Files that look like a script's source may be sent (off: they are 404).

@@ -81,6 +81,43 @@ pub enum Step {
         /// Its status.
         status: u16,
     },
+    /// `allow` and `deny`.
+    Access {
+        /// The rule that decides; `None`: none fits.
+        rule: Option<String>,
+        /// Who asks.
+        client: String,
+        /// What the rule says.
+        allowed: Option<bool>,
+    },
+    /// One of `limits`.
+    Counted {
+        /// As it is written.
+        limit: String,
+        /// Whose requests are counted together; empty: it is not counted.
+        key: String,
+        /// Whether it refuses nobody.
+        dry_run: bool,
+    },
+    /// `auth`.
+    Password {
+        /// What browsers show.
+        realm: String,
+        /// The password file.
+        file: String,
+    },
+    /// `auth_request`: what follows, to its end, is how the question is served.
+    Question {
+        /// As it is written.
+        uri: String,
+    },
+    /// The question's way ends.
+    QuestionEnds,
+    /// A check that explain has looked at.
+    Checked {
+        /// What came of it.
+        result: String,
+    },
     /// A step of `try_files`.
     Tried {
         /// As the configuration spells it.
@@ -155,6 +192,23 @@ impl fmt::Display for Step {
             Self::If { held: true } => f.write_str("if: true"),
             Self::If { held: false } => f.write_str("if: false"),
             Self::Returned { status } => write!(f, "return {status}"),
+            Self::Access { rule: Some(rule), client, .. } => write!(f, "{rule}: fits {client}"),
+            Self::Access { rule: None, client, .. } => {
+                write!(f, "allow, deny: no rule fits {client}, who is let in")
+            }
+            Self::Counted { limit, key, .. } if key.is_empty() => {
+                write!(f, "limits {{ {limit} }}: the key is empty, which is not limited")
+            }
+            Self::Counted { limit, key, dry_run } => {
+                let dry = if *dry_run { ", dry run" } else { "" };
+                write!(f, "limits {{ {limit} }}: counts for {key:?}{dry}")
+            }
+            Self::Password { realm, file } => write!(f, "auth {realm:?}: name and password of {file}"),
+            Self::Question { uri } => {
+                write!(f, "auth_request {uri}: 2xx lets in, 401 and 403 do not; it goes")
+            }
+            Self::QuestionEnds => f.write_str("end of auth_request"),
+            Self::Checked { result } => f.write_str(result),
             Self::Tried { step, path, found, taken } => {
                 let verdict = if *taken { "taken" } else { "next" };
                 write!(f, "try_files {step}: {path} is {found}, {verdict}")

@@ -4,14 +4,12 @@
 use std::borrow::Cow;
 
 use http::HeaderName;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST};
+use http::header::{CONTENT_TYPE, COOKIE, HOST};
 use regex::bytes::Regex;
 use smallvec::SmallVec;
 
 use super::disk_path::{Anchor, DiskPath};
-use super::{
-    Address, Announced, FastCgi, RequestFacts, ScriptSource, Settings, SslVariable, basic_user, os_bytes,
-};
+use super::{Address, Announced, FastCgi, RequestFacts, ScriptSource, Settings, SslVariable, os_bytes};
 
 /// One variable.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +40,7 @@ pub enum Variable {
     ServerPort,
     /// `$server_protocol`.
     ServerProtocol,
-    /// `$remote_addr`.
+    /// `$remote_addr`; as `$binary_remote_addr` too, which nginx's users write where they count.
     RemoteAddr,
     /// `$remote_port`.
     RemotePort,
@@ -58,7 +56,7 @@ pub enum Variable {
     AnnouncedServerAddr,
     /// `$proxy_protocol_server_port`.
     AnnouncedServerPort,
-    /// `$remote_user`: of Basic authentication.
+    /// `$remote_user`: of Basic authentication, once the password was right.
     RemoteUser,
     /// `$scheme`.
     Scheme,
@@ -106,6 +104,7 @@ impl Variable {
         ("server_port", Self::ServerPort),
         ("server_protocol", Self::ServerProtocol),
         ("remote_addr", Self::RemoteAddr),
+        ("binary_remote_addr", Self::RemoteAddr),
         ("remote_port", Self::RemotePort),
         ("realip_remote_addr", Self::HopAddr),
         ("realip_remote_port", Self::HopPort),
@@ -245,7 +244,7 @@ impl<'a> Variables<'a> {
             Variable::AnnouncedServerPort => {
                 write_announced(facts, |told| &told.destination, Address::port_bytes, out);
             }
-            Variable::RemoteUser => write_remote_user(facts, out),
+            Variable::RemoteUser => out.extend_from_slice(facts.user.unwrap_or_default().as_bytes()),
             Variable::Scheme => out.extend_from_slice(facts.scheme.as_str().as_bytes()),
             Variable::Https if facts.scheme == super::Scheme::Https => out.extend_from_slice(b"on"),
             Variable::Https => {}
@@ -357,12 +356,6 @@ fn write_announced(
     out.extend_from_slice(told.map_or(&b""[..], text));
 }
 
-fn write_remote_user(facts: &RequestFacts<'_>, out: &mut Vec<u8>) {
-    if let Some(value) = facts.headers.get(AUTHORIZATION) {
-        basic_user::write(value.as_bytes(), out);
-    }
-}
-
 /// Repeated headers are one list (RFC 9110 §5.3); cookies are joined with `; ` (RFC 9113 §8.2.3).
 pub(super) fn separator(name: &HeaderName) -> &'static [u8] {
     if *name == COOKIE { b"; " } else { b", " }
@@ -415,7 +408,7 @@ mod tests {
     fn value(written: &str) -> String {
         let settings = settings();
         with_facts("POST //a%20b/c.php?x=1&Y=%32&x=3", HEADERS, |facts| {
-            let facts = RequestFacts { content_length: Some(42), ..*facts };
+            let facts = RequestFacts { content_length: Some(42), user: Some("verified"), ..*facts };
             let variables = Variables::new(&facts, &settings);
             String::from_utf8(Template::parse(written).unwrap().expand(&variables).into_owned()).unwrap()
         })
@@ -442,7 +435,7 @@ mod tests {
             ("$server_protocol", "HTTP/1.1"),
             ("$remote_addr", "192.0.2.7"),
             ("$remote_port", "4711"),
-            ("$remote_user", "Aladdin"),
+            ("$remote_user", "verified"),
             ("$scheme", "http"),
             ("$https", ""),
             ("$request_method", "POST"),

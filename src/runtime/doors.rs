@@ -16,6 +16,7 @@ use super::listen::{Accepted, BindError, Listener};
 use super::workers::{Arrival, Workers};
 use crate::config::model::Listen;
 use crate::front::{Client, Drain, Lobby, Notes, Watcher};
+use crate::route::Address;
 use crate::site::{Generation, ListenerId};
 
 /// After an accept failed for want of descriptors, so that the loop does not spin until one is given back.
@@ -37,6 +38,8 @@ struct Door {
     bound: Option<SocketAddr>,
     /// The same socket, to be handed on.
     socket: OwnedFd,
+    /// Whether a socket file is ours to remove.
+    ours: bool,
     close: oneshot::Sender<Option<Arc<Generation>>>,
 }
 
@@ -47,13 +50,13 @@ impl Doors {
 
     /// Accepts clients from now on. Must be called within a tokio runtime.
     pub(super) fn open(&mut self, id: ListenerId, listen: Listen, socket: Bound) {
-        let Bound { listener, socket } = socket;
+        let Bound { listener, socket, ours } = socket;
         let (close, closed) = oneshot::channel();
         let (drain, bound) = (Drain::new(), listener.local_addr());
         let (workers, lobby) = (Arc::clone(&self.workers), Arc::clone(&self.lobby));
         let reception = Reception { id, bound, workers, lobby, watcher: drain.watcher() };
         self.lives.spawn(live(listener, reception, drain, closed));
-        self.open.push(Door { listen, bound, socket, close });
+        self.open.push(Door { listen, bound, socket, ours, close });
     }
 
     /// The addresses as they were bound, with real ports where 0 was asked for.
@@ -77,7 +80,7 @@ impl Doors {
         let (open, gone) = std::mem::take(&mut self.open).into_iter().partition(|door| stays(&door.listen));
         self.open = open;
         for door in gone {
-            remove_socket_file(&door.listen);
+            door.removes_socket_file();
             door.closes(Some(Arc::clone(last)));
         }
     }
@@ -95,11 +98,17 @@ impl Doors {
     }
 
     pub(super) fn remove_socket_files(&self) {
-        self.open.iter().for_each(|door| remove_socket_file(&door.listen));
+        self.open.iter().for_each(Door::removes_socket_file);
     }
 }
 
 impl Door {
+    fn removes_socket_file(&self) {
+        if self.ours {
+            remove_socket_file(&self.listen);
+        }
+    }
+
     fn closes(self, last: Option<Arc<Generation>>) {
         // A life that has ended already has panicked, and its clients are gone.
         drop(self.close.send(last));
@@ -111,28 +120,30 @@ impl Door {
 pub(super) struct Bound {
     pub(super) listener: Listener,
     pub(super) socket: OwnedFd,
+    /// Whether it was bound by cornac, now or before an upgrade.
+    ours: bool,
 }
 
 impl Bound {
     /// Binds and listens. Needs a tokio runtime.
     pub(super) fn new(listen: &Listen) -> Result<Self, BindError> {
-        Self::of(listen, Listener::bind(listen)?)
+        Self::of(listen, Listener::bind(listen)?, true)
     }
 
-    /// As a predecessor has bound it, or anew.
+    /// As a predecessor or systemd has bound it, or anew.
     pub(super) fn inherited(listen: &Listen, from: &mut Inheritance) -> Result<Self, BindError> {
         match from.take(listen) {
-            Some(socket) => Self::of(listen, Listener::inherited(listen, socket)?),
+            Some(socket) => Self::of(listen, Listener::inherited(listen, socket)?, !from.is_activated()),
             None => Self::new(listen),
         }
     }
 
-    fn of(listen: &Listen, listener: Listener) -> Result<Self, BindError> {
+    fn of(listen: &Listen, listener: Listener, ours: bool) -> Result<Self, BindError> {
         let socket = listener
             .as_fd()
             .try_clone_to_owned()
             .map_err(|source| BindError { listen: listen.to_string(), source })?;
-        Ok(Self { listener, socket })
+        Ok(Self { listener, socket, ours })
     }
 }
 
@@ -148,7 +159,7 @@ struct Reception {
 impl Reception {
     fn takes(&self, (accepted, peer): (Accepted, Option<SocketAddr>)) {
         let local = accepted.prepare().or(self.bound);
-        let (peer, local) = (peer.map(Into::into), local.map(Into::into));
+        let (peer, local) = (peer.map(plainly), local.map(plainly));
         let (notes, watcher, presence) = (Notes::default(), self.watcher.clone(), self.lobby.enters());
         let client = Client { listener: self.id, peer, announced: None, local, session: None, notes };
         self.workers.take(Arrival { accepted, client, watcher, presence });
@@ -187,6 +198,11 @@ async fn live(
     listener.rest().for_each(|client| reception.takes(client));
     drop(reception);
     drain.shutdown(last).await;
+}
+
+/// A socket of systemd's for both kinds of addresses shows those of IPv4 as `::ffff:192.0.2.1`, which no script expects.
+fn plainly(address: SocketAddr) -> Address {
+    SocketAddr::new(address.ip().to_canonical(), address.port()).into()
 }
 
 /// The client was gone before it was accepted.

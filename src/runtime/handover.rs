@@ -15,6 +15,7 @@ use rustix::net::{
     SendFlags, recvmsg, sendmsg,
 };
 
+use super::activation;
 use crate::config::model::Listen;
 
 /// Tells a process that it is a successor; its value is the version of what is said here.
@@ -33,6 +34,8 @@ const LENGTH: usize = 256;
 pub(super) struct Inheritance {
     sockets: Vec<(String, OwnedFd)>,
     predecessor: Option<UnixStream>,
+    /// They are systemd's, and stay after us.
+    activated: bool,
 }
 
 /// Hands the sockets on.
@@ -68,18 +71,24 @@ pub(super) fn is_ready(word: &[u8]) -> bool {
 }
 
 impl Inheritance {
-    /// Nothing: a start like any other.
-    pub(super) fn none() -> Self {
-        Self { sockets: Vec::new(), predecessor: None }
+    /// Of systemd, if it listens for us.
+    fn activated() -> Self {
+        let sockets = activation::sockets();
+        Self { activated: !sockets.is_empty(), sockets, predecessor: None }
     }
 
-    /// What a predecessor hands on, if there is one.
+    /// Whether the sockets' files are another's to remove.
+    pub(super) fn is_activated(&self) -> bool {
+        self.activated
+    }
+
+    /// What a predecessor hands on, if there is one, or systemd.
     ///
     /// # Errors
     /// There is one that speaks otherwise.
     pub(super) fn receive() -> io::Result<Self> {
         match std::env::var(VARIABLE) {
-            Err(_) => return Ok(Self::none()),
+            Err(_) => return Ok(Self::activated()),
             Ok(version) if version == VERSION => {}
             Ok(version) => return Err(io::Error::other(format!("{VARIABLE}={version} is not known here"))),
         }
@@ -87,7 +96,7 @@ impl Inheritance {
         let sockets = receive(&predecessor)?;
         // What is started from here must not find it, and its end must be seen when we end.
         rustix::stdio::dup2_stdin(std::fs::File::open("/dev/null")?)?;
-        Ok(Self { sockets, predecessor: Some(predecessor) })
+        Ok(Self { sockets, predecessor: Some(predecessor), activated: false })
     }
 
     /// The socket of that address, if it was handed on.
@@ -98,7 +107,14 @@ impl Inheritance {
 
     /// Clients are served here from now on. What was handed on and is not wanted any more is closed: those addresses are returned.
     pub(super) fn is_served(&mut self) -> io::Result<Vec<String>> {
-        let unwanted = std::mem::take(&mut self.sockets).into_iter().map(|(address, _)| address).collect();
+        let unwanted: Vec<_> =
+            std::mem::take(&mut self.sockets).into_iter().map(|(address, _)| address).collect();
+        if self.activated {
+            for address in &unwanted {
+                tracing::warn!("systemd listens on {address}, but no site does: it is closed here");
+            }
+            return Ok(Vec::new());
+        }
         if let Some(mut predecessor) = self.predecessor.take() {
             predecessor.write_all(READY)?;
         }
@@ -147,7 +163,7 @@ mod tests {
         give(&here, [(&listen, listener.as_fd())].into_iter()).expect("given");
         drop(listener);
         let sockets = receive(&there).expect("received");
-        let mut heir = Inheritance { sockets, predecessor: Some(there) };
+        let mut heir = Inheritance { sockets, predecessor: Some(there), activated: false };
         assert!(heir.take(&Listen::Unix("/other".into())).is_none());
         let socket = TcpListener::from(heir.take(&listen).expect("it was given"));
         assert!(heir.take(&listen).is_none(), "each once");

@@ -1,5 +1,6 @@
 //! Floor 7: threads, listening sockets, signals, and a php-fpm of our own.
 
+mod activation;
 mod changes;
 mod doors;
 mod handover;

@@ -44,7 +44,7 @@ impl Operator {
         inheritance: &mut Inheritance,
     ) -> Result<Self, BindError> {
         let listen = settings.listen.clone();
-        let Bound { listener, socket } = Bound::inherited(&listen, inheritance)?;
+        let Bound { listener, socket, .. } = Bound::inherited(&listen, inheritance)?;
         let bound = listener.local_addr().map_or_else(|| listen.clone(), Listen::Tcp);
         let (wish, wishes) = wishes();
         let readiness = Arc::new(Readiness::default());

@@ -1,5 +1,6 @@
 //! Floor 5: one immutable generation of everything that serves, built from the model and swapped as one.
 
+mod guards;
 mod names;
 
 use std::collections::HashMap;
@@ -16,6 +17,7 @@ use crate::route::{
 };
 use crate::tls::Vault;
 use crate::upstream::{Buffers, Cluster, Fault};
+pub use guards::Guards;
 use names::Names;
 
 /// A listener by its number, which it keeps from one generation to the next.
@@ -35,6 +37,7 @@ struct Door {
 pub struct Generation {
     sites: Sites,
     clusters: Vec<Cluster>,
+    guards: Guards,
     tls: Vault,
     buffers: Buffers,
     metrics: Option<Arc<Metrics>>,
@@ -80,13 +83,19 @@ impl Generation {
                 site.meters = metrics.site(&name).cloned();
             }
         }
+        let guards = Guards::build(model, old.map(|old| &old.guards));
         let tls = Vault::build(model, old.map(|old| &old.tls));
-        Self { sites, clusters, tls, buffers, metrics }
+        Self { sites, clusters, guards, tls, buffers, metrics }
     }
 
     /// The sites.
     pub fn sites(&self) -> &Sites {
         &self.sites
+    }
+
+    /// Password files and limits at work.
+    pub fn guards(&self) -> &Guards {
+        &self.guards
     }
 
     /// What handshakes need.

@@ -94,6 +94,30 @@ mod tests {
         }
     }
 
+    /// Looked up in a map, a name costs the same among many; only regexes are tried one after the other, as nginx does.
+    #[test]
+    fn a_name_costs_a_look_up_a_label_however_many_sites_there_are() {
+        let mut names = Names::default();
+        for site in 0..1000 {
+            names.add(
+                &[SiteName::Exact(format!("s{site}.test")), SiteName::Suffix(format!(".w{site}.test"))],
+                site,
+            );
+        }
+        names.add(&[SiteName::Regex(Regex::new(r"^r\d+\.").expect("a literal"))], 1000);
+        let tables = [names.exact.len(), names.suffixes.len(), names.prefixes.len(), names.regexes.len()];
+        assert_eq!(
+            tables,
+            [1000, 1000, 0, 1],
+            "nothing that is tried one after the other grows with the sites"
+        );
+        for site in [0, 1, 499, 999] {
+            assert_eq!(names.find(&format!("s{site}.test")), Some(site));
+            assert_eq!(names.find(&format!("a.b.w{site}.test")), Some(site));
+        }
+        assert_eq!((names.find("r7.test"), names.find("nobody.test")), (Some(1000), Some(0)));
+    }
+
     #[test]
     fn a_single_site_answers_for_every_host() {
         let mut names = Names::default();

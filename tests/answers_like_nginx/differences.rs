@@ -40,6 +40,8 @@ pub const EVERYWHERE: &[Difference] = &[
 const LENGTH: &str = "a reply of php that is there to its end when its head goes out has a length";
 const UNSAID: &str =
     "1.1 keeps a connection and 1.0 closes it unless somebody says otherwise (RFC 9112 §9.3)";
+const WEAK: &str =
+    "a copy that was compressed on the way has a weak tag: a 304 names the one that the client has";
 const LIST: &str = "lines of one name are one list (RFC 9110 §5.3)";
 const TAGS_FIRST: &str = "where the client sent tags, dates do not count (RFC 9110 §13.2.2)";
 const OVERFLOW: &str = "a number beyond 64 bits is beyond the end, not a mistake";
@@ -67,6 +69,7 @@ pub const DIFFERENCES: &[Difference] = &[
         "304",
         TAGS_FIRST,
     ),
+    row("/ten.txt [If-None-Match: …", "etag", "\"65937d25-a\"", "W/\"65937d25-a\"", WEAK),
     row(
         "/ten.txt [Range: bytes=,0-1]",
         "answer",

@@ -217,7 +217,7 @@ pub fn codings() -> Vec<Asked> {
         Asked::with("HEAD", "/app.js", &["Accept-Encoding: gzip"]),
         Asked::with("GET", "/ten.txt", &["Accept-Encoding: gzip"]),
         Asked::with("GET", "/app.js", &["Accept-Encoding: gzip", "If-None-Match: *"]),
-        Asked::with("GET", "/info.php", &["Accept-Encoding: gzip", "Accept: application/json"]),
+        Asked::with("GET", "/info.php", &["Accept: application/json"]),
         Asked::with("GET", "/missing.txt", &["Accept: application/json"]),
     ];
     accepted.into_iter().chain(others).collect()

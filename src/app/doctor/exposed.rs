@@ -60,6 +60,7 @@ fn leads_to(site: &Site, pool: PoolId, page: &str, url: &str, by_path_info: bool
         server_name: &site.server_name,
         content_length: None,
         request_id: Label::default(),
+        user: None,
     };
     let router =
         Router::new(site.rules.clone(), site.locations.clone(), std::sync::Arc::clone(&site.settings));

@@ -83,6 +83,7 @@ fn served(preset: &str, urls: &[&str]) -> Vec<String> {
             server_name: "",
             content_length: None,
             request_id: crate::route::Label::Made(1),
+            user: None,
         };
         spell(&router.plan(&facts, &Real, &mut NoTrace), &root)
     };
@@ -101,6 +102,7 @@ fn spell(plan: &Plan<'_>, root: &Path) -> String {
         }
         Plan::Redirect(to) => format!("{} {}", to.status.as_u16(), text(&to.location)),
         Plan::Fixed(fixed) => fixed.status.as_u16().to_string(),
+        Plan::Guarded(_) => "guarded".to_owned(),
     }
 }
 

@@ -12,6 +12,7 @@ use http_body::Frame;
 use super::super::body::{Body, BodyError};
 use super::encoder::Encoder;
 use super::kept::Place;
+use crate::upstream::Share;
 
 /// What is compressed at a time: about a millisecond at the default levels.
 const STEP: usize = 16 * 1024;
@@ -27,8 +28,11 @@ pub(in crate::front) struct Packed {
     /// Bytes compressed in this turn.
     turn: usize,
     keep: Option<Place>,
+    /// The coder's part of the server's memory.
+    _room: Share,
 }
 
+#[expect(clippy::large_enum_variant, reason = "the body is in a box of its own, and nearly always open")]
 enum State {
     Open {
         encoder: Encoder,
@@ -41,9 +45,13 @@ enum State {
 }
 
 impl Packed {
-    pub(super) fn new(source: Body, encoder: io::Result<Encoder>, keep: Option<Place>) -> Self {
+    pub(super) fn new(
+        source: Body,
+        encoder: io::Result<Encoder>,
+        (keep, room): (Option<Place>, Share),
+    ) -> Self {
         let state = encoder.map_or_else(State::Broken, |encoder| State::Open { encoder, unflushed: false });
-        Self { source, piece: Bytes::new(), state, turn: 0, keep }
+        Self { source, piece: Bytes::new(), state, turn: 0, keep, _room: room }
     }
 
     pub(in crate::front) fn is_over(&self) -> bool {

@@ -89,6 +89,16 @@ impl Encoder {
     }
 }
 
+/// What a coder takes of the server's memory, in bytes: tables and window, by the sizes that their authors give.
+pub(super) fn memory(coding: Coding, length: Option<u64>) -> u64 {
+    let window = 1 << window(length);
+    match coding {
+        Coding::Gzip => 384 * 1024,
+        Coding::Brotli => 1024 * 1024 + 3 * window,
+        Coding::Zstd => 3 * window,
+    }
+}
+
 fn window(length: Option<u64>) -> u32 {
     let bits = length.map_or(WINDOW, |length| u64::BITS - length.leading_zeros());
     bits.clamp(SMALLEST_WINDOW, WINDOW)
@@ -141,6 +151,15 @@ mod tests {
     }
 
     #[test]
+    fn a_short_reply_takes_little_memory_and_none_takes_much() {
+        for coding in Coding::ALL {
+            assert!(memory(coding, None) < 3 << 20, "{coding:?}");
+            assert!(memory(coding, Some(40_000)) <= memory(coding, None), "{coding:?}");
+        }
+        assert_eq!(memory(Coding::Zstd, Some(40_000)), 3 * 64 * 1024);
+    }
+
+    #[test]
     fn a_length_that_was_promised_and_not_kept_is_an_error_and_no_panic() {
         let mut encoder = Encoder::new(Coding::Zstd, 3, Some(100)).unwrap();
         encoder.write(b"abc").unwrap();
@@ -160,7 +179,7 @@ mod tests {
             let length: usize = cuts.iter().map(|(size, _)| size).sum();
             // Words and noise: what compresses and what does not.
             let content: Vec<u8> = (0..length).map(|at| {
-                let number = seed.wrapping_mul(at as u64 / 7 | 1).rotate_left(17);
+                let number = seed.wrapping_mul((at as u64 / 7) | 1).rotate_left(17);
                 if at % 3_000 < 2_000 { b'a' + (number % 5) as u8 } else { (number >> (at % 50)) as u8 }
             }).collect();
             for coding in Coding::ALL {

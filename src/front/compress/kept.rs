@@ -31,7 +31,7 @@ pub(super) struct Key {
 impl Key {
     /// `None` where it is not to be kept.
     pub(super) fn of(stamp: Stamp, coding: Coding, level: u8) -> Option<Self> {
-        (stamp.len() <= LARGEST).then_some(Self { stamp, coding, level })
+        (stamp.file_len() <= LARGEST).then_some(Self { stamp, coding, level })
     }
 }
 

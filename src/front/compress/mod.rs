@@ -20,13 +20,23 @@ pub(super) use self::kept::Kept;
 use self::kept::Key;
 use super::body::Body;
 use crate::route::{Coding, Compression, RequestFacts, acceptable};
+use crate::upstream::{Buffers, Share};
+
+/// What compressing takes of the server.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Means<'a> {
+    /// Small files that were compressed before.
+    pub(super) kept: &'a Arc<Kept>,
+    /// The memory that coders have.
+    pub(super) buffers: &'a Buffers,
+}
 
 /// The reply, compressed if it is worth it and the client takes it.
 pub(super) fn compress(
     mut response: Response<Body>,
     compression: &Compression,
     facts: &RequestFacts<'_>,
-    kept: &Arc<Kept>,
+    means: Means<'_>,
 ) -> Response<Body> {
     if response.status() == StatusCode::NOT_MODIFIED {
         keep_weak(&mut response, facts.headers);
@@ -42,6 +52,11 @@ pub(super) fn compress(
         return response;
     }
     let Some(&coding) = acceptable(facts.headers, &compression.algorithms).first() else { return response };
+    // A coder lives as long as its reader reads: where many are slow, the next gets it as it is.
+    let mut room = means.buffers.memory();
+    if !room.grow(encoder::memory(coding, length)) {
+        return response;
+    }
     let headers = response.headers_mut();
     headers.remove(CONTENT_LENGTH);
     headers.remove(ACCEPT_RANGES);
@@ -50,14 +65,21 @@ pub(super) fn compress(
     match facts.method {
         &Method::HEAD => response,
         // A pace is the client's: it counts what is sent.
-        _ => response.map(|body| {
-            body.below_pace(|body| pack(body, coding, compression.levels.of(coding), length, kept))
-        }),
+        _ => {
+            let level = compression.levels.of(coding);
+            let packed = |body| pack(body, (coding, level, length), room, means.kept);
+            response.map(|body| body.below_pace(packed))
+        }
     }
 }
 
 /// A small file that is known is not compressed again.
-fn pack(body: Body, coding: Coding, level: u8, length: Option<u64>, kept: &Arc<Kept>) -> Body {
+fn pack(
+    body: Body,
+    (coding, level, length): (Coding, u8, Option<u64>),
+    room: Share,
+    kept: &Arc<Kept>,
+) -> Body {
     let stamp = match &body {
         Body::File(file) => file.stamp(),
         _ => None,
@@ -67,7 +89,7 @@ fn pack(body: Body, coding: Coding, level: u8, length: Option<u64>, kept: &Arc<K
         return Body::text(known);
     }
     let keep = key.map(|key| kept.place_for(key));
-    Body::Packed(Box::new(Packed::new(body, encoder::Encoder::new(coding, level, length), keep)))
+    Body::Packed(Box::new(Packed::new(body, encoder::Encoder::new(coding, level, length), (keep, room))))
 }
 
 /// Every variant of a reply says that there are others, or a cache would give one client what another asked for.

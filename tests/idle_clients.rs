@@ -1,0 +1,164 @@
+//! Clients that say nothing, or say it slowly: what they cost, how long they are waited for, and who leaves when there are too many.
+
+mod support;
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::thread;
+use std::time::Duration;
+
+use support::http::{Broken, Connection};
+use support::{Cornac, Fpm, Root, wait_until};
+
+const LONG: Duration = Duration::from_secs(30);
+
+fn serving(root: &Root, server: &str) -> Cornac {
+    Cornac::serving(|listen| {
+        format!(
+            "[server]\nthreads = 2\n{server}\n[[sites]]\nlisten = \"{listen}\"\nroot = {:?}\n",
+            root.path()
+        )
+    })
+}
+
+fn root() -> Root {
+    Root::new().file("a.txt", "a").file("large.bin", &"x".repeat(8 << 20))
+}
+
+fn open_files(cornac: &Cornac) -> usize {
+    std::fs::read_dir(format!("/proc/{}/fd", cornac.pid())).expect("it runs").count()
+}
+
+fn is_served(cornac: &Cornac) -> bool {
+    cornac.get("/a.txt").status == 200
+}
+
+#[test]
+fn a_thousand_idle_clients_cost_four_kilobytes_each_and_are_answered_when_they_ask_again() {
+    const CLIENTS: u64 = 1000;
+    let root = root();
+    let cornac = serving(&root, "");
+    // What threads and allocator need once is not a client's.
+    let warm: Vec<_> = (0..50).map(|_| Connection::open(cornac.address())).collect();
+    for mut client in warm {
+        assert_eq!(client.get("/a.txt").status, 200);
+    }
+    let before = cornac.rss_kib();
+    let mut clients: Vec<_> = (0..CLIENTS).map(|_| Connection::open(cornac.address())).collect();
+    for round in 0..2 {
+        for client in &mut clients {
+            assert_eq!(client.get("/a.txt").status, 200, "round {round}");
+        }
+        let each = || cornac.rss_kib().saturating_sub(before) * 1024 / CLIENTS;
+        assert!(wait_until(LONG, || each() <= 4096), "{} bytes each in round {round}", each());
+        assert!(is_served(&cornac));
+    }
+}
+
+#[test]
+fn the_oldest_idle_client_leaves_for_a_newcomer() {
+    let root = root();
+    let cornac = serving(&root, "max_connections = 8");
+    let ask = |client: &mut Connection| assert_eq!(client.get("/a.txt").status, 200);
+    let mut clients: Vec<_> = (0..8).map(|_| Connection::open(cornac.address())).collect();
+    clients.iter_mut().for_each(ask);
+    // Nobody tells a client that it counts as idle: each newcomer waits until one does.
+    for newcomer in 0..4 {
+        let mut client = Connection::open(cornac.address());
+        ask(&mut client);
+        clients.push(client);
+        assert!(clients[newcomer].is_closed(LONG), "client {newcomer}");
+    }
+    ask(clients.last_mut().expect("there are some"));
+}
+
+#[test]
+fn a_request_that_comes_in_halves_around_a_long_pause_is_answered() {
+    let root = root();
+    let cornac = serving(&root, "");
+    let mut client = Connection::open(cornac.address());
+    client.send("GET /a.txt HTTP/1.1\r\nHost: a\r\n\r\nGET /a.t");
+    assert_eq!(client.response().status, 200);
+    // Longer than it takes until an idle connection is put aside.
+    thread::sleep(Duration::from_millis(1500));
+    client.send("xt HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(client.response().text(), "a");
+    thread::sleep(Duration::from_millis(1500));
+    assert_eq!(client.get("/a.txt").text(), "a");
+}
+
+#[test]
+fn idle_clients_are_let_go_after_keepalive_timeout_and_keepalive_requests() {
+    let root = root();
+    let cornac = serving(&root, "keepalive_timeout = \"1s\"\nkeepalive_requests = 3");
+    let mut client = Connection::open(cornac.address());
+    assert_eq!(client.get("/a.txt").header("connection"), None);
+    assert!(client.is_closed(LONG));
+    let mut client = Connection::open(cornac.address());
+    let last: Vec<_> = (0..3).map(|_| client.get("/a.txt").header("connection").map(str::to_owned)).collect();
+    assert_eq!(last, [None, None, Some("close".to_owned())]);
+    assert!(matches!(client.head(), Err(Broken::Closed)));
+}
+
+#[test]
+fn heads_that_never_end_hold_nothing_for_long() {
+    let root = root();
+    let cornac = serving(&root, "client_header_timeout = \"1s\"");
+    assert!(is_served(&cornac));
+    let before = open_files(&cornac);
+    let mut slow: Vec<_> =
+        (0..200).map(|_| TcpStream::connect(cornac.address()).expect("it listens")).collect();
+    for (number, stream) in slow.iter_mut().enumerate() {
+        // Some say nothing at all.
+        if number % 4 > 0 {
+            stream.write_all(b"GET /a.txt HTTP/1.1\r\nHost: a\r\nX-A: ").expect("it is there");
+        }
+    }
+    assert!(is_served(&cornac), "the others do not wait");
+    let dripped = wait_until(LONG, || {
+        // A byte now and then buys no time.
+        slow.retain_mut(|stream| stream.write_all(b"x").is_ok());
+        open_files(&cornac) <= before + 2
+    });
+    assert!(dripped, "{} files are open, {before} before", open_files(&cornac));
+}
+
+#[test]
+fn bodies_that_never_end_get_408_and_no_worker() {
+    let fpm = Fpm::start("a");
+    let root = Root::new().script("index.php");
+    let cornac = Cornac::serving(|listen| {
+        format!(
+            "[server]\nclient_body_timeout = \"1s\"\n[pools.php]\nservers = [{:?}]\n[[sites]]\nlisten = {listen:?}\nroot = {:?}\npreset = \"plain\"\n",
+            fpm.server(),
+            root.path()
+        )
+    });
+    let mut slow: Vec<_> = (0..50).map(|_| Connection::open(cornac.address())).collect();
+    for client in &mut slow {
+        client.send("POST /index.php HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nabc");
+    }
+    assert_eq!(cornac.get("/index.php").status, 200, "the others do not wait");
+    for client in &mut slow {
+        assert_eq!(client.response().status, 408);
+    }
+}
+
+#[test]
+fn readers_that_stop_hold_nothing_for_long() {
+    let root = root();
+    let cornac = serving(&root, "send_timeout = \"1s\"");
+    assert!(is_served(&cornac));
+    let before = open_files(&cornac);
+    let slow: Vec<_> = (0..50)
+        .map(|_| {
+            let mut stream = TcpStream::connect(cornac.address()).expect("it listens");
+            stream.write_all(b"GET /large.bin HTTP/1.1\r\nHost: a\r\n\r\n").expect("it is there");
+            stream
+        })
+        .collect();
+    assert!(is_served(&cornac), "the others do not wait");
+    let freed = wait_until(LONG, || open_files(&cornac) <= before + 2);
+    assert!(freed, "{} files are open, {before} before", open_files(&cornac));
+    drop(slow);
+}
