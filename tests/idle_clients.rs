@@ -22,7 +22,7 @@ fn serving(root: &Root, server: &str) -> Cornac {
 }
 
 fn root() -> Root {
-    Root::new().file("a.txt", "a").file("large.bin", &"x".repeat(8 << 20))
+    Root::new().file("a.txt", "a").file("large.bin", "x".repeat(8 << 20))
 }
 
 fn open_files(cornac: &Cornac) -> usize {

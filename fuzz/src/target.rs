@@ -114,7 +114,7 @@ fn stays_inside(plan: &Plan<'_>) {
             assert!(!redirect.location.starts_with(b"//"), "to another host: {plan:?}");
             assert!(redirect.location.iter().all(|byte| (b'!'..0x7f).contains(byte)), "{plan:?}");
         }
-        Plan::Listing(folder) => assert!(folder.path.starts_with(ROOT), "{plan:?}"),
+        Plan::Guarded(guarded) => stays_inside(&guarded.plan),
         Plan::Fixed(_) => {}
     }
 }

@@ -643,7 +643,7 @@ error_pages = { 200 = "/200.html", 404 = "missing.html", 500 = "@nobody" }"#, &[
         (SITE, r#"listen = [":8080"]
 root = "public"
 tls = { cert = "a", key = "b" }"#, &[
-            r#"6:1: not supported yet: tls [remove it, or wait for a later version]"#,
+            r#"6:16: cert: BASE/a does not exist [PEM: the server's certificate first, then its chain (certbot's fullchain.pem)]"#,
         ]),
         (SITE, r#"listen = [":8080"]
 root = "public"

@@ -123,7 +123,7 @@ fn item(entry: &DirEntry) -> Option<Item> {
         name: entry.file_name().as_bytes().to_vec(),
         kind,
         mtime: httpdate::fmt_http_date(modified.min(latest)),
-        size: (kind == Kind::File).then(|| found.len()),
+        size: (kind == Kind::File).then_some(found.len()),
     })
 }
 

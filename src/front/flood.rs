@@ -12,6 +12,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
+use super::notes::Notes;
+
 const PREFACE: usize = 24;
 const HEAD: usize = 9;
 
@@ -38,12 +40,13 @@ struct Ledger {
     since: Instant,
     /// Written since the last that was paid for.
     written: usize,
+    notes: Notes,
 }
 
 impl<S> Counted<S> {
-    pub(super) fn new(stream: S) -> Self {
-        let ledger =
-            Ledger { skip: PREFACE, head: [0; HEAD], filled: 0, owed: 0, since: Instant::now(), written: 0 };
+    pub(super) fn new(stream: S, notes: Notes) -> Self {
+        let (skip, head, since) = (PREFACE, [0; HEAD], Instant::now());
+        let ledger = Ledger { skip, head, filled: 0, owed: 0, since, written: 0, notes };
         Self { stream, ledger }
     }
 }
@@ -95,6 +98,9 @@ impl Ledger {
         let paid = (self.written / BYTES_PER_FRAME) as u32;
         self.written %= BYTES_PER_FRAME;
         self.owed = self.owed.saturating_sub(paid);
+        if paid > 0 {
+            self.notes.took_some();
+        }
     }
 }
 
@@ -148,7 +154,7 @@ mod tests {
     use super::*;
 
     fn ledger() -> Ledger {
-        let mut ledger = Counted::new(()).ledger;
+        let mut ledger = Counted::new((), Notes::default()).ledger;
         assert!(!ledger.takes(&[b'P'; PREFACE]));
         ledger
     }

@@ -58,7 +58,7 @@ pub(super) async fn serve<S: Stream>(
             Ok::<_, super::pipeline::Hangup>(answer.map(|body| Paced::new(body, pace)))
         }
     });
-    let stream = TokioIo::new(Counted::new(Box::pin(stream)));
+    let stream = TokioIo::new(Counted::new(Box::pin(stream), notes.clone()));
     let connection = builder(streams.clone()).serve_connection(stream, service);
     let mut connection = pin!(connection);
     let (bell, tick) = (pin!(drain.bell()), pin!(patience::timer()));
@@ -170,13 +170,14 @@ mod tests {
         while let Some(piece) = slow.data().await {
             let piece = piece.expect("it is not reset").len();
             length += piece;
-            tokio::time::sleep(PATIENCE / 20).await;
+            // 5 KB a second: longer than any patience for the whole, and shorter for each piece.
+            tokio::time::sleep(PATIENCE * piece as u32 / 300_000).await;
             slow.flow_control().release_capacity(piece).expect("it was used");
         }
         assert_eq!(length, 1 << 20);
         let began = Instant::now();
         connection.await.expect("no panic");
-        assert!(began.elapsed() >= PATIENCE / 2);
+        assert!(began.elapsed() >= PATIENCE / 2, "{:?}", began.elapsed());
     }
 
     #[tokio::test(start_paused = true)]

@@ -15,6 +15,8 @@ struct Inner {
     came: AtomicU32,
     /// Replies that went. As many as came: the client is to say something.
     went: AtomicU32,
+    /// Counts what a client took of replies, where they wait for it after they went.
+    taken: AtomicU32,
     /// Bytes were written and are not known to have left.
     unflushed: AtomicBool,
     /// Nothing is under way in either direction.
@@ -30,6 +32,11 @@ impl Notes {
     /// hyper has let go of the reply.
     pub(super) fn reply_went(&self) {
         one_more(&self.0.went);
+    }
+
+    /// The client has taken some of what waits for it.
+    pub(super) fn took_some(&self) {
+        one_more(&self.0.taken);
     }
 
     /// Counts a reply that went, unless it is kept: for a request whose client may leave before there is a reply.
@@ -76,6 +83,11 @@ impl Notes {
     pub(super) fn waits(&self) -> Option<u32> {
         let (came, went) = (self.0.came.load(Ordering::Relaxed), self.0.went.load(Ordering::Relaxed));
         (came == went).then_some(came)
+    }
+
+    /// The same where replies may still be under way after they went: each piece that is taken begins another one.
+    pub(super) fn lull(&self) -> Option<u32> {
+        self.waits().map(|wait| wait.wrapping_add(self.0.taken.load(Ordering::Relaxed)))
     }
 }
 

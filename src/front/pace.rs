@@ -10,10 +10,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::rt::Executor;
 use parking_lot::Mutex;
 use tokio::time::{Instant, Sleep, sleep};
+
+/// As much as a frame holds unless the client wants larger ones.
+const PIECE: usize = 16 * 1024;
 
 /// Whose turn it is with one stream's reply.
 #[derive(Debug, Default)]
@@ -91,24 +95,43 @@ impl<F: Future<Output = ()>> Future for InTime<F> {
 #[derive(Debug)]
 pub(super) struct Paced<B> {
     body: B,
+    /// Of a piece that was too large to be handed over at once.
+    rest: Bytes,
     pace: Arc<Pace>,
 }
 
 impl<B> Paced<B> {
     pub(super) fn new(body: B, pace: Arc<Pace>) -> Self {
-        Self { body, pace }
+        Self { body, rest: Bytes::new(), pace }
     }
 }
 
-impl<B: Body + Unpin> Body for Paced<B> {
-    type Data = B::Data;
+impl<B: Body<Data = Bytes> + Unpin> Paced<B> {
+    /// In pieces that a slow client takes within its time.
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        if self.rest.is_empty() {
+            let piece = ready!(Pin::new(&mut self.body).poll_frame(cx));
+            match piece.map(|piece| piece.map(Frame::into_data)) {
+                Some(Ok(Ok(data))) => self.rest = data,
+                Some(Ok(Err(other))) => return Poll::Ready(Some(Ok(other))),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => return Poll::Ready(None),
+            }
+        }
+        let length = self.rest.len().min(PIECE);
+        Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(length)))))
+    }
+}
+
+impl<B: Body<Data = Bytes> + Unpin> Body for Paced<B> {
+    type Data = Bytes;
     type Error = B::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        let piece = Pin::new(&mut self.body).poll_frame(cx);
+        let piece = self.poll_piece(cx);
         let handed_over = matches!(piece, Poll::Ready(Some(Ok(_))));
         self.pace.is_clients.store(handed_over, Ordering::Relaxed);
         self.pace.moved.store(handed_over, Ordering::Relaxed);
@@ -116,10 +139,15 @@ impl<B: Body + Unpin> Body for Paced<B> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let (mut hint, rest) = (self.body.size_hint(), self.rest.len() as u64);
+        if let Some(upper) = hint.upper() {
+            hint.set_upper(upper + rest);
+        }
+        hint.set_lower(hint.lower() + rest);
+        hint
     }
 }

@@ -174,7 +174,7 @@ impl<'a> Patience<'a> {
     }
 
     fn end(&mut self, now: Instant) -> Option<End> {
-        let wait = self.notes.waits();
+        let wait = if self.of_many { self.notes.lull() } else { self.notes.waits() };
         if wait.is_none() || wait != self.wait {
             (self.wait, self.since) = (wait, now);
             return None;
