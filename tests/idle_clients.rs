@@ -34,8 +34,8 @@ fn is_served(cornac: &Cornac) -> bool {
 }
 
 #[test]
-fn a_thousand_idle_clients_cost_four_kilobytes_each_and_are_answered_when_they_ask_again() {
-    const CLIENTS: u64 = 1000;
+fn two_thousand_idle_clients_cost_four_kilobytes_each_and_are_answered_when_they_ask_again() {
+    const CLIENTS: u64 = 2000;
     let root = root();
     let cornac = serving(&root, "");
     // What threads and allocator need once is not a client's.
@@ -50,26 +50,35 @@ fn a_thousand_idle_clients_cost_four_kilobytes_each_and_are_answered_when_they_a
             assert_eq!(client.get("/a.txt").status, 200, "round {round}");
         }
         let each = || cornac.rss_kib().saturating_sub(before) * 1024 / CLIENTS;
-        assert!(wait_until(LONG, || each() <= 4096), "{} bytes each in round {round}", each());
-        assert!(is_served(&cornac));
+        // The allocator gives memory back on threads that have something to do: these are on all of them.
+        let mut busy = || clients.iter_mut().take(8).all(|client| client.get("/a.txt").status == 200);
+        assert!(wait_until(LONG, || busy() && each() <= 4096), "{} bytes each in round {round}", each());
     }
 }
 
 #[test]
-fn the_oldest_idle_client_leaves_for_a_newcomer() {
+fn whoever_is_idle_for_longer_leaves_for_a_newcomer() {
     let root = root();
     let cornac = serving(&root, "max_connections = 8");
     let ask = |client: &mut Connection| assert_eq!(client.get("/a.txt").status, 200);
     let mut clients: Vec<_> = (0..8).map(|_| Connection::open(cornac.address())).collect();
     clients.iter_mut().for_each(ask);
-    // Nobody tells a client that it counts as idle: each newcomer waits until one does.
-    for newcomer in 0..4 {
+    // Which of them was idle first, by some milliseconds, is not the test's to say; nobody among them asks any more.
+    let closed = |clients: &mut [Connection]| {
+        clients
+            .iter_mut()
+            .filter_map(|client| client.is_closed(Duration::from_millis(1)).then_some(()))
+            .count()
+    };
+    let mut newcomers = vec![];
+    for leave in 1..=4 {
         let mut client = Connection::open(cornac.address());
         ask(&mut client);
-        clients.push(client);
-        assert!(clients[newcomer].is_closed(LONG), "client {newcomer}");
+        newcomers.push(client);
+        assert!(wait_until(LONG, || closed(&mut clients) == leave), "{leave} of the old ones leave");
     }
-    ask(clients.last_mut().expect("there are some"));
+    newcomers.iter_mut().for_each(ask);
+    assert_eq!(closed(&mut clients), 4, "no more than had to");
 }
 
 #[test]

@@ -75,7 +75,8 @@ impl<S: Stream> Lingering<S> {
 
     /// Gives back what was read and belongs to whoever reads next.
     pub(super) fn unread(&mut self, bytes: Bytes) {
-        self.again = bytes;
+        // Even without a byte it would keep the whole buffer that it was read into.
+        self.again = if bytes.is_empty() { Bytes::new() } else { bytes };
     }
 
     /// Ready when reading would give something.
@@ -130,6 +131,9 @@ impl<S: Stream> AsyncRead for Lingering<S> {
         if !self.again.is_empty() {
             let length = self.again.len().min(buffer.remaining());
             buffer.put_slice(&self.again.split_to(length));
+            if self.again.is_empty() {
+                self.again = Bytes::new();
+            }
             return Poll::Ready(Ok(()));
         }
         let before = buffer.filled().len();
