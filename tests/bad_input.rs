@@ -77,7 +77,6 @@ fn an_unknown_key_is_told_with_the_nearest_known_one() {
 fn what_is_specified_but_not_built_is_refused_and_not_ignored() {
     let protocol = "[pools.php]\nprotocol = \"http\"";
     assert_refused(&fine().replace("[pools.php]", protocol), "5:12:", &["not supported yet"]);
-    assert_refused(&(fine() + "limits = { rate = \"1r/s\" }\n"), "11:1:", &["not supported yet"]);
 }
 
 #[test]
