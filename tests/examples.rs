@@ -204,14 +204,24 @@ fn every_other_example_is_valid_and_serves() {
     assert_eq!(members(&run(&text, port), 8), counts([("a", 4), ("two", 2), ("three", 2)]));
     done.push("demo.toml");
 
-    for (example, root, folder) in
-        [("laravel.toml", "/srv/app/public", tp()), ("wordpress.toml", "/srv/wordpress", wordpress)]
-    {
+    for (example, root, folder) in [
+        ("access.toml", "/srv/app/public", tp()),
+        ("laravel.toml", "/srv/app/public", tp()),
+        ("wordpress.toml", "/srv/wordpress", wordpress),
+    ] {
         let port = free_port();
         let addresses =
             [("unix:/run/php/php-fpm.sock", fpm.server()), ("0.0.0.0:80", port.to_string()), (root, folder)];
         let text = with_addresses(example, &addresses.each_ref().map(|(from, to)| (*from, to.as_str())));
-        assert_eq!(run(&text, port).get("/").status, 200, "{example}");
+        let cornac = run(&text, port);
+        assert_eq!(cornac.get("/").status, 200, "{example}");
+        if example == "access.toml" {
+            assert_eq!(
+                (0..20).filter(|_| cornac.get("/login").status == 429).count(),
+                14,
+                "one and a burst of 5"
+            );
+        }
         done.push(example);
     }
 
