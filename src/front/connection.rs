@@ -5,8 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
-use http::header::CONNECTION;
-use http::{HeaderValue, Request, Response, Version};
+use http::{Request, Response};
 use hyper::body::Incoming;
 
 use super::access_log::AccessLog;
@@ -141,19 +140,9 @@ impl Front {
         // Before the future is polled: its client may be gone by then, and is in the log all the same.
         let means = self.means.load();
         let visit = Visit::begin(means.access_log.as_ref(), self.meters.as_deref(), &parts, client);
-        async move {
-            let generation = self.generation_for(watcher);
-            let pipeline = Pipeline { generation: &generation, means: &means, compressed: &self.compressed };
-            let mut answer = pipeline.answer(&parts, body, visit, client).await;
-            let Ok(response) = &mut answer else { return answer };
-            if parts.version == Version::HTTP_2 {
-                // A stream ends by itself, and GOAWAY says the rest (RFC 9113 §8.2.2).
-                response.headers_mut().remove(CONNECTION);
-            } else if watcher.is_asked() || means.timeouts.is_last(client.notes.requests()) {
-                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            }
-            answer
-        }
+        let generation = self.generation_for(watcher);
+        Pipeline { generation, means, compressed: &self.compressed, client, watcher }
+            .answer(parts, body, visit)
     }
 }
 

@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
+use arc_swap::Guard;
 use http::header::{CONNECTION, TRANSFER_ENCODING};
 use http::request::Parts;
-use http::{HeaderValue, Method, Response, StatusCode};
+use http::{HeaderValue, Method, Response, StatusCode, Version};
 use hyper::body::Incoming;
 
 use super::body::{Body, Visited};
 use super::compress::{self, compress};
 use super::connection::Means;
 use super::detour::{self, Detour};
+use super::drain::Watcher;
 use super::facts::{Client, Head};
 use super::incoming::{self, Unread};
 use super::respond::{self, Refusal};
@@ -21,13 +23,15 @@ use crate::route::{ListingPlan, Plan, RequestFacts, ScriptPlan, Settings};
 use crate::site::Generation;
 use crate::upstream::RequestBody;
 
-/// What answers requests besides the generation, which a reload may change in between.
+/// What answers one request. It is part of the future that answers, so that there is one future less to be moved about.
 #[derive(Debug)]
 pub(super) struct Pipeline<'a> {
-    pub(super) generation: &'a Generation,
-    pub(super) means: &'a Means,
+    pub(super) generation: Guard<Arc<Generation>>,
+    pub(super) means: Guard<Arc<Means>>,
     /// Small files that were compressed before.
     pub(super) compressed: &'a Arc<compress::Kept>,
+    pub(super) client: &'a Client,
+    pub(super) watcher: &'a Watcher,
 }
 
 /// nginx's 444: the connection is closed without an answer.
@@ -44,18 +48,15 @@ impl Pipeline<'_> {
     /// # Errors
     /// [`Hangup`] where the route asks for it.
     pub(super) async fn answer(
-        &self,
-        parts: &Parts,
+        self,
+        parts: Parts,
         body: Incoming,
         mut visit: Visit,
-        client: &Client,
     ) -> Result<Response<Visited>, Hangup> {
-        let unread = Unread::of(&body);
-        let head = match Head::read(parts) {
+        let (client, unread) = (self.client, Unread::of(&body));
+        let head = match Head::read(&parts) {
             Ok(head) => head,
-            Err(refusal) => {
-                return Ok(unread.before(refused_unread(&refusal, parts, visit, client)));
-            }
+            Err(refusal) => return Ok(self.refuse(&refusal, &parts, visit, &unread)),
         };
         let site = self.generation.sites().find(client.listener, head.host());
         let origin = site.origin(client.peer.as_ref(), client.announced.as_deref(), &parts.headers);
@@ -63,9 +64,7 @@ impl Pipeline<'_> {
         visit.finds_site(head.host(), site);
         let secured = match client.secured(site) {
             Ok(secured) => secured,
-            Err(refusal) => {
-                return Ok(unread.before(refused_unread(&refusal, parts, visit, client)));
-            }
+            Err(refusal) => return Ok(self.refuse(&refusal, &parts, visit, &unread)),
         };
         let told = (secured.as_ref(), origin.as_ref());
         let known = admission::Known::default();
@@ -73,11 +72,11 @@ impl Pipeline<'_> {
         let mut plan = site.plan(&facts);
         if let Err(refusal) = client.is_let_in(site, &plan) {
             visit.takes_route(&plan);
-            return Ok(unread.before(refused_unread(&refusal, parts, visit, client)));
+            return Ok(self.refuse(&refusal, &parts, visit, &unread));
         }
         let admitted = match plan {
             Plan::Guarded(_) => {
-                Box::pin(admission::admit(self, site, &mut plan, &mut facts, &known, &mut visit)).await
+                Box::pin(admission::admit(&self, site, &mut plan, &mut facts, &known, &mut visit)).await
             }
             _ => Ok(()),
         };
@@ -90,12 +89,12 @@ impl Pipeline<'_> {
         let response = match answer {
             Ok(response) => Ok(self.dress(response, plan.settings(), &facts)),
             // Boxed: few requests come here, and all would carry its size.
-            Err(detour) => Box::pin(detour::follow(self, site, (&plan, detour), &facts, &mut carried)).await,
+            Err(detour) => Box::pin(detour::follow(&self, site, (&plan, detour), &facts, &mut carried)).await,
         };
         match response {
             Ok(mut response) => {
                 headers::add_hsts(&mut response, site.hsts(), &facts);
-                Ok(unread.before(finish(response, &facts, visit, client)))
+                Ok(self.finish(response, &facts, visit, &unread))
             }
             Err(hangup) => {
                 visit.hung_up();
@@ -119,6 +118,47 @@ impl Pipeline<'_> {
             }
             None => response,
         }
+    }
+
+    /// Adds what every reply has, and ties it to its visit.
+    fn finish(
+        &self,
+        mut response: Response<Body>,
+        facts: &RequestFacts<'_>,
+        visit: Visit,
+        unread: &Unread,
+    ) -> Response<Visited> {
+        // hyper drops a Content-Length that stands beside Transfer-Encoding before we see it: who believes the other of the two
+        // takes what follows for a request of its own, so nothing may follow (RFC 9112 §6.1).
+        if is_chunked(facts) {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        self.send(response, (facts.method, facts.version), visit, unread)
+    }
+
+    /// A request too wrong to belong to any site.
+    fn refuse(&self, refusal: &Refusal, parts: &Parts, visit: Visit, unread: &Unread) -> Response<Visited> {
+        refusal.log(visit.label());
+        let response = refusal.respond(&parts.headers, visit.label());
+        self.send(response, (&parts.method, parts.version), visit, unread)
+    }
+
+    fn send(
+        &self,
+        mut response: Response<Body>,
+        (method, version): (&Method, Version),
+        visit: Visit,
+        unread: &Unread,
+    ) -> Response<Visited> {
+        headers::add_server(&mut response);
+        let mut response = unread.before(response);
+        if version == Version::HTTP_2 {
+            // A stream ends by itself, and GOAWAY says the rest (RFC 9113 §8.2.2).
+            response.headers_mut().remove(CONNECTION);
+        } else if self.watcher.is_asked() || self.means.timeouts.is_last(self.client.notes.requests()) {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        visited(response, method, visit, self.client)
     }
 
     pub(super) async fn carry_out(
@@ -229,30 +269,6 @@ fn file_options(settings: &Settings) -> files::FileOptions<'_> {
         options.default_type = types.default.clone().unwrap_or(options.default_type);
     }
     options
-}
-
-/// Adds what every reply has, and ties it to its visit.
-fn finish(
-    mut response: Response<Body>,
-    facts: &RequestFacts<'_>,
-    visit: Visit,
-    client: &Client,
-) -> Response<Visited> {
-    headers::add_server(&mut response);
-    // hyper drops a Content-Length that stands beside Transfer-Encoding before we see it: who believes the other of the two
-    // takes what follows for a request of its own, so nothing may follow (RFC 9112 §6.1).
-    if is_chunked(facts) {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    }
-    visited(response, facts.method, visit, client)
-}
-
-/// A request too wrong to belong to any site.
-fn refused_unread(refusal: &Refusal, parts: &Parts, visit: Visit, client: &Client) -> Response<Visited> {
-    refusal.log(visit.label());
-    let mut response = refusal.respond(&parts.headers, visit.label());
-    headers::add_server(&mut response);
-    visited(response, &parts.method, visit, client)
 }
 
 /// hyper asks for no body where there must be none or is none: such a reply is complete with its head.

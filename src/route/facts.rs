@@ -57,8 +57,12 @@ impl Label {
     pub fn with_text<R>(&self, then: impl FnOnce(&[u8]) -> R) -> R {
         match self {
             Self::Made(number) => {
-                let digit = |place: usize| b"0123456789abcdef"[(number >> (124 - 4 * place)) as usize & 0xf];
-                then(&std::array::from_fn::<u8, 32, _>(digit))
+                let digit = |nibble: u8| b"0123456789abcdef"[usize::from(nibble)];
+                let mut text = [0; 32];
+                for (two, byte) in text.chunks_exact_mut(2).zip(number.to_be_bytes()) {
+                    two.copy_from_slice(&[digit(byte >> 4), digit(byte & 0xf)]);
+                }
+                then(&text)
             }
             Self::Given(given) => then(given.as_bytes()),
         }
