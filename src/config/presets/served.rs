@@ -3,11 +3,11 @@
 use std::fs;
 use std::path::Path;
 
-use http::{HeaderMap, Method, Version};
+use http::{HeaderMap, Method};
 
 use super::*;
 use crate::config::testing::model_in;
-use crate::route::{Kind, Lookup, NoTrace, Plan, RequestFacts, Router, Scheme, Target};
+use crate::route::{Kind, Lookup, NoTrace, Plan, RequestFacts, Router, Target};
 
 struct Real;
 
@@ -68,23 +68,7 @@ fn served(preset: &str, urls: &[&str]) -> Vec<String> {
     let headers = HeaderMap::new();
     let plan = |url: &&str| {
         let target = Target::parse(url.as_bytes()).unwrap();
-        let facts = RequestFacts {
-            method: &Method::GET,
-            version: Version::HTTP_11,
-            target: &target,
-            host: "localhost",
-            headers: &headers,
-            scheme: Scheme::Http,
-            tls: None,
-            peer: None,
-            hop: None,
-            announced: None,
-            local: None,
-            server_name: "",
-            content_length: None,
-            request_id: crate::route::Label::Made(1),
-            user: None,
-        };
+        let facts = RequestFacts { host: "localhost", ..RequestFacts::bare(&Method::GET, &target, &headers) };
         spell(&router.plan(&facts, &Real, &mut NoTrace), &root)
     };
     urls.iter().map(plan).collect()
