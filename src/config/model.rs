@@ -60,6 +60,8 @@ pub struct Server {
     pub temp_dir: PathBuf,
     /// How much of them may wait.
     pub buffers: Buffers,
+    /// For small files that are held in memory, in bytes; 0: none is.
+    pub open_file_cache: u64,
     /// Written at start, removed at stop.
     pub pid_file: Option<PathBuf>,
     /// For a request's head, from its first byte; for a connection's first also from the connection's beginning.

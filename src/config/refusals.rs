@@ -618,7 +618,7 @@ fastcgi = 1"#, &[
 unknown = 1
 [[sites.routes]]
 match = 1"#, &[
-            r#"8:1: unknown key 'unknown' [known keys: match, rewrite, return, index, allow, deny, headers, expires, charset, compression, max_body, buffering, types, default_type, autoindex, error_pages, intercept_errors, serve_source, backend_root, root, x_sendfile, auth, auth_request, satisfy, limits, internal, alias, timeouts, try_files, fastcgi, split_path_info, script, params, max_share]"#,
+            r#"8:1: unknown key 'unknown' [known keys: match, rewrite, return, index, allow, deny, headers, expires, charset, compression, max_body, buffering, types, default_type, autoindex, error_pages, intercept_errors, serve_source, sendfile, backend_root, root, x_sendfile, auth, auth_request, satisfy, limits, internal, alias, timeouts, try_files, fastcgi, split_path_info, script, params, max_share]"#,
             r#"10:9: match: expected a string, found an integer"#,
         ]),
         (ROUTE, r#"match = "/"

@@ -15,6 +15,7 @@ const SHUTDOWN: Duration = Duration::from_secs(30);
 /// As nginx's.
 const CLIENT: Duration = Duration::from_secs(60);
 const KEEPALIVE: Duration = Duration::from_secs(75);
+const OPEN_FILE_CACHE: u64 = 16 << 20;
 const DEV_LOG: &str = "/dev/log";
 const SYSLOG_HINT: &str = "\"syslog:\" (the machine's own), \"syslog:10.0.0.5:514\" or \"syslog:unix:/path\"";
 const OFF: AccessLog = AccessLog { to: LogTarget::Off, format: LogFormat::Combined };
@@ -31,6 +32,7 @@ pub(super) fn read(root: &Table<'_>, base: &Path) -> Server {
         log: EventLog { filter: "info".to_owned(), to: LogTarget::Stderr },
         temp_dir: std::env::temp_dir(),
         buffers: Buffers::default(),
+        open_file_cache: OPEN_FILE_CACHE,
         pid_file: None,
         client_header_timeout: CLIENT,
         client_body_timeout: CLIENT,
@@ -57,11 +59,22 @@ pub(super) fn read(root: &Table<'_>, base: &Path) -> Server {
     if let Some(table) = table.table("buffers") {
         server.buffers = read_buffers(table);
     }
+    if let Some(room) = table.get("open_file_cache").and_then(read_open_file_cache) {
+        server.open_file_cache = room;
+    }
     server.pid_file = table.get("pid_file").and_then(Node::text).and_then(|text| file(&text, base));
     read_clients(&mut server, &table);
     server.resolver = table.get("resolver").map(read_resolver).unwrap_or_default();
     table.finish(&["user", "group"]);
     server
+}
+
+/// nginx counts files there, and has to be told how long they are believed.
+fn read_open_file_cache(room: Node<'_>) -> Option<u64> {
+    match room.as_text() {
+        Some(text) if &*text == "off" => Some(0),
+        _ => room.size(),
+    }
 }
 
 fn read_buffers(table: Table<'_>) -> Buffers {

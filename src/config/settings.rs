@@ -42,6 +42,9 @@ pub(super) fn read_over(settings: &mut Settings, table: &Table<'_>, known: &[Str
     error_pages::read_over(&mut settings.error_pages, table, known);
     settings.intercept_errors = table.boolean_or("intercept_errors", settings.intercept_errors);
     settings.serve_source = table.boolean_or("serve_source", settings.serve_source);
+    if let Some(sendfile) = table.get("sendfile").and_then(Node::switch) {
+        settings.sendfile = sendfile;
+    }
 }
 
 pub(super) fn read_index(index: Node<'_>, known: &[String]) -> Option<Vec<Template>> {

@@ -152,6 +152,7 @@ fn read_settings(table: &Table<'_>, preset: Option<Preset>, known: &[String]) ->
         guard: None,
         script_extensions: vec![".php".to_owned()],
         serve_source: false,
+        sendfile: true,
         headers: Vec::new(),
         expires: None,
         types: None,

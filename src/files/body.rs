@@ -8,12 +8,12 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
-use rustix::fd::OwnedFd;
 use smallvec::SmallVec;
 
-use super::open::Stamp;
+use super::open::{Source, Stamp};
 use super::ranges::Span;
 use super::reader::{self, Reader};
+use super::region::Region;
 
 /// The bytes of a reply, of a length that is known before the first of them is sent.
 ///
@@ -41,6 +41,8 @@ enum Content {
 struct Pieces {
     reader: Reader,
     parts: VecDeque<Part>,
+    /// It may go out unread.
+    sendfile: bool,
 }
 
 /// A piece of the body, in its place.
@@ -73,16 +75,23 @@ impl FileBody {
     }
 
     /// One small span is read here and now.
-    pub(super) fn new(file: OwnedFd, parts: Parts) -> Self {
+    pub(super) fn new(source: Source, parts: Parts, sendfile: bool) -> Self {
         let left = length(&parts);
         if left == 0 {
             return Self::empty();
         }
+        let file = match source {
+            Source::File(file) => file,
+            // What is held is held for whole files.
+            Source::Held(bytes) => return Self { left, content: Content::Ready(bytes), stamp: None },
+        };
         let content = match parts.as_slice() {
             [Part::Span(span)] => reader::read_small(&file, span).map(Content::Ready),
             _ => None,
         };
-        let pieces = || Box::new(Pieces { reader: Reader::new(file), parts: parts.into_iter().collect() });
+        let sendfile = sendfile && parts.len() == 1;
+        let pieces =
+            || Box::new(Pieces { reader: Reader::new(file), parts: parts.into_iter().collect(), sendfile });
         Self { left, content: content.unwrap_or_else(|| Content::Pieces(pieces())), stamp: None }
     }
 
@@ -96,6 +105,18 @@ impl FileBody {
         self.stamp
     }
 
+    /// The next bytes of a large file, to be sent by the kernel; then they are off the body. `None`: they should be read, because they are
+    /// few, one part of several, or not in the page cache.
+    pub fn region(&mut self) -> Option<Region> {
+        let Content::Pieces(pieces) = &mut self.content else { return None };
+        let region = pieces.region()?;
+        self.left -= region.left() as u64;
+        if self.left == 0 {
+            self.content = Content::Nothing;
+        }
+        Some(region)
+    }
+
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
         match &mut self.content {
             Content::Nothing => Poll::Ready(None),
@@ -106,6 +127,13 @@ impl FileBody {
 }
 
 impl Pieces {
+    fn region(&mut self) -> Option<Region> {
+        match self.parts.front_mut() {
+            Some(Part::Span(span)) if self.sendfile => self.reader.region(span),
+            _ => None,
+        }
+    }
+
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
         loop {
             match self.parts.front_mut() {

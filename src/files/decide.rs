@@ -1,16 +1,16 @@
 //! What to send for a file: opens it, holds the request against it, and says so in one [`Decision`]. No socket, no
 //! header written: that is `render`'s.
 
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 
 use http::header::RANGE;
 use http::{HeaderValue, Method, StatusCode};
-use rustix::fd::OwnedFd;
 use smallvec::SmallVec;
 
 use super::FileRequest;
 use super::media::Media;
-use super::open::{Opened, Stamp, Unopened, open};
+use super::open::{Opened, Source, State, Unopened, open};
 use super::preconditions::{self, Outcome};
 use super::ranges::{self, Asked, Span, Spans};
 use super::validators::Validators;
@@ -59,13 +59,14 @@ pub struct Stored {
 #[derive(Debug)]
 pub struct Entity {
     pub(super) stored: Stored,
-    pub(super) file: OwnedFd,
-    pub(super) stamp: Stamp,
-    pub(super) len: u64,
+    pub(super) source: Source,
+    pub(super) state: State,
     pub(super) media: HeaderValue,
     pub(super) takes_ranges: bool,
     /// HEAD: all but the bytes.
     pub(super) head_only: bool,
+    /// What is large may go out unread.
+    pub(super) sendfile: bool,
 }
 
 impl Stored {
@@ -86,7 +87,7 @@ impl Entity {
     /// Length of the whole file in bytes, as it is stored.
     #[must_use]
     pub const fn stored_len(&self) -> u64 {
-        self.len
+        self.state.len
     }
 }
 
@@ -114,9 +115,18 @@ fn refuse_method(request: &FileRequest<'_>) -> Decision {
 
 /// The file is opened first even where a neighbour is sent: without a file of that name there is nothing to stand in for.
 fn select(request: &FileRequest<'_>, negotiated: bool) -> Result<(Opened, Option<Coding>), Unopened> {
-    let plain = open(request.path)?;
-    let neighbour = if negotiated { neighbour(request, plain.modified) } else { None };
+    let plain = find(request, request.path.as_os_str())?;
+    let neighbour = if negotiated { neighbour(request, plain.state.modified) } else { None };
     Ok(neighbour.map_or((plain, None), |(opened, coding)| (opened, Some(coding))))
+}
+
+/// A part is always read from the file.
+fn find(request: &FileRequest<'_>, path: &OsStr) -> Result<Opened, Unopened> {
+    let Some(held) = request.held.filter(|_| !request.headers.contains_key(RANGE)) else { return open(path) };
+    match held.get(path) {
+        Some(opened) => Ok(opened),
+        None => Ok(held.hold(path, open(path)?)),
+    }
 }
 
 /// One that is older was made of another state of the file.
@@ -126,7 +136,10 @@ fn neighbour(request: &FileRequest<'_>, modified: i64) -> Option<(Opened, Coding
     acceptable(request.headers, &offered).into_iter().find_map(|coding| {
         let mut path: SmallVec<[u8; 256]> = SmallVec::from_slice(request.path.as_os_str().as_bytes());
         path.extend_from_slice(coding.suffix().as_bytes());
-        let opened = open(path.as_slice()).ok().filter(|neighbour| neighbour.modified >= modified)?;
+        let opened = find(request, OsStr::from_bytes(&path)).ok()?;
+        if opened.state.modified < modified {
+            return None;
+        }
         Some((opened, coding))
     })
 }
@@ -139,7 +152,8 @@ fn answer(
     media: Media<'_>,
 ) -> Decision {
     let options = request.options;
-    let Opened { file, len, modified, stamp } = opened;
+    let Opened { source, state } = opened;
+    let State { len, modified, .. } = state;
     let stored =
         Stored { validators: Validators::new(modified, len, coding, options.etag), coding, negotiated };
     match preconditions::evaluate(request.headers, &stored.validators, options.if_modified_since) {
@@ -150,7 +164,9 @@ fn answer(
     let asked = asked(request, &stored, len);
     let takes_ranges = options.max_ranges > 0;
     let head_only = request.method == Method::HEAD;
-    let entity = Entity { stored, file, stamp, len, media: media.header(options), takes_ranges, head_only };
+    let media = media.header(options);
+    let sendfile = options.sendfile;
+    let entity = Entity { stored, source, state, media, takes_ranges, head_only, sendfile };
     match asked {
         Asked::Nothing => Decision::RangeNotSatisfiable { len },
         Asked::Whole => Decision::Full(entity),

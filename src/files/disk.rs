@@ -5,6 +5,7 @@ use std::path::Path;
 
 use rustix::fs::FileType;
 
+use super::held;
 use crate::route::{Kind, Lookup};
 
 /// The machine's own files.
@@ -15,7 +16,10 @@ impl Lookup for Disk {
     fn kind(&self, path: &Path) -> Kind {
         let Ok(stat) = rustix::fs::stat(path) else { return Kind::Missing };
         match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile => Kind::File,
+            FileType::RegularFile => {
+                held::saw(path, &stat);
+                Kind::File
+            }
             FileType::Directory => Kind::Directory,
             _ => Kind::Other,
         }

@@ -12,13 +12,15 @@
 //! | `preconditions` | If-Match, If-None-Match and their kin |
 //! | `ranges` | Range: which bytes |
 //! | `decide`, `render`, `multipart` | the decision, its response, its response in parts |
-//! | `body`, `reader`, `spare` | the bytes on their way: frames, reads, buffers |
+//! | `body`, `reader`, `region`, `spare` | the bytes on their way: frames, reads, what is sent unread, buffers |
+//! | `held` | small files in memory, as long as they are what they were |
 //! | `listing` | a folder's content as a page or as JSON |
 //! | `disk`, `recent` | the file system as the router sees it |
 
 mod body;
 mod decide;
 mod disk;
+mod held;
 mod listing;
 mod media;
 mod multipart;
@@ -27,6 +29,7 @@ mod preconditions;
 mod ranges;
 mod reader;
 mod recent;
+mod region;
 mod render;
 mod spare;
 #[cfg(test)]
@@ -43,10 +46,12 @@ use crate::route::Coding;
 pub use self::body::FileBody;
 pub use self::decide::{Decision, Entity, Stored, decide};
 pub use self::disk::Disk;
+pub use self::held::Held;
 pub use self::listing::{Listing, list};
 pub use self::open::Stamp;
 pub use self::ranges::{Span, Spans};
 pub use self::recent::Recent;
+pub use self::region::Region;
 pub use self::render::Refusal;
 
 /// A request for one file.
@@ -61,6 +66,8 @@ pub struct FileRequest<'a> {
     pub path: &'a Path,
     /// How files of this place are sent.
     pub options: &'a FileOptions<'a>,
+    /// Where small files are held; `None`: each is opened.
+    pub held: Option<&'a Held>,
 }
 
 /// How the files of a site or a route are sent.
@@ -81,6 +88,8 @@ pub struct FileOptions<'a> {
     pub etag: bool,
     /// How If-Modified-Since is compared (nginx: `if_modified_since`).
     pub if_modified_since: IfModifiedSince,
+    /// Large files may go out unread (nginx: `sendfile`).
+    pub sendfile: bool,
     /// More ranges than this in one request are answered with the whole file; 0 switches ranges off (nginx:
     /// `max_ranges`, which has no limit by default and so lets a 32 KB header ask for thousands of parts).
     pub max_ranges: usize,
@@ -95,6 +104,7 @@ impl Default for FileOptions<'_> {
             default_type: HeaderValue::from_static("application/octet-stream"),
             etag: true,
             if_modified_since: IfModifiedSince::Exact,
+            sendfile: true,
             max_ranges: 200,
         }
     }

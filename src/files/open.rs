@@ -3,9 +3,10 @@
 
 use std::time::SystemTime;
 
+use bytes::Bytes;
 use http::StatusCode;
 use rustix::fd::OwnedFd;
-use rustix::fs::{FileType, Mode, OFlags};
+use rustix::fs::{FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use rustix::path::Arg;
 
@@ -13,14 +14,42 @@ use rustix::path::Arg;
 /// NOCTTY: a terminal below a document root must not become ours.
 const READ: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
 
-/// A regular file, open for reading.
+/// A regular file, and where its bytes are.
 #[derive(Debug)]
 pub(super) struct Opened {
-    pub(super) file: OwnedFd,
+    pub(super) source: Source,
+    pub(super) state: State,
+}
+
+/// Where a file's bytes come from.
+#[derive(Debug)]
+pub(super) enum Source {
+    /// It is open for reading.
+    File(OwnedFd),
+    /// All of them are here.
+    Held(Bytes),
+}
+
+/// What a regular file was when it was looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct State {
     pub(super) len: u64,
     /// Modification time in seconds since 1970; negative before.
     pub(super) modified: i64,
     pub(super) stamp: Stamp,
+}
+
+impl State {
+    /// `None`: not a regular file.
+    pub(super) fn of(stat: &Stat) -> Option<Self> {
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return None;
+        }
+        let len = u64::try_from(stat.st_size).unwrap_or(0);
+        let changed = (stat.st_ctime, stat.st_ctime_nsec);
+        let stamp = Stamp { device: stat.st_dev, inode: stat.st_ino, len, changed };
+        Some(Self { len, modified: stat.st_mtime, stamp })
+    }
 }
 
 /// Which bytes a file had: any change of it makes another stamp, as far as the clock of its file system goes.
@@ -63,16 +92,11 @@ pub(super) enum Unopened {
 pub(super) fn open(path: impl Arg) -> Result<Opened, Unopened> {
     let file = rustix::fs::open(path, READ, Mode::empty())?;
     let stat = rustix::fs::fstat(&file)?;
-    match FileType::from_raw_mode(stat.st_mode) {
-        FileType::RegularFile => {
-            let len = u64::try_from(stat.st_size).unwrap_or(0);
-            let changed = (stat.st_ctime, stat.st_ctime_nsec);
-            let stamp = Stamp { device: stat.st_dev, inode: stat.st_ino, len, changed };
-            Ok(Opened { file, len, modified: stat.st_mtime, stamp })
-        }
-        FileType::Directory => Err(Unopened::Directory),
+    match State::of(&stat) {
+        Some(state) => Ok(Opened { source: Source::File(file), state }),
+        None if FileType::from_raw_mode(stat.st_mode) == FileType::Directory => Err(Unopened::Directory),
         // nginx answers 404 for what is neither a file nor a directory.
-        _ => Err(Unopened::NotFound),
+        None => Err(Unopened::NotFound),
     }
 }
 
@@ -89,6 +113,16 @@ impl From<Errno> for Unopened {
                 Self::Failed(StatusCode::SERVICE_UNAVAILABLE)
             }
             _ => Self::Failed(StatusCode::INTERNAL_SERVER_ERROR),
+        }
+    }
+}
+
+#[cfg(test)]
+impl Opened {
+    pub(super) fn file(self) -> OwnedFd {
+        match self.source {
+            Source::File(file) => file,
+            Source::Held(_) => panic!("nothing was held"),
         }
     }
 }
@@ -111,8 +145,8 @@ mod tests {
         symlink("file", at("link")).unwrap();
         symlink("loop", at("loop")).unwrap();
 
-        assert_eq!(open(at("file")).unwrap().len, 5);
-        assert_eq!(open(at("link")).unwrap().len, 5);
+        assert_eq!(open(at("file")).unwrap().state.len, 5);
+        assert_eq!(open(at("link")).unwrap().state.len, 5);
         assert_eq!(open(dir.path()).unwrap_err(), Unopened::Directory);
         assert_eq!(open(at("file/")).unwrap_err(), Unopened::NotFound, "a file has nothing below it");
         assert_eq!(open(at(&"x".repeat(300))).unwrap_err(), Unopened::NotFound);

@@ -15,6 +15,7 @@ use rustix::io::{Errno, ReadWriteFlags, pread, preadv2, retry_on_intr};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::ranges::Span;
+use super::region::{REGION, Region};
 use super::spare::Buffer;
 
 /// Up to this, a file is read where its response is made.
@@ -74,6 +75,32 @@ impl Reader {
         Poll::Ready(Ok(piece.into_bytes()))
     }
 
+    /// The next bytes of `span`, which are then taken off it, for the kernel to send. `None`: it would have to wait for the disk.
+    pub(super) fn region(&mut self, span: &mut Span) -> Option<Region> {
+        let end = span.end.min(span.start + REGION);
+        if span.is_empty() || self.away.is_some() || !self.is_cached(span.start) || !self.is_cached(end - 1) {
+            return None;
+        }
+        let region = Region::new(Arc::clone(&self.file), span.start..end);
+        span.start = end;
+        Some(region)
+    }
+
+    /// Both ends of a region stand for all of it: the kernel reads ahead in larger steps. Where the file system cannot say, the
+    /// kernel waits for the disk, as nginx does.
+    fn is_cached(&mut self, at: u64) -> bool {
+        if !self.knows_nowait {
+            return true;
+        }
+        match read_cached(&self.file, &mut [0], at) {
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
+                self.knows_nowait = false;
+                true
+            }
+            read => read == Ok(1),
+        }
+    }
+
     /// `None`: not without waiting.
     fn read_here(&mut self, span: &Span) -> io::Result<Option<Buffer>> {
         if self.away.is_some() || !self.knows_nowait {
@@ -112,14 +139,14 @@ fn room_for(span: &Span) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::super::open::open;
+    use super::super::open::{Opened, open};
     use super::super::testing::Root;
     use super::*;
 
     #[test]
     fn a_small_span_is_read_at_once_and_nothing_else_is() {
         let root = Root::with(&[("a", vec![7; SMALL as usize + 1])]);
-        let file = open(root.path("a")).unwrap().file;
+        let file = open(root.path("a")).unwrap().file();
         assert_eq!(read_small(&file, &(0..SMALL)).unwrap().len() as u64, SMALL);
         assert_eq!(read_small(&file, &(5..7)).unwrap(), [7, 7][..]);
         assert_eq!(read_small(&file, &(0..SMALL + 1)), None, "too large");
@@ -128,7 +155,7 @@ mod tests {
 
     #[tokio::test]
     async fn where_nowait_is_unknown_the_blocking_threads_read() {
-        let Ok(file) = open("/proc/self/exe").map(|opened| opened.file) else { return };
+        let Ok(file) = open("/proc/self/exe").map(Opened::file) else { return };
         let mut reader = Reader { knows_nowait: false, ..Reader::new(file) };
         let mut span = 0..PIECE as u64 + 4;
         let first = std::future::poll_fn(|cx| {
@@ -146,7 +173,7 @@ mod tests {
     async fn what_is_not_in_the_page_cache_is_read_all_the_same() {
         let content: Vec<u8> = (0..3 * PIECE).map(|at| (at % 251) as u8).collect();
         let root = Root::within(std::path::Path::new(env!("CARGO_MANIFEST_DIR")), &[("a", &content)]);
-        let file = open(root.path("a")).unwrap().file;
+        let file = open(root.path("a")).unwrap().file();
         rustix::fs::fsync(&file).unwrap();
         rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
         let mut reader = Reader::new(file);

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::RwLock;
 
-use super::Disk;
+use super::{Disk, held};
 use crate::route::{Kind, Lookup};
 
 /// How long a script is believed to be there. nginx: `open_file_cache_valid`, 60 s there.
@@ -28,6 +28,12 @@ pub struct Recent {
 }
 
 impl Recent {
+    /// Another request is to be routed.
+    pub fn begin(&self) -> &Self {
+        held::forget();
+        self
+    }
+
     fn script_kind_at(&self, path: &Path, now: Instant) -> Kind {
         let seen = self.scripts.read().get(path.as_os_str()).copied();
         if seen.is_some_and(|seen| now.saturating_duration_since(seen) < MEMORY) {

@@ -69,8 +69,8 @@ impl Stored {
 impl Entity {
     fn full(self) -> Response<FileBody> {
         let takes_ranges = self.takes_ranges;
-        let whole = Part::Span(0..self.len);
-        let stamp = self.stamp;
+        let whole = Part::Span(0..self.state.len);
+        let stamp = self.state.stamp;
         let mut response = self.send(StatusCode::OK, smallvec![whole]);
         response.body_mut().is_all_of(stamp);
         if takes_ranges {
@@ -80,7 +80,7 @@ impl Entity {
     }
 
     fn part(self, span: Span) -> Response<FileBody> {
-        let range = content_range(Some(&span), self.len);
+        let range = content_range(Some(&span), self.state.len);
         let mut response = self.send(StatusCode::PARTIAL_CONTENT, smallvec![Part::Span(span)]);
         response.headers_mut().insert(CONTENT_RANGE, range);
         response
@@ -88,7 +88,7 @@ impl Entity {
 
     fn parts(mut self, spans: &Spans) -> Response<FileBody> {
         let boundary = Boundary::random();
-        let parts = boundary.parts(spans, &self.media, self.len);
+        let parts = boundary.parts(spans, &self.media, self.state.len);
         self.media = boundary.media();
         self.send(StatusCode::PARTIAL_CONTENT, parts)
     }
@@ -105,7 +105,7 @@ impl Entity {
             // A body that is sent tells its length itself.
             headers.insert(CONTENT_LENGTH, HeaderValue::from(body::length(&parts)));
         } else {
-            *response.body_mut() = FileBody::new(self.file, parts);
+            *response.body_mut() = FileBody::new(self.source, parts, self.sendfile);
         }
         response
     }

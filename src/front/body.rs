@@ -4,10 +4,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use http::HeaderMap;
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http_body::{Body as _, Frame, SizeHint};
 
 use super::compress::Packed;
 use super::notes::Notes;
+use super::sendfile::Piece;
 use super::throttle::Throttled;
 use super::visit::Visit;
 use crate::files::FileBody;
@@ -117,12 +120,19 @@ pub(super) struct Visited {
     body: Body,
     visit: Visit,
     notes: Notes,
+    /// Of a file, what is large goes out unread.
+    by_kernel: bool,
 }
 
 impl Visited {
-    /// Ties them together.
-    pub(super) fn new(body: Body, visit: Visit, notes: Notes) -> Self {
-        Self { body, visit, notes }
+    /// Ties them together. Where hyper might send anything but the very bytes of the body, its length was set by hand.
+    pub(super) fn new(body: Body, visit: Visit, notes: Notes, headers: &HeaderMap) -> Self {
+        let framed_by_hand = |headers: &HeaderMap| {
+            headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING)
+        };
+        let by_kernel =
+            matches!(body, Body::File(_)) && notes.regions().are_taken() && !framed_by_hand(headers);
+        Self { body, visit, notes, by_kernel }
     }
 }
 
@@ -132,14 +142,19 @@ impl Drop for Visited {
     }
 }
 
-impl http_body::Body for Visited {
-    type Data = Bytes;
-    type Error = BodyError;
+impl Visited {
+    /// A piece of a file that the kernel sends, where everything between it and the client lets it.
+    fn region(&mut self) -> Option<Piece> {
+        let Body::File(file) = &mut self.body else { return None };
+        let region = if self.by_kernel { file.region()? } else { return None };
+        self.visit.sent(region.left());
+        if file.is_end_stream() {
+            self.visit.complete();
+        }
+        Some(self.notes.regions().push(region))
+    }
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let piece = ready!(self.body.poll_piece(cx));
         match &piece {
             Some(Ok(frame)) => self.visit.sent(frame.data_ref().map_or(0, Bytes::len)),
@@ -155,6 +170,22 @@ impl http_body::Body for Visited {
         }
         Poll::Ready(piece)
     }
+}
+
+/// Over HTTP/1.1.
+impl http_body::Body for Visited {
+    type Data = Piece;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Piece>, BodyError>>> {
+        if let Some(piece) = self.region() {
+            return Poll::Ready(Some(Ok(Frame::data(piece))));
+        }
+        self.poll_bytes(cx).map_ok(|frame| frame.map_data(Piece::Bytes))
+    }
 
     fn is_end_stream(&self) -> bool {
         self.body.is_over()
@@ -162,5 +193,29 @@ impl http_body::Body for Visited {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+/// Over HTTP/2, where every byte goes through our hands.
+#[derive(Debug)]
+pub(super) struct Framed(pub(super) Visited);
+
+impl http_body::Body for Framed {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        self.0.poll_bytes(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.size_hint()
     }
 }

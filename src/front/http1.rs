@@ -29,7 +29,11 @@ pub(super) async fn serve<S: Stream>(
     timeouts: Timeouts,
 ) {
     let notes = &client.notes;
-    let mut line = Box::pin(TimeoutStream::new(Lingering::new(stream, notes.clone())));
+    let stream = Lingering::new(stream, notes.clone());
+    if stream.sends_files() {
+        notes.regions().enable();
+    }
+    let mut line = Box::pin(TimeoutStream::new(stream));
     line.as_mut().set_write_timeout_pinned(Some(timeouts.send));
     let (bell, tick) = (pin!(drain.bell()), pin!(patience::timer()));
     let mut patience = Patience::new(notes, drain, bell, tick, timeouts);

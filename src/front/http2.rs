@@ -12,6 +12,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio_io_timeout::TimeoutStream;
 
+use super::body::Framed;
 use super::connection::{Front, log_end};
 use super::drain::Watcher;
 use super::facts::Client;
@@ -55,7 +56,7 @@ pub(super) async fn serve<S: Stream>(
             let unanswered = client.notes.until_answered();
             let answer = answer.await?;
             unanswered.answered();
-            Ok::<_, super::pipeline::Hangup>(answer.map(|body| Paced::new(body, pace)))
+            Ok::<_, super::pipeline::Hangup>(answer.map(|body| Paced::new(Framed(body), pace)))
         }
     });
     let stream = TokioIo::new(Counted::new(Box::pin(stream), notes.clone()));

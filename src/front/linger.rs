@@ -20,6 +20,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
 use super::notes::Notes;
+use super::sendfile::{self, Socket};
 
 /// How long the client may go on sending. nginx: `lingering_time`, 30 s there.
 const LONGEST: Duration = Duration::from_secs(5);
@@ -35,6 +36,11 @@ pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {
 
     /// Ready when reading would give bytes, the end or an error. What was read and decoded already counts too.
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()>;
+
+    /// Where bytes go out as they are: a file's may go there without being read.
+    fn socket(&self) -> Option<&dyn Socket> {
+        None
+    }
 }
 
 impl Stream for TcpStream {
@@ -47,6 +53,10 @@ impl Stream for TcpStream {
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.poll_read_ready(cx).map(drop)
     }
+
+    fn socket(&self) -> Option<&dyn Socket> {
+        Some(self)
+    }
 }
 
 impl Stream for UnixStream {
@@ -54,6 +64,10 @@ impl Stream for UnixStream {
 
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.poll_read_ready(cx).map(drop)
+    }
+
+    fn socket(&self) -> Option<&dyn Socket> {
+        Some(self)
     }
 }
 
@@ -79,12 +93,40 @@ impl<S: Stream> Lingering<S> {
         self.again = if bytes.is_empty() { Bytes::new() } else { bytes };
     }
 
+    /// Whether files can go out unread.
+    pub(super) fn sends_files(&self) -> bool {
+        self.stream.as_ref().is_some_and(|stream| stream.socket().is_some())
+    }
+
     /// Ready when reading would give something.
     pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
         match &self.stream {
             Some(stream) if self.again.is_empty() => stream.poll_readable(cx),
             _ => Poll::Ready(()),
         }
+    }
+
+    /// What was promised of a file and does not come must not look whole.
+    fn poll_write_with_files(
+        &mut self,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let Some(socket) = self.stream.as_ref().and_then(Stream::socket) else {
+            return Poll::Ready(Err(self.cut()));
+        };
+        let written = ready!(sendfile::poll_write(self.notes.regions(), socket, cx, slices));
+        if written.is_err() {
+            self.notes.broke_off();
+            self.client_is_done = true;
+        }
+        Poll::Ready(written)
+    }
+
+    /// A marker came where it stands for nothing: the reply ends here.
+    fn cut(&self) -> io::Error {
+        self.notes.broke_off();
+        io::Error::other("a file's marker where no file can be sent")
     }
 
     fn stream(self: Pin<&mut Self>) -> Pin<&mut S> {
@@ -147,6 +189,9 @@ impl<S: Stream> AsyncRead for Lingering<S> {
 impl<S: Stream> AsyncWrite for Lingering<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.notes.flushed(false);
+        if sendfile::is_marker(bytes) {
+            return Poll::Ready(Err(self.cut()));
+        }
         let written = ready!(self.as_mut().stream().poll_write(cx, bytes));
         self.client_is_done |= written.is_err();
         Poll::Ready(written)
@@ -158,6 +203,9 @@ impl<S: Stream> AsyncWrite for Lingering<S> {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.notes.flushed(false);
+        if self.notes.regions().wait() {
+            return self.poll_write_with_files(cx, slices);
+        }
         let stream = self.as_mut().stream();
         // Filled where it lies: handed out of a function it would be copied once more.
         let mut gathered = SmallVec::<[u8; SMALL]>::new();

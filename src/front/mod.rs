@@ -16,7 +16,7 @@
 //! | `respond` | the one table from error to status, page, headers and log level |
 //! | `headers` | what cornac adds to replies |
 //! | `compress` | replies compressed on their way out |
-//! | `body`, `throttle`, `visit`, `access_log` | the reply's bytes, the request's end, its line in the log |
+//! | `body`, `sendfile`, `throttle`, `visit`, `access_log` | the reply's bytes, files unread, the request's end, its line in the log |
 
 mod access_log;
 mod admission;
@@ -45,6 +45,7 @@ mod preface;
 mod prefixed;
 mod respond;
 mod script;
+mod sendfile;
 mod slow_log;
 #[cfg(test)]
 mod testing;

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
+use super::sendfile::Regions;
+
 /// Notes about one connection. All parts run in the connection's own task, or over HTTP/2 in tasks of its thread, so the order of
 /// accesses needs no care.
 #[derive(Debug, Clone, Default)]
@@ -21,6 +23,7 @@ struct Inner {
     unflushed: AtomicBool,
     /// Nothing is under way in either direction.
     parked: AtomicBool,
+    regions: Regions,
 }
 
 impl Notes {
@@ -72,6 +75,11 @@ impl Notes {
     /// Whether it can be closed without a word.
     pub(super) fn is_parked(&self) -> bool {
         self.0.parked.load(Ordering::Relaxed)
+    }
+
+    /// The pieces of files that are to be sent.
+    pub(super) fn regions(&self) -> &Regions {
+        &self.0.regions
     }
 
     /// How many requests have come, this one included.

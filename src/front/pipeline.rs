@@ -176,6 +176,7 @@ impl Pipeline<'_> {
                     headers: facts.headers,
                     path: &file.path,
                     options: &file_options(file.settings),
+                    held: self.generation.held(),
                 };
                 let found = files::decide(request).render().map_err(Refusal::File)?;
                 Ok(found.map(Body::File))
@@ -260,6 +261,7 @@ fn listed(plan: &mut ListingPlan<'_>) -> files::Listing {
 /// How files are sent here. nginx's `charset off`, which is held as an empty name, names none.
 fn file_options(settings: &Settings) -> files::FileOptions<'_> {
     let mut options = files::FileOptions {
+        sendfile: settings.sendfile,
         charset: (!settings.charset.is_empty()).then_some(&settings.charset),
         codings: settings.compression.as_ref().map_or(&[], |compression| &compression.algorithms),
         ..Default::default()
@@ -283,5 +285,7 @@ fn visited(
     if bodiless || method == Method::HEAD || response.body().is_over() {
         visit.complete();
     }
-    response.map(|body| Visited::new(body, visit, client.notes.clone()))
+    let (head, body) = response.into_parts();
+    let body = Visited::new(body, visit, client.notes.clone(), &head.headers);
+    Response::from_parts(head, body)
 }

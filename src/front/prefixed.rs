@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 use super::linger::Stream;
+use super::sendfile::Socket;
 
 /// Gives the bytes back before it reads on.
 #[derive(Debug)]
@@ -44,6 +45,10 @@ impl<S: Stream> Stream for Prefixed<S> {
             true => self.stream.poll_readable(cx),
             false => Poll::Ready(()),
         }
+    }
+
+    fn socket(&self) -> Option<&dyn Socket> {
+        self.stream.socket()
     }
 }
 

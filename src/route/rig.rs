@@ -66,6 +66,7 @@ pub(super) fn settings() -> Settings {
         guard: None,
         script_extensions: vec![".php".into()],
         serve_source: false,
+        sendfile: true,
         headers: Vec::new(),
         expires: None,
         types: None,

@@ -39,6 +39,8 @@ pub struct Settings {
     pub types: Option<Arc<Types>>,
     /// A folder without an index is listed (nginx's `autoindex`).
     pub autoindex: Option<ListingFormat>,
+    /// Large files go out unread where they can (nginx's `sendfile`).
+    pub sendfile: bool,
     /// Charset named for text types; empty: none.
     pub charset: String,
     /// `None`: nothing is compressed, and no compressed neighbour of a file is sent.

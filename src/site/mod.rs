@@ -9,7 +9,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderValue};
 
 use crate::config::model::{self, Clients, Listen, Listener, Model};
-use crate::files::Recent;
+use crate::files::{Held, Recent};
 use crate::metrics::{Metrics, SiteMeters};
 use crate::route::{
     Address, Announced, BadOrder, ErrorPage, NoTrace, Order, Origin, Plan, PoolId, RealIp, RequestFacts,
@@ -40,6 +40,7 @@ pub struct Generation {
     guards: Guards,
     tls: Vault,
     buffers: Buffers,
+    held: Option<Held>,
     metrics: Option<Arc<Metrics>>,
 }
 
@@ -85,7 +86,8 @@ impl Generation {
         }
         let guards = Guards::build(model, old.map(|old| &old.guards));
         let tls = Vault::build(model, old.map(|old| &old.tls));
-        Self { sites, clusters, guards, tls, buffers, metrics }
+        let held = Held::new(model.server.open_file_cache);
+        Self { sites, clusters, guards, tls, buffers, held, metrics }
     }
 
     /// The sites.
@@ -111,6 +113,11 @@ impl Generation {
     /// Where bodies wait for those who are slow.
     pub fn buffers(&self) -> &Buffers {
         &self.buffers
+    }
+
+    /// Small files; `None`: none is held.
+    pub fn held(&self) -> Option<&Held> {
+        self.held.as_ref()
     }
 
     /// What is counted; nothing, where nobody could ask for it.
@@ -204,7 +211,7 @@ impl Site {
 
     /// How a request will be served.
     pub fn plan<'a>(&'a self, facts: &RequestFacts<'a>) -> Plan<'a> {
-        self.router.plan(facts, &self.disk, &mut NoTrace)
+        self.router.plan(facts, self.disk.begin(), &mut NoTrace)
     }
 
     /// What the proxies say that it trusts; `None` where it trusts nobody.
@@ -222,7 +229,7 @@ impl Site {
     /// # Errors
     /// It is not to be followed.
     pub fn plan_order<'a>(&'a self, order: &Order, facts: &RequestFacts<'a>) -> Result<Plan<'a>, BadOrder> {
-        self.router.plan_order(order, facts, &self.disk, &mut NoTrace)
+        self.router.plan_order(order, facts, self.disk.begin(), &mut NoTrace)
     }
 
     /// How an error's page will be served.
@@ -232,7 +239,7 @@ impl Site {
         settings: &'a Settings,
         facts: &RequestFacts<'a>,
     ) -> Plan<'a> {
-        self.router.plan_error_page(page, settings, facts, &self.disk, &mut NoTrace)
+        self.router.plan_error_page(page, settings, facts, self.disk.begin(), &mut NoTrace)
     }
 
     /// What decides: for `explain`, which looks on.
