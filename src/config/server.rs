@@ -237,6 +237,21 @@ mod tests {
     }
 
     #[test]
+    fn small_files_are_held_in_as_much_memory_as_is_said() {
+        let room = |line: &str| {
+            model_in(project().path(), &format!("[server]\n{line}\n{SITE}")).server.open_file_cache
+        };
+        for (line, bytes) in [
+            ("", 16 << 20),
+            ("open_file_cache = \"off\"", 0),
+            ("open_file_cache = 0", 0),
+            ("open_file_cache = \"1m\"", 1 << 20),
+        ] {
+            assert_eq!(room(line), bytes, "{line}");
+        }
+    }
+
+    #[test]
     fn every_spelling_of_the_access_log() {
         let project = project();
         let file = LogTarget::File(project.path().join("a.log"));

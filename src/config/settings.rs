@@ -150,6 +150,7 @@ mod tests {
         assert_eq!((settings.charset.as_str(), settings.expires), ("utf-8", None));
         assert!(settings.buffering && !settings.serve_source && !settings.internal);
         assert_eq!(settings.root, settings.backend_root);
+        assert!(settings.sendfile);
     }
 
     #[test]
@@ -168,6 +169,8 @@ mod tests {
         .settings;
         assert_eq!((own.max_body, own.index.len(), own.buffering, own.serve_source), (0, 0, false, true));
         assert_eq!((own.access.len(), own.access[0].allow), (1, true));
+        assert!(!route("sendfile = \"off\"", "").settings.sendfile);
+        assert!(route("sendfile = false", "sendfile = \"on\"").settings.sendfile);
     }
 
     #[test]
