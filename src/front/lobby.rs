@@ -1,10 +1,11 @@
 //! Who is here, and who of them is idle: so that a newcomer is served as long as somebody else has nothing to say.
 
 use std::collections::BTreeMap;
+use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::Waker;
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -90,6 +91,23 @@ impl Lobby {
         is_ripe
     }
 
+    /// What a client says before its first request, as long as nobody needs its place: `None`, it has to leave. It counts from the
+    /// beginning, so a byte now and then buys no time.
+    pub(super) async fn hears_out<T>(&self, greeting: impl Future<Output = T>) -> Option<T> {
+        let mut greeting = pin!(greeting);
+        let mut seat = None;
+        poll_fn(|cx| {
+            if let Poll::Ready(said) = greeting.as_mut().poll(cx) {
+                return Poll::Ready(Some(said));
+            }
+            match seat.get_or_insert_with(|| self.sits(cx.waker().clone())).is_gone() {
+                true => Poll::Ready(None),
+                false => Poll::Pending,
+            }
+        })
+        .await
+    }
+
     /// An idle client waits here; `waker` lets it look at its seat again.
     pub(super) fn sits(&self, waker: Waker) -> Seat<'_> {
         let since = Instant::now();
@@ -145,6 +163,21 @@ mod tests {
         drop(lobby.sits(Waker::noop().clone()));
         tokio::time::advance(RIPE).await;
         assert!(!lobby.dismisses_the_oldest());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_still_greeting_leaves_like_the_idle_ones() {
+        let lobby = Arc::new(Lobby::new(1));
+        let greets = tokio::spawn({
+            let lobby = Arc::clone(&lobby);
+            let greeting = std::future::pending::<()>();
+            async move { lobby.hears_out(greeting).await }
+        });
+        tokio::time::sleep(RIPE).await;
+        assert!(!greets.is_finished() && lobby.dismisses_the_oldest());
+        assert_eq!(greets.await.expect("no panic"), None);
+        assert_eq!(lobby.hears_out(async { 7 }).await, Some(7));
+        assert!(!lobby.dismisses_the_oldest(), "who was heard out gives the seat back");
     }
 
     #[tokio::test(start_paused = true)]
