@@ -8,9 +8,10 @@ use std::thread;
 use std::time::Duration;
 
 use support::http::{Broken, Connection};
-use support::{Cornac, Fpm, Root, wait_until};
+use support::{Cornac, Fpm, Root, free_port, wait_until};
 
 const LONG: Duration = Duration::from_secs(30);
+const MOMENT: Duration = Duration::from_millis(1);
 
 fn serving(root: &Root, server: &str) -> Cornac {
     Cornac::serving(|listen| {
@@ -67,7 +68,7 @@ fn whoever_is_idle_for_longer_leaves_for_a_newcomer() {
     let closed = |clients: &mut [Connection]| {
         clients
             .iter_mut()
-            .filter_map(|client| client.is_closed(Duration::from_millis(1)).then_some(()))
+            .filter_map(|client| client.is_closed(MOMENT).then_some(()))
             .count()
     };
     let mut newcomers = vec![];
@@ -79,6 +80,34 @@ fn whoever_is_idle_for_longer_leaves_for_a_newcomer() {
     }
     newcomers.iter_mut().for_each(ask);
     assert_eq!(closed(&mut clients), 4, "no more than had to");
+}
+
+#[test]
+fn whoever_says_nothing_before_a_first_request_leaves_for_a_newcomer() {
+    let root = root();
+    for door in ["tls = true", "http2 = true", "proxy_protocol = true"] {
+        let (plain, silent) = (free_port(), free_port());
+        let (to, quiet) = (plain.address(), silent.address());
+        let listen = format!("{{ address = \"{plain}\", tls = false }}, {{ address = \"{silent}\", {door} }}");
+        let certificate = if door.starts_with("tls") { "tls = \"self-signed\"" } else { "" };
+        let text = format!(
+            "[server]\nthreads = 2\nmax_connections = 8\n[[sites]]\nlisten = [{listen}]\nroot = {:?}\n{certificate}\n",
+            root.path()
+        );
+        let _cornac = Cornac::run(&text, vec![plain, silent]);
+        let mut crowd: Vec<_> = (0..8).map(|_| Connection::open(quiet)).collect();
+        // The beginning of a handshake, of the preface, of a header; a byte now and then buys no time.
+        let first: &[u8] = if door.starts_with("tls") { &[22, 3, 1] } else { b"PR" };
+        crowd.iter_mut().step_by(2).for_each(|client| client.send(first));
+        let mut newcomers = vec![];
+        for leave in 1..=4 {
+            let mut client = Connection::open(to);
+            assert_eq!(client.get("/a.txt").text(), "a", "{door}");
+            newcomers.push(client);
+            let mut closed = || crowd.iter_mut().filter_map(|one| one.is_closed(MOMENT).then_some(())).count();
+            assert!(wait_until(LONG, || closed() == leave), "{leave} of the silent ones leave: {door}");
+        }
+    }
 }
 
 #[test]
