@@ -181,6 +181,20 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_a_few_bytes_in_its_time_is_not_reset() {
+        let root = root();
+        let (mut client, _connection) = client(&root, 100).await;
+        let mut slow = get(&mut client, "/large.bin").await.expect("a head").into_body();
+        for _ in 0..20 {
+            // Two or three bytes a second.
+            let piece = slow.data().await.expect("there is more").expect("it is not reset").len();
+            tokio::time::sleep(PATIENCE * 2 / 3).await;
+            slow.flow_control().release_capacity(piece).expect("it was used");
+        }
+        assert_eq!(rest(slow).await.expect_err("it takes no more").reason(), Some(Reason::CANCEL));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_client_that_begins_and_asks_for_nothing_is_let_go() {
         let root = root();
         let (_client, connection) = client(&root, 1000).await;
