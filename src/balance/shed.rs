@@ -179,7 +179,13 @@ impl Pace {
 
 impl Watch {
     /// Whether there is an overload, with a line of that length before workers that are `running`.
-    fn sees(&mut self, (length, running): (usize, usize), late: Late, interval: Duration, now: Instant) -> bool {
+    fn sees(
+        &mut self,
+        (length, running): (usize, usize),
+        late: Late,
+        interval: Duration,
+        now: Instant,
+    ) -> bool {
         if self.overload.is_some_and(|refused| now.duration_since(refused) >= interval) {
             *self = Self::default();
         }

@@ -124,6 +124,14 @@ impl Visited {
     pub(super) fn new(body: Body, visit: Visit, notes: Notes) -> Self {
         Self { body, visit, notes }
     }
+
+    /// With a large file read in such pieces.
+    pub(super) fn in_pieces_of(mut self, bytes: usize) -> Self {
+        if let Body::File(file) = &mut self.body {
+            file.read_in_pieces_of(bytes);
+        }
+        self
+    }
 }
 
 impl Drop for Visited {

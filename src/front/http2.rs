@@ -19,7 +19,7 @@ use super::flood::Counted;
 use super::linger::{Lingering, Stream};
 use super::lobby::Seat;
 use super::notes::Notes;
-use super::pace::{Paced, Streams};
+use super::pace::{PIECE, Paced, Streams};
 use super::patience::{self, End, Patience};
 use super::timeouts::Timeouts;
 
@@ -30,8 +30,9 @@ const HEAD: u32 = 64 * 1024;
 /// What a client may send of a body before somebody takes it, and of all bodies together.
 const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
-/// What waits of a reply until the client opens its window.
-const SEND_BUFFER: usize = 64 * 1024;
+/// What waits of a reply until it is its turn, or the client opens its window: two pieces, so that one is there when the other has
+/// left, and both are still in the core's cache when they are encrypted.
+const SEND_BUFFER: usize = 2 * PIECE;
 
 pub(super) async fn serve<S: Stream>(
     front: Arc<Front>,
@@ -55,7 +56,7 @@ pub(super) async fn serve<S: Stream>(
             let unanswered = client.notes.until_answered();
             let answer = answer.await?;
             unanswered.answered();
-            Ok::<_, super::pipeline::Hangup>(answer.map(|body| Paced::new(body, pace)))
+            Ok::<_, super::pipeline::Hangup>(answer.map(|body| Paced::new(body.in_pieces_of(PIECE), pace)))
         }
     });
     let stream = TokioIo::new(Counted::new(Box::pin(stream), notes.clone()));

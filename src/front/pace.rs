@@ -18,8 +18,9 @@ use hyper::rt::Executor;
 use parking_lot::Mutex;
 use tokio::time::{Instant, Sleep, sleep};
 
-/// As much as a frame holds unless the client wants larger ones.
-const PIECE: usize = 16 * 1024;
+/// A frame of it, with its head of 9 bytes, fills one record of TLS. With as much as a frame may hold (16 KB), each would end in
+/// a record of 9 bytes.
+pub(super) const PIECE: usize = 16 * 1024 - 9;
 
 /// Whose turn it is with one stream's reply.
 #[derive(Debug, Default)]
