@@ -4,11 +4,14 @@
 //! come than usual. What is refused is told at once, by two rules that both go by how fast the line has been moving:
 //!
 //! - *In vain*: who would have to wait longer than the queue's timeout is not let in to time out.
-//! - *Overload*: a line that has stood for an interval (a tenth of the timeout) and did not get shorter in its second half is no
-//!   burst. Until nobody had to be refused for an interval, who would wait longer than a target (a sixtieth of the timeout) is
+//! - *Overload*: a line that has stood for an interval (a tenth of the timeout) and got longer in its second half is no burst. Until
+//!   nobody had to be refused for an interval, who would wait longer than a target (a sixtieth of the timeout) is
 //!   refused. A line no longer than the workers that it waits for is left alone: slow scripts need it to keep them busy.
+//!   One that stays as long as it is counts as an overload too once it means a wait of an interval.
 //!
-//! Three things are no overload. A burst that drains, however long its line (CoDel goes by the wait alone and would shed it). A pool that
+//! Four things are no overload. A burst that drains, however long its line (CoDel goes by the wait alone and would shed it). So many
+//! clients that each ask again when they are answered, as the streams of one HTTP/2 connection may: their line stays as long as it
+//! is, and all are served well within their time. A pool that
 //! has stopped for a moment, as for a restart: while nothing moves there is no pace to predict by, and the rounds begin anew
 //! afterwards. And a line that is new: a pace counts only what was served while somebody waited, since an idle pool's says
 //! nothing about what it could do.
@@ -70,6 +73,13 @@ struct Watch {
     overload: Option<Instant>,
 }
 
+/// Whether the last of a line waits too long: of one that grows, and of one that stays as long as it is.
+#[derive(Debug, Clone, Copy)]
+struct Late {
+    growing: bool,
+    standing: bool,
+}
+
 impl Patience {
     /// For a queue in which nobody waits longer than `timeout`.
     pub fn new(timeout: Duration) -> Self {
@@ -119,8 +129,9 @@ impl Line {
     pub fn admits(&mut self, ahead: usize, running: usize, now: Instant) -> bool {
         let Patience { timeout, target, interval } = self.patience;
         let wait = self.wait(ahead, now);
-        let late = wait.is_some_and(|wait| wait > target);
-        let overload = self.watch.sees((ahead, late), interval, now);
+        let longer = |than| wait.is_some_and(|wait| wait > than);
+        let late = Late { growing: longer(target), standing: longer(interval) };
+        let overload = self.watch.sees((ahead, running), late, interval, now);
         let bound = if overload && ahead >= running { target } else { timeout };
         let admits = ahead == 0 || wait.is_none_or(|wait| wait <= bound);
         if !admits && overload {
@@ -167,15 +178,23 @@ impl Pace {
 }
 
 impl Watch {
-    /// Whether there is an overload, with a line of that length whose last may be late.
-    fn sees(&mut self, (length, late): (usize, bool), interval: Duration, now: Instant) -> bool {
+    /// Whether there is an overload, with a line of that length before workers that are `running`.
+    fn sees(
+        &mut self,
+        (length, running): (usize, usize),
+        late: Late,
+        interval: Duration,
+        now: Instant,
+    ) -> bool {
         if self.overload.is_some_and(|refused| now.duration_since(refused) >= interval) {
             *self = Self::default();
         }
         let next = *self.next.get_or_insert(now + interval / 2);
         if now >= next {
+            // A few more or less are chance: which worker has just taken one.
+            let grows = self.length.is_some_and(|before| length > before + running);
             let stands = self.length.is_some_and(|before| length >= before);
-            if stands && late && self.overload.is_none() {
+            if (grows && late.growing || stands && late.standing) && self.overload.is_none() {
                 self.overload = Some(now);
             }
             (self.length, self.next) = (Some(length), Some(now + interval / 2));
@@ -302,6 +321,20 @@ mod tests {
         pool.runs(20 * SECOND, 50, 100);
         assert_eq!((pool.refused, pool.came.len()), (0, 0));
         assert!(pool.longest_wait > 8 * SECOND, "{:?}", pool.longest_wait);
+    }
+
+    #[test]
+    fn clients_who_ask_again_when_they_are_answered_are_no_overload_unless_they_wait_for_long() {
+        for (clients, pace, refuses) in [(100, 90, false), (100, 35, false), (100, 20, true)] {
+            let mut pool = Pool::new(30 * SECOND);
+            (0..clients).for_each(|_| pool.comes());
+            for _ in 0..500 {
+                let before = pool.served;
+                pool.runs(SECOND / pace, 0, u64::from(pace));
+                (before..pool.served).for_each(|_| pool.comes());
+            }
+            assert_eq!(pool.refused > 0, refuses, "{clients} clients, {pace} a second");
+        }
     }
 
     #[test]

@@ -99,6 +99,13 @@ impl FileBody {
         self.stamp = Some(stamp);
     }
 
+    /// Reads a large file in pieces of so many bytes, where nothing has to be waited for.
+    pub fn read_in_pieces_of(&mut self, bytes: usize) {
+        if let Content::Pieces(pieces) = &mut self.content {
+            pieces.reader.read_in_pieces_of(bytes);
+        }
+    }
+
     /// Which file this is the whole of; `None` for a part.
     #[must_use]
     pub const fn stamp(&self) -> Option<Stamp> {
@@ -203,6 +210,16 @@ mod tests {
             Poll::Ready(frame) => frame.map(|frame| frame.map(|frame| frame.into_data().unwrap())),
             Poll::Pending => panic!("the page cache has it"),
         }
+    }
+
+    #[tokio::test]
+    async fn a_file_can_be_read_in_smaller_pieces() {
+        let root = Root::with(&[("a", content(100_000))]);
+        let mut body = root.ask("a").answer().into_body();
+        body.read_in_pieces_of(40_000);
+        let lengths: Vec<_> =
+            std::iter::from_fn(|| frame(&mut body)).map(|piece| piece.unwrap().len()).collect();
+        assert_eq!(lengths, [40_000, 40_000, 20_000]);
     }
 
     #[tokio::test]

@@ -50,13 +50,21 @@ fn read_cached(file: &OwnedFd, buffer: &mut [u8], at: u64) -> Result<usize, Errn
 pub(super) struct Reader {
     file: Arc<OwnedFd>,
     knows_nowait: bool,
+    /// What is read in place at once.
+    piece: usize,
     /// A piece that is being read on a blocking thread.
     away: Option<JoinHandle<io::Result<Buffer>>>,
 }
 
 impl Reader {
     pub(super) fn new(file: OwnedFd) -> Self {
-        Self { file: Arc::new(file), knows_nowait: true, away: None }
+        Self { file: Arc::new(file), knows_nowait: true, piece: PIECE, away: None }
+    }
+
+    /// In smaller pieces, for a connection that writes many files side by side: a large piece would have left the core's cache
+    /// before its turn. What needs a blocking thread goes in large ones all the same.
+    pub(super) fn read_in_pieces_of(&mut self, bytes: usize) {
+        self.piece = bytes.min(PIECE);
     }
 
     /// The next bytes of `span`, at least one, which are then taken off it.
@@ -106,7 +114,7 @@ impl Reader {
         if self.away.is_some() || !self.knows_nowait {
             return Ok(None);
         }
-        let mut buffer = Buffer::of(room_for(span));
+        let mut buffer = Buffer::of(room_for(span).min(self.piece));
         match buffer.fill(|room| read_cached(&self.file, room, span.start)) {
             Ok(()) => Ok(Some(buffer)),
             Err(Errno::AGAIN) => Ok(None),

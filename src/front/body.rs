@@ -134,6 +134,14 @@ impl Visited {
             matches!(body, Body::File(_)) && notes.regions().are_taken() && !framed_by_hand(headers);
         Self { body, visit, notes, by_kernel }
     }
+
+    /// With a large file read in such pieces.
+    pub(super) fn in_pieces_of(mut self, bytes: usize) -> Self {
+        if let Body::File(file) = &mut self.body {
+            file.read_in_pieces_of(bytes);
+        }
+        self
+    }
 }
 
 impl Drop for Visited {

@@ -109,9 +109,11 @@ impl Front {
         let spoken = self.generation_for(&drain).sites().listener(client.listener).map(Spoken::at);
         let Spoken { tls, http2, announced } = spoken.unwrap_or_default();
         if announced {
-            match Box::pin(announcement::read(&mut stream, timeouts.header)).await {
-                Ok(told) => client.announced = Some(Box::new(told)),
-                Err(error) => return self.unannounced.complain(&client, &error),
+            let reading = self.lobby.hears_out(announcement::read(&mut stream, timeouts.header));
+            match Box::pin(reading).await {
+                Some(Ok(told)) => client.announced = Some(Box::new(told)),
+                Some(Err(error)) => return self.unannounced.complain(&client, &error),
+                None => return,
             }
         }
         // Boxed, all but the first: the task of a client in clear text need not be as large as theirs.

@@ -25,7 +25,10 @@ const HANDSHAKE: u8 = 22;
 const PLAIN: &str = "<!doctype html>\n<html lang=\"en\"><title>400 Bad Request</title><h1>400 Bad Request</h1>\
     <p>The plain HTTP request was sent to HTTPS port: try https://</p></html>\n";
 
-impl<S: Stream> Stream for TlsStream<S> {
+/// Boxed: what goes from one part of a connection to the next is two words instead of two kilobytes.
+type Secured<S> = Box<TlsStream<Prefixed<S>>>;
+
+impl<S: Stream> Stream for Box<TlsStream<S>> {
     fn close_by_reset(&self) {
         self.get_ref().0.close_by_reset();
     }
@@ -48,20 +51,33 @@ pub(super) async fn serve<S: Stream>(
     timeouts: Timeouts,
     http2: bool,
 ) {
-    // As nginx's, the whole handshake has the time of a request's head.
-    let shaken = timeout(timeouts.header, shake(&front, stream, &client, &drain, http2)).await;
-    let (stream, session) = match shaken {
-        Ok(Ok(Some(shaken))) => shaken,
-        Ok(Ok(None)) => return,
-        // Scanners, old clients and those that do not trust our certificate are daily business.
-        Ok(Err(error)) => return tracing::debug!("TLS handshake: {error}"),
-        Err(_) => return tracing::debug!("TLS handshake: not finished in time"),
-    };
-    client.session = Some(Arc::new(session));
+    // Boxed, each of them: a client that says nothing keeps nothing of what its handshake took.
+    let shaken = Box::pin(shake_in_time(&front, stream, &client, &drain, timeouts, http2)).await;
+    let Some((stream, session)) = shaken else { return };
+    client.session = Some(session);
     match stream.get_ref().1.alpn_protocol() {
-        Some(b"h2") => http2::serve(front, stream, client, drain, timeouts).await,
-        _ => http1::serve(&front, stream, &client, &drain, timeouts).await,
+        Some(b"h2") => Box::pin(http2::serve(front, stream, client, drain, timeouts)).await,
+        _ => Box::pin(http1::serve(&front, stream, &client, &drain, timeouts)).await,
     }
+}
+
+/// As nginx's, the whole handshake has the time of a request's head; less when there are too many clients.
+async fn shake_in_time<S: Stream>(
+    front: &Front,
+    stream: S,
+    client: &Client,
+    drain: &Watcher,
+    timeouts: Timeouts,
+    http2: bool,
+) -> Option<(Secured<S>, Arc<Session>)> {
+    let shaking = timeout(timeouts.header, shake(front, stream, client, drain, http2));
+    match front.lobby().hears_out(shaking).await? {
+        Ok(Ok(shaken)) => return shaken,
+        // Scanners, old clients and those that do not trust our certificate are daily business.
+        Ok(Err(error)) => tracing::debug!("TLS handshake: {error}"),
+        Err(_) => tracing::debug!("TLS handshake: not finished in time"),
+    }
+    None
 }
 
 /// `None`: it was no TLS, and the client was told so.
@@ -71,7 +87,7 @@ async fn shake<S: Stream>(
     client: &Client,
     drain: &Watcher,
     http2: bool,
-) -> io::Result<Option<(TlsStream<Prefixed<S>>, Session)>> {
+) -> io::Result<Option<(Secured<S>, Arc<Session>)>> {
     let stream = Prefixed::read(stream, |read| !read.is_empty()).await?;
     match stream.prefix().first() {
         Some(&HANDSHAKE) => {}
@@ -88,7 +104,7 @@ async fn shake<S: Stream>(
     let handshake = handshake.ok_or_else(|| io::Error::other("the site has no certificate"))?;
     let stream = started.into_stream(handshake.settings(http2)).await?;
     let session = handshake.session(stream.get_ref().1);
-    Ok(Some((stream, session)))
+    Ok(Some((Box::new(stream), Arc::new(session))))
 }
 
 /// nginx answers so too: the redirect that would help a browser might send a form's body in clear text once more.

@@ -20,7 +20,7 @@ use super::flood::Counted;
 use super::linger::{Lingering, Stream};
 use super::lobby::Seat;
 use super::notes::Notes;
-use super::pace::{Paced, Streams};
+use super::pace::{PIECE, Paced, Streams};
 use super::patience::{self, End, Patience};
 use super::timeouts::Timeouts;
 
@@ -31,8 +31,9 @@ const HEAD: u32 = 64 * 1024;
 /// What a client may send of a body before somebody takes it, and of all bodies together.
 const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
-/// What waits of a reply until the client opens its window.
-const SEND_BUFFER: usize = 64 * 1024;
+/// What waits of a reply until it is its turn, or the client opens its window: two pieces, so that one is there when the other has
+/// left, and both are still in the core's cache when they are encrypted.
+const SEND_BUFFER: usize = 2 * PIECE;
 
 pub(super) async fn serve<S: Stream>(
     front: Arc<Front>,
@@ -56,7 +57,7 @@ pub(super) async fn serve<S: Stream>(
             let unanswered = client.notes.until_answered();
             let answer = answer.await?;
             unanswered.answered();
-            Ok::<_, super::pipeline::Hangup>(answer.map(|body| Paced::new(Framed(body), pace)))
+            Ok::<_, super::pipeline::Hangup>(answer.map(|body| Paced::new(Framed(body.in_pieces_of(PIECE)), pace)))
         }
     });
     let stream = TokioIo::new(Counted::new(Box::pin(stream), notes.clone()));
@@ -179,6 +180,20 @@ mod tests {
         let began = Instant::now();
         connection.await.expect("no panic");
         assert!(began.elapsed() >= PATIENCE / 2, "{:?}", began.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_a_few_bytes_in_its_time_is_not_reset() {
+        let root = root();
+        let (mut client, _connection) = client(&root, 100).await;
+        let mut slow = get(&mut client, "/large.bin").await.expect("a head").into_body();
+        for _ in 0..20 {
+            // Two or three bytes a second.
+            let piece = slow.data().await.expect("there is more").expect("it is not reset").len();
+            tokio::time::sleep(PATIENCE * 2 / 3).await;
+            slow.flow_control().release_capacity(piece).expect("it was used");
+        }
+        assert_eq!(rest(slow).await.expect_err("it takes no more").reason(), Some(Reason::CANCEL));
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,10 +1,11 @@
 //! Who is here, and who of them is idle: so that a newcomer is served as long as somebody else has nothing to say.
 
 use std::collections::BTreeMap;
+use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::Waker;
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -31,6 +32,8 @@ pub struct Lobby {
 struct Idle {
     next: u64,
     seats: BTreeMap<u64, (Instant, Waker)>,
+    /// Whose seats were taken, and who are on their way out.
+    leaving: usize,
 }
 
 /// A client, counted as long as it is here.
@@ -69,7 +72,9 @@ impl Lobby {
             let mut room = pin!(self.room.notified());
             room.as_mut().enable();
             if self.is_crowded() {
-                self.dismisses_the_oldest();
+                if !self.will_have_room() {
+                    self.dismisses_the_oldest();
+                }
                 drop(timeout(LOOK, room).await);
             }
         }
@@ -79,6 +84,12 @@ impl Lobby {
         self.present.load(Ordering::Relaxed) > self.most.load(Ordering::Relaxed)
     }
 
+    /// When those have gone who are leaving, which takes them a moment on a busy machine.
+    fn will_have_room(&self) -> bool {
+        let leaving = self.idle.lock().leaving;
+        self.present.load(Ordering::Relaxed).saturating_sub(leaving) <= self.most.load(Ordering::Relaxed)
+    }
+
     /// Makes the client leave that has been idle for the longest time, if it has been for a while. Whether there was one.
     pub fn dismisses_the_oldest(&self) -> bool {
         let mut idle = self.idle.lock();
@@ -86,8 +97,26 @@ impl Lobby {
         let is_ripe = oldest.get().0.elapsed() >= RIPE;
         if is_ripe {
             oldest.remove().1.wake();
+            idle.leaving += 1;
         }
         is_ripe
+    }
+
+    /// What a client says before its first request, as long as nobody needs its place: `None`, it has to leave. It counts from the
+    /// beginning, so a byte now and then buys no time.
+    pub(super) async fn hears_out<T>(&self, greeting: impl Future<Output = T>) -> Option<T> {
+        let mut greeting = pin!(greeting);
+        let mut seat = None;
+        poll_fn(|cx| {
+            if let Poll::Ready(said) = greeting.as_mut().poll(cx) {
+                return Poll::Ready(Some(said));
+            }
+            match seat.get_or_insert_with(|| self.sits(cx.waker().clone())).is_gone() {
+                true => Poll::Ready(None),
+                false => Poll::Pending,
+            }
+        })
+        .await
     }
 
     /// An idle client waits here; `waker` lets it look at its seat again.
@@ -110,7 +139,10 @@ impl Seat<'_> {
 
 impl Drop for Seat<'_> {
     fn drop(&mut self) {
-        self.lobby.idle.lock().seats.remove(&self.number);
+        let mut idle = self.lobby.idle.lock();
+        if idle.seats.remove(&self.number).is_none() {
+            idle.leaving -= 1;
+        }
     }
 }
 
@@ -145,6 +177,33 @@ mod tests {
         drop(lobby.sits(Waker::noop().clone()));
         tokio::time::advance(RIPE).await;
         assert!(!lobby.dismisses_the_oldest());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_more_leave_than_have_to_however_long_it_takes_them() {
+        let lobby = Arc::new(Lobby::new(2));
+        let clients: Vec<_> = (0..3).map(|_| (lobby.sits(Waker::noop().clone()), lobby.enters())).collect();
+        tokio::time::advance(RIPE).await;
+        assert!(timeout(10 * LOOK, lobby.has_room()).await.is_err(), "nobody has gone yet");
+        assert_eq!(clients.iter().filter(|(seat, _)| seat.is_gone()).count(), 1);
+        drop(clients);
+        lobby.has_room().await;
+        assert!(lobby.will_have_room() && lobby.idle.lock().leaving == 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_still_greeting_leaves_like_the_idle_ones() {
+        let lobby = Arc::new(Lobby::new(1));
+        let greets = tokio::spawn({
+            let lobby = Arc::clone(&lobby);
+            let greeting = std::future::pending::<()>();
+            async move { lobby.hears_out(greeting).await }
+        });
+        tokio::time::sleep(RIPE).await;
+        assert!(!greets.is_finished() && lobby.dismisses_the_oldest());
+        assert_eq!(greets.await.expect("no panic"), None);
+        assert_eq!(lobby.hears_out(async { 7 }).await, Some(7));
+        assert!(!lobby.dismisses_the_oldest(), "who was heard out gives the seat back");
     }
 
     #[tokio::test(start_paused = true)]

@@ -2,6 +2,8 @@
 //!
 //! A client may close its window for a stream and leave it so: the reply, and what it holds, would wait for ever. Over HTTP/1.1 the
 //! socket says so; here the connection goes on, and only that stream is reset.
+//!
+//! As with nginx's `send_timeout`, any byte that leaves buys the time anew: a slow reader is none that takes nothing.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -10,21 +12,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 use hyper::rt::Executor;
 use parking_lot::Mutex;
 use tokio::time::{Instant, Sleep, sleep};
 
-/// As much as a frame holds unless the client wants larger ones.
-const PIECE: usize = 16 * 1024;
+/// A frame of it, with its head of 9 bytes, fills one record of TLS. With as much as a frame may hold (16 KB), each would end in
+/// a record of 9 bytes.
+pub(super) const PIECE: usize = 16 * 1024 - 9;
 
 /// Whose turn it is with one stream's reply.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
     /// A piece was handed over, and the next one is not asked for yet.
     is_clients: AtomicBool,
-    /// There was a piece since it was looked at last.
+    /// Something left since it was looked at last.
     moved: AtomicBool,
 }
 
@@ -91,6 +94,28 @@ impl<F: Future<Output = ()>> Future for InTime<F> {
     }
 }
 
+/// A piece of a reply that tells when some of it leaves.
+#[derive(Debug)]
+pub(super) struct Piece {
+    bytes: Bytes,
+    pace: Arc<Pace>,
+}
+
+impl Buf for Piece {
+    fn remaining(&self) -> usize {
+        self.bytes.remaining()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.bytes.chunk()
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.bytes.advance(count);
+        self.pace.moved.store(true, Ordering::Relaxed);
+    }
+}
+
 /// A reply's body that tells whose turn it is.
 #[derive(Debug)]
 pub(super) struct Paced<B> {
@@ -107,24 +132,26 @@ impl<B> Paced<B> {
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Paced<B> {
-    /// In pieces that a slow client takes within its time.
-    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+    /// In pieces, so that what waits for a slow client is little.
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Piece>, B::Error>>> {
         if self.rest.is_empty() {
             let piece = ready!(Pin::new(&mut self.body).poll_frame(cx));
             match piece.map(|piece| piece.map(Frame::into_data)) {
                 Some(Ok(Ok(data))) => self.rest = data,
-                Some(Ok(Err(other))) => return Poll::Ready(Some(Ok(other))),
+                // Trailers, which no reply has.
+                Some(Ok(Err(_))) => return Poll::Ready(None),
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                 None => return Poll::Ready(None),
             }
         }
         let length = self.rest.len().min(PIECE);
-        Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(length)))))
+        let (bytes, pace) = (self.rest.split_to(length), Arc::clone(&self.pace));
+        Poll::Ready(Some(Ok(Frame::data(Piece { bytes, pace }))))
     }
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Body for Paced<B> {
-    type Data = Bytes;
+    type Data = Piece;
     type Error = B::Error;
 
     fn poll_frame(

@@ -16,7 +16,7 @@ use super::{http1, http2};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// A client that says nothing is let go like any other that does not finish its head.
+/// A client that says nothing is let go like any other that does not finish its head, and sooner when there are too many.
 pub(super) async fn serve<S: Stream>(
     front: Arc<Front>,
     stream: S,
@@ -26,12 +26,12 @@ pub(super) async fn serve<S: Stream>(
 ) {
     let reading = Prefixed::read(stream, |read| read.len() >= PREFACE.len() || !PREFACE.starts_with(read));
     let first = tokio::select! {
-        first = timeout(timeouts.header, reading) => first,
+        first = front.lobby().hears_out(timeout(timeouts.header, reading)) => first,
         () = leave(&drain) => return,
     };
-    let Ok(Ok(stream)) = first else { return };
+    let Some(Ok(Ok(stream))) = first else { return };
     match stream.prefix().starts_with(PREFACE) {
-        true => http2::serve(front, stream, client, drain, timeouts).await,
+        true => Box::pin(http2::serve(front, stream, client, drain, timeouts)).await,
         false => http1::serve(&front, stream, &client, &drain, timeouts).await,
     }
 }

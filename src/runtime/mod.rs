@@ -13,6 +13,7 @@ mod reload;
 mod server;
 mod service_manager;
 mod signals;
+mod small_pages;
 mod upgrade;
 mod workers;
 

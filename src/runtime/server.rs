@@ -11,7 +11,6 @@ use tracing::{error, info, warn};
 use super::doors::{self, Bound, Doors};
 use super::handover::Inheritance;
 use super::listen::BindError;
-use super::open_files;
 use super::operator::Operator;
 use super::pid_file::PidFile;
 use super::reload::{ReloadError, Stamp};
@@ -19,6 +18,7 @@ use super::service_manager;
 use super::signals::{Signals, Wish};
 use super::upgrade::{Launch, Successor, UpgradeError};
 use super::workers::Workers;
+use super::{open_files, small_pages};
 use crate::admin::{self, NotReloaded};
 use crate::config::model::{Listen, Model};
 use crate::front::{AccessLog, Front, Lobby, Means, Timeouts};
@@ -102,6 +102,7 @@ impl Server {
     /// What the operator has to mend first.
     pub fn start(model: Model, source: Option<&Path>, events: &Arc<EventLog>) -> Result<Self, StartError> {
         open_files::allow_all();
+        small_pages::only();
         let signals = Signals::listen().map_err(StartError::Signals)?;
         try_temp_dir(&model.server.temp_dir)?;
         let mut inheritance = Inheritance::receive().map_err(StartError::Handover)?;

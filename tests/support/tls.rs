@@ -96,7 +96,8 @@ impl Tls {
 
     /// The same where the server may refuse us: it does after TLS 1.3 has let us believe that all is well.
     pub fn try_get(&mut self, host: &str, target: &str) -> io::Result<String> {
-        write!(self.0, "GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n")?;
+        // In one piece: several small ones would each wait for the other side's delayed acknowledgement.
+        self.0.write_all(format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes())?;
         self.0.flush()?;
         let mut reply = vec![];
         while !is_whole(&reply) {
