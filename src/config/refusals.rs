@@ -35,8 +35,25 @@ fn cases() -> Vec<Case> {
         (SERVER, r#"threds = 2"#, &[
             r#"2:1: unknown key 'threds' [did you mean 'threads'?]"#,
         ]),
-        (SERVER, r#"user = "www-data""#, &[
-            r#"2:1: not supported yet: user [remove it, or wait for a later version]"#,
+        (SERVER, r#"user = "no such user""#, &[
+            r#"2:8: user: there is no user 'no such user' here [`getent passwd` lists them]"#,
+        ]),
+        (SERVER, r#"user = "nobody"
+group = "no such group""#, &[
+            r#"3:9: group: there is no group 'no such group' here [`getent group` lists them]"#,
+        ]),
+        (SITE, r#"listen = [{ address = "unix:/run/a.sock", mode = "rw" }, { address = ":80", mode = "660" }]
+root = "public""#, &[
+            r#"4:50: mode: 'rw' is no mode ["660" for its user and group, "666" for everybody on this machine]"#,
+            r#"4:89: mode: a port has none [allow and deny say who may come]"#,
+        ]),
+        (SITE, r#"listen = ":80"
+root = "public"
+symlinks = "off""#, &[
+            r#"6:12: symlinks: unknown value 'off' [allowed: follow, beneath]"#,
+        ]),
+        (SERVER, r#"group = "root""#, &[
+            r#"2:9: group: it goes with a user [user = "www-data"]"#,
         ]),
         (SERVER, r#"shutdown_timeout = "30 s""#, &[
             r#"2:20: shutdown_timeout: not a duration [write a number and a unit: "500ms", "3s", "5m", "1h", "1d"]"#,
@@ -618,7 +635,7 @@ fastcgi = 1"#, &[
 unknown = 1
 [[sites.routes]]
 match = 1"#, &[
-            r#"8:1: unknown key 'unknown' [known keys: match, rewrite, return, index, allow, deny, headers, expires, charset, compression, max_body, buffering, types, default_type, autoindex, error_pages, intercept_errors, serve_source, backend_root, root, x_sendfile, auth, auth_request, satisfy, limits, internal, alias, timeouts, try_files, fastcgi, split_path_info, script, params, max_share]"#,
+            r#"8:1: unknown key 'unknown' [known keys: match, rewrite, return, index, allow, deny, headers, expires, charset, compression, max_body, buffering, symlinks, types, default_type, autoindex, error_pages, intercept_errors, absolute_redirect, serve_source, backend_root, root, x_sendfile, auth, auth_request, satisfy, limits, internal, alias, timeouts, try_files, fastcgi, split_path_info, script, params, max_share]"#,
             r#"10:9: match: expected a string, found an integer"#,
         ]),
         (ROUTE, r#"match = "/"

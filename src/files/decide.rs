@@ -1,7 +1,9 @@
 //! What to send for a file: opens it, holds the request against it, and says so in one [`Decision`]. No socket, no
 //! header written: that is `render`'s.
 
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 
 use http::header::RANGE;
 use http::{HeaderValue, Method, StatusCode};
@@ -109,12 +111,12 @@ fn refuse_method(request: &FileRequest<'_>) -> Decision {
     if request.method != Method::POST {
         return Decision::MethodNotAllowed;
     }
-    open(request.path).map_or_else(Decision::from, |_| Decision::MethodNotAllowed)
+    open(request.path, request.beneath).map_or_else(Decision::from, |_| Decision::MethodNotAllowed)
 }
 
 /// The file is opened first even where a neighbour is sent: without a file of that name there is nothing to stand in for.
 fn select(request: &FileRequest<'_>, negotiated: bool) -> Result<(Opened, Option<Coding>), Unopened> {
-    let plain = open(request.path)?;
+    let plain = open(request.path, request.beneath)?;
     let neighbour = if negotiated { neighbour(request, plain.modified) } else { None };
     Ok(neighbour.map_or((plain, None), |(opened, coding)| (opened, Some(coding))))
 }
@@ -126,7 +128,8 @@ fn neighbour(request: &FileRequest<'_>, modified: i64) -> Option<(Opened, Coding
     acceptable(request.headers, &offered).into_iter().find_map(|coding| {
         let mut path: SmallVec<[u8; 256]> = SmallVec::from_slice(request.path.as_os_str().as_bytes());
         path.extend_from_slice(coding.suffix().as_bytes());
-        let opened = open(path.as_slice()).ok().filter(|neighbour| neighbour.modified >= modified)?;
+        let path = Path::new(OsStr::from_bytes(&path));
+        let opened = open(path, request.beneath).ok().filter(|neighbour| neighbour.modified >= modified)?;
         Some((opened, coding))
     })
 }

@@ -78,7 +78,7 @@ impl Ask {
 
     pub(super) fn decide(self) -> Decision {
         let Self { method, headers, path, options } = &self;
-        decide(FileRequest { method, headers, path, options })
+        decide(FileRequest { method, headers, path, beneath: None, options })
     }
 
     pub(super) fn answer(self) -> Response<FileBody> {

@@ -29,7 +29,7 @@ pub(super) async fn serve<S: Stream>(
     timeouts: Timeouts,
 ) {
     let notes = &client.notes;
-    let mut line = Box::pin(TimeoutStream::new(Lingering::new(stream, notes.clone())));
+    let mut line = Box::pin(TimeoutStream::new(Lingering::watching_heads(stream, notes.clone())));
     line.as_mut().set_write_timeout_pinned(Some(timeouts.send));
     let (bell, tick) = (pin!(drain.bell()), pin!(patience::timer()));
     let mut patience = Patience::new(notes, drain, bell, tick, timeouts);

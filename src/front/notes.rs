@@ -1,7 +1,9 @@
 //! What the parts of one client's connection tell each other: the pipeline, the reply's body, the stream, the patience.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use super::heads::Flaw;
 
 /// Notes about one connection. All parts run in the connection's own task, or over HTTP/2 in tasks of its thread, so the order of
 /// accesses needs no care.
@@ -21,6 +23,8 @@ struct Inner {
     unflushed: AtomicBool,
     /// Nothing is under way in either direction.
     parked: AtomicBool,
+    /// The first head that must be refused though it could be parsed: of which request, and why.
+    flaw: OnceLock<(u32, Flaw)>,
 }
 
 impl Notes {
@@ -72,6 +76,18 @@ impl Notes {
     /// Whether it can be closed without a word.
     pub(super) fn is_parked(&self) -> bool {
         self.0.parked.load(Ordering::Relaxed)
+    }
+
+    /// The head of this request, counted from 1, must be refused.
+    pub(super) fn found_flaw(&self, request: u32, flaw: Flaw) {
+        // Behind the first nothing is served, so there is no other.
+        let _ = self.0.flaw.set((request, flaw));
+    }
+
+    /// Why the request that came last must be refused.
+    pub(super) fn flaw(&self) -> Option<Flaw> {
+        let (request, flaw) = self.0.flaw.get()?;
+        (self.requests() >= *request).then_some(*flaw)
     }
 
     /// How many requests have come, this one included.

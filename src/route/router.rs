@@ -6,11 +6,12 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use http::StatusCode;
+use http::header::HOST;
 
 use super::inside::Arrived;
 use super::search::{Found, Level, Place};
 use super::trace::{Step, text};
-use super::variables::Variables;
+use super::variables::{Variable, Variables};
 use super::{
     Check, Fixed, Handler, Location, Lookup, Plan, Redirect, RequestFacts, Rule, Settings, Template, Trace,
     content, escape, split,
@@ -259,10 +260,28 @@ impl<'a, D: Lookup, T: Trace> Journey<'a, D, T> {
     }
 
     /// `location` is escaped already.
-    pub(super) fn redirect(&mut self, status: StatusCode, location: Vec<u8>) -> Plan<'a> {
+    pub(super) fn redirect(&mut self, status: StatusCode, mut location: Vec<u8>) -> Plan<'a> {
+        if self.place.settings.absolute_redirect && location.starts_with(b"/") && !location.starts_with(b"//")
+        {
+            location.splice(..0, self.own_origin());
+        }
         self.trace.step(|| Step::Redirect { status: status.as_u16(), to: text(&location) });
         let (settings, route) = (&*self.place.settings, &*self.place.route);
         Plan::Redirect(Redirect { status, location, settings, route })
+    }
+
+    /// Scheme and host as the client knows them; nothing for a client that named no host.
+    fn own_origin(&self) -> Vec<u8> {
+        let facts = self.variables.facts;
+        let mut host = Vec::new();
+        self.variables.write(&Variable::Header(HOST), &mut host);
+        if host.is_empty() {
+            host.extend_from_slice(facts.server_name.as_bytes());
+        }
+        match host.is_empty() {
+            true => host,
+            false => [facts.scheme.as_str().as_bytes(), b"://", &host].concat(),
+        }
     }
 
     /// To the same path with a slash behind it, as a relative reference: who knows the name the client uses?
