@@ -293,3 +293,27 @@ fn completions_version_and_help() {
         assert!(help.status.success() && help.text.contains("Example"), "{command}:\n{}", help.text);
     }
 }
+
+#[test]
+fn explain_asks_as_whoever_it_is_told_and_believes_proxies_as_the_site_does() {
+    let scratch = Scratch::new();
+    let config = scratch.write(
+        "cornac.toml",
+        "[[sites]]\nlisten = \":80\"\ntrusted_proxies = [\"10.0.0.9\"]\n\
+         [[sites.routes]]\nmatch = \"/\"\nallow = [\"192.0.2.0/24\"]\ndeny = [\"all\"]\n\
+         return = { status = 200, body = \"$remote_addr\" }\n",
+    );
+    let forwarded = ["-H", "X-Forwarded-For: 192.0.2.7"];
+    for (from, more, body) in [
+        (&[][..], &[][..], None),
+        (&["--from", "192.0.2.1"], &[], Some("192.0.2.1")),
+        (&["--from", "198.51.100.1"], &forwarded, None),
+        (&["--from", "10.0.0.9"], &forwarded, Some("192.0.2.7")),
+    ] {
+        let answer = explain(&config, &[from, more].concat(), "/a")["answer"].clone();
+        match body {
+            Some(body) => assert_eq!(answer["body"], body, "{from:?}: {answer}"),
+            None => assert_eq!(answer["status"], 403, "{from:?}: {answer}"),
+        }
+    }
+}

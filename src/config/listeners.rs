@@ -156,3 +156,37 @@ fn agree(
     }
     Some(agreed)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::config::testing::model;
+
+    fn site(listen: &str, more: &str) -> crate::config::model::Model {
+        model(&format!("[[sites]]\nlisten = [{listen}]\nroot = \"public\"\n{more}\n"))
+    }
+
+    #[test]
+    fn a_proxy_header_that_nobody_believes_is_warned_of() {
+        let announced = "{ address = \":80\", proxy_protocol = true }";
+        let warnings = site(announced, "").warnings.expect("a warning").to_string();
+        assert!(
+            warnings.contains("c.toml:2:11: warning: listen: ") && warnings.contains("trusted_proxies = ")
+        );
+        assert!(site(announced, "trusted_proxies = [\"10.0.0.0/8\"]").warnings.is_none());
+        assert!(site("\":80\"", "").warnings.is_none());
+    }
+
+    #[test]
+    fn the_mode_of_a_socket_is_octal_whoever_of_its_sites_says_it() {
+        let socket = |mode: &str| format!("{{ address = \"unix:/run/a.sock\"{mode} }}");
+        let mode = |listen: &str, more: &str| site(listen, more).listeners[0].mode;
+        assert_eq!(mode(&socket(", mode = \"660\""), ""), Some(0o660));
+        assert_eq!(mode(&socket(", mode = \"0666\""), ""), Some(0o666));
+        assert_eq!(mode(&socket(""), ""), None);
+        let second = format!(
+            "names = [\"a\"]\n[[sites]]\nnames = [\"b\"]\nroot = \"public\"\nlisten = {}",
+            socket(", mode = \"600\"")
+        );
+        assert_eq!(mode(&socket(""), &second), Some(0o600));
+    }
+}

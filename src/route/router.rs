@@ -328,8 +328,10 @@ pub(super) fn expand_uri(template: &Template, variables: &Variables<'_>) -> (Vec
 
 #[cfg(test)]
 mod tests {
-    use super::super::rig::{FakeDisk, check, gives, location, planned, rewrite, router, steps, template};
-    use super::super::{AccessRule, ReturnBody, Who};
+    use super::super::rig::{
+        FakeDisk, check, gives, location, planned, rewrite, router, steps, tell, template, with_facts,
+    };
+    use super::super::{AccessRule, NoTrace, ReturnBody, Who};
     use super::*;
 
     fn disk() -> FakeDisk {
@@ -431,6 +433,30 @@ mod tests {
         ]);
         for (request, expected) in [("/a.txt", "= /a.txt"), ("/b", "/"), ("/in/", "/in/")] {
             planned(&site, &disk(), request, |plan| assert_eq!(plan.route(), expected, "{request}"));
+        }
+    }
+
+    #[test]
+    fn a_redirect_names_scheme_and_host_where_it_should() {
+        let absolute = |location: Location| location.with(|settings| settings.absolute_redirect = true);
+        let site = router(vec![
+            absolute(location("/")),
+            absolute(location("= /moved").rule(gives(301, ReturnBody::Url(template("/to?$args"))))),
+            absolute(location("= /else").rule(gives(302, ReturnBody::Url(template("https://b.example/"))))),
+            absolute(location("= /host").rule(gives(302, ReturnBody::Url(template("//b.example/"))))),
+            location("= /relative").rule(gives(302, ReturnBody::Url(template("/to")))),
+        ]);
+        let host = [("host", "Shop.example:8080")];
+        for (asked, headers, expected) in [
+            ("/in", &host[..], "301 http://Shop.example:8080/in/"),
+            ("/moved?a=b", &host, "301 http://Shop.example:8080/to?a=b"),
+            ("/else", &host, "302 https://b.example/"),
+            ("/host", &host, "302 //b.example/"),
+            ("/relative", &host, "302 /to"),
+        ] {
+            with_facts(asked, headers, |facts| {
+                assert_eq!(tell(&site.plan(facts, &disk(), &mut NoTrace)), expected, "{asked}");
+            });
         }
     }
 }
