@@ -72,7 +72,7 @@ fn compare(args: &Args) -> Result<(), String> {
         let scene = Scene { row, document: &document, reaper: &reaper, length };
         match row.task {
             Task::Load(load) => report.add(row, scene.load(load, &backend)?),
-            Task::SecondFrontEnd => report.add_findings(row, &scene.second_front_end(&backend)?),
+            Task::SecondFrontEnd(load) => report.add_findings(row, &scene.second_front_end(load, &backend)?),
             Task::Failover => report.add_findings(row, &scene.failover(backend)?),
         }
     }
@@ -140,11 +140,11 @@ impl<'a> Scene<'a> {
         Ok(measured)
     }
 
-    fn second_front_end(self, backend: &Backend<'_>) -> Result<Vec<Findings>, String> {
+    fn second_front_end(self, load: sharing::Load, backend: &Backend<'_>) -> Result<Vec<Findings>, String> {
         let mut found = self.nothing_found();
         for _ in 0..self.length.rounds {
             for findings in &mut found {
-                findings.add(sharing::turn(self, findings.contestant, backend)?);
+                findings.add(sharing::turn(self, load, findings.contestant, backend)?);
                 eprint!(".");
             }
         }

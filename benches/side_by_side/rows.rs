@@ -2,6 +2,7 @@
 
 use crate::args::{Args, Subject};
 use crate::contestant::{Contestant, Told, Tuning};
+use crate::sharing;
 
 /// One row.
 #[derive(Debug)]
@@ -20,7 +21,7 @@ pub(crate) enum Task {
     /// How each contestant carries a load.
     Load(Load),
     /// What each one leaves to another front end of the same pools.
-    SecondFrontEnd,
+    SecondFrontEnd(sharing::Load),
     /// What clients see of a pool that crashes and comes back.
     Failover,
 }
@@ -77,6 +78,8 @@ const MIXED_12: &str = "3 % of scripts take 200 ms, the others 2 ms, on 3 pools 
 const AUTO: [Contestant; 2] = [Contestant::Cornac(Told::MaxConns), Contestant::Cornac(Told::Nothing)];
 
 const SECOND_FRONT_END: &str = "what nginx without keepalive gets of 3 pools of 4 workers, 12 clients, beside another front end: nginx with keepalive 64, or cornac";
+
+const SECOND_FRONT_END_SLOW: &str = "the same with scripts that sleep for 2 ms and 24 clients: the workers are what is short, not the processors";
 
 /// The rows that were asked for.
 pub(crate) fn chosen(args: &Args) -> Result<Vec<Row>, String> {
@@ -187,7 +190,14 @@ fn all(subject: Contestant) -> Vec<Row> {
         Row {
             name: "second-front-end",
             what: SECOND_FRONT_END,
-            task: Task::SecondFrontEnd,
+            task: Task::SecondFrontEnd(sharing::QUICK),
+            backend: fpm,
+            contestants: vec![nginx, subject],
+        },
+        Row {
+            name: "second-front-end-slow",
+            what: SECOND_FRONT_END_SLOW,
+            task: Task::SecondFrontEnd(sharing::SLOW),
             backend: fpm,
             contestants: vec![nginx, subject],
         },
