@@ -212,6 +212,7 @@ mod tests {
             ("\"off\"", None),
             ("\"epoch\"", Some(Expires::Epoch)),
             ("\"max\"", Some(Expires::Max)),
+            ("\"@15h30m\"", Some(Expires::Daily(55_800))),
             ("\"30d\"", Some(Expires::Seconds(2_592_000))),
             ("\"+1h\"", Some(Expires::Seconds(3600))),
             ("\"-1\"", Some(Expires::Seconds(-1))),

@@ -159,4 +159,6 @@ pub enum Expires {
     Seconds(i64),
     /// This many seconds from Last-Modified on; from now, where a reply has none.
     Modified(i64),
+    /// At this second of the day, by the machine's time zone, wherever it comes next.
+    Daily(u32),
 }
