@@ -23,8 +23,8 @@ type Case = ((&'static str, &'static str), &'static str, &'static [&'static str]
 #[test]
 fn every_mistake_is_told_with_its_place_and_its_remedy() {
     let project = project();
-    let cases = [server::cases(), pools::cases(), sites::cases(), routes::cases(), whole::cases()];
-    for ((before, after), wrong, expected) in cases.into_iter().flatten() {
+    let cases = [server::CASES, pools::CASES, sites::CASES, routes::CASES, whole::CASES];
+    for ((before, after), wrong, expected) in cases.into_iter().flatten().copied() {
         let text = [before, wrong, after].concat();
         assert_eq!(mistakes_in(project.path(), &text), *expected, "\n{text}");
     }
