@@ -7,7 +7,7 @@ pub(super) const CASES: &[Case] = &[
     (SITE, r#"listen = [{ address = "unix:/run/a.sock", mode = "rw" }, { address = ":80", mode = "660" }]
 root = "public""#, &[
         r#"4:50: mode: 'rw' is no mode ["660" for its user and group, "666" for everybody on this machine]"#,
-        r#"4:89: mode: a port has none [allow and deny say who may come]"#,
+        r#"4:84: mode: a port has none [allow and deny say who may come]"#,
     ]),
     (SITE, r#"listen = ":80"
 root = "public"
