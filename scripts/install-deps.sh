@@ -5,7 +5,7 @@
 set -euo pipefail
 
 # The extensions that php-fixtures/ uses and that Debian does not build into php-fpm itself.
-php_extensions="mbstring posix session"
+php_extensions="mbstring posix session curl"
 
 # sbin is not in everybody's PATH.
 PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
@@ -30,7 +30,7 @@ lacks_php() {
 
 packages_for() {
     case "$1" in
-        php)   if lacks_php; then echo php-fpm php-mbstring; fi ;;
+        php)   if lacks_php; then echo php-fpm php-mbstring php-curl; fi ;;
         nginx) have nginx || echo nginx-light ;;
         tls)   have curl || echo curl
                have openssl || echo openssl ;;

@@ -76,6 +76,26 @@ fn a_socket_file_of_systemd_s_is_not_removed() {
 }
 
 #[test]
+fn a_socket_file_of_systemd_s_is_not_removed_by_a_successor_either() {
+    let scratch = Scratch::new();
+    let path = scratch.join("http.sock");
+    let listener = UnixListener::bind(&path).expect("a short path");
+    let mut cornac = Activated::with(listener.into(), &format!("unix:{}", path.display()));
+    cornac.wait_for_log("listening on unix:");
+    signal(cornac.child.id(), Signal::USR2);
+    cornac.wait_for_log("this one finishes and ends");
+    cornac.child.wait().expect("our child");
+    let log = cornac.log();
+    let started = log.lines().find(|line| line.contains("the new process starts")).expect("it was told");
+    let pid = started.rsplit("pid=").next().and_then(|pid| pid.trim().parse::<u32>().ok()).expect(started);
+    assert!(UnixStream::connect(&path).is_ok(), "the successor listens:\n{log}");
+    signal(pid, Signal::TERM);
+    let refused = || UnixStream::connect(&path).is_err();
+    assert!(wait_until(Duration::from_secs(20), refused), "it ends:\n{}", cornac.log());
+    assert!(path.exists(), "{}", cornac.log());
+}
+
+#[test]
 fn a_passed_socket_that_no_site_wants_is_named() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = listener.local_addr().expect("bound").port();

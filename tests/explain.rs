@@ -293,3 +293,27 @@ fn completions_version_and_help() {
         assert!(help.status.success() && help.text.contains("Example"), "{command}:\n{}", help.text);
     }
 }
+
+#[test]
+fn explain_asks_as_whoever_it_is_told_and_believes_proxies_as_the_site_does() {
+    let scratch = Scratch::new();
+    scratch.write("public/a.txt", "a file");
+    let config = scratch.write(
+        "cornac.toml",
+        "[[sites]]\nlisten = \":80\"\ntrusted_proxies = [\"10.0.0.9\"]\nroot = \"public\"\n\
+         allow = [\"192.0.2.0/24\"]\ndeny = [\"all\"]\n",
+    );
+    let forwarded = ["-H", "X-Forwarded-For: 192.0.2.7"];
+    for (from, more, allowed) in [
+        (&[][..], &[][..], false),
+        (&["--from", "192.0.2.1"], &[], true),
+        (&["--from", "198.51.100.1"], &forwarded, false),
+        (&["--from", "10.0.0.9"], &forwarded, true),
+    ] {
+        let answer = explain(&config, &[from, more].concat(), "/a.txt")["answer"].clone();
+        match allowed {
+            true => assert_eq!(answer["kind"], "file", "{from:?}: {answer}"),
+            false => assert_eq!(answer["status"], 403, "{from:?}: {answer}"),
+        }
+    }
+}

@@ -294,6 +294,13 @@ const RAW: &str = "bytes that are no UTF-8 must be percent-encoded (RFC 3986 §2
 const HEADERS: &[Difference] = &[
     NAME,
     NAMED,
+    row(
+        "line ends without CR",
+        "answer",
+        "200 by info.php",
+        "400",
+        "whoever stands in front may read a bare LF otherwise, and see other requests than we do",
+    ),
     row("GBK in the path", "answer", "200 by info.php", "400", RAW),
     row("GBK in the query", "answer", "200 by info.php", "400", RAW),
     row("/info.php/p?q=1 [X-Twice: a | X-Twice: b]", "HTTP_X_TWICE", "b", "a, b", JOINED),

@@ -18,16 +18,29 @@ pub(super) fn page(generation: &Generation, parts: &Parts) -> Answer {
     let format = Format::accepted_by(accept);
     let metrics = generation.metrics().map(Arc::clone);
     let pools: Vec<_> = generation.clusters().iter().map(Cluster::status).collect();
+    let buffered = generation.buffers().used();
     let text = render(format, move |page| {
         if let Some(metrics) = &metrics {
             metrics.write(page)?;
         }
+        write_buffers(page, buffered)?;
         write_queues(page, &pools)?;
         write_states(page, &pools)?;
         write_members(page, &pools)?;
         write_reports(page, &pools)
     });
     plain(StatusCode::OK, format.content_type(), text)
+}
+
+/// What `buffers` bounds.
+fn write_buffers(page: &mut Page<'_>, (memory, temp_files): (u64, u64)) -> std::fmt::Result {
+    let used = [("memory", memory), ("temp_files", temp_files)];
+    let help = "What waits for slow clients, of requests and replies";
+    page.gauge(
+        "cornac_buffers_bytes",
+        help,
+        used.map(|(of, bytes)| (vec![("in", of.to_owned())], bytes as f64)),
+    )
 }
 
 fn write_queues(page: &mut Page<'_>, pools: &[PoolStatus]) -> std::fmt::Result {

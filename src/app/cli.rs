@@ -1,6 +1,6 @@
 //! The command line's words and their help: what `--help` says is written here and nowhere else.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -97,6 +97,9 @@ pub(super) struct Explain {
     /// A header of the request; may be repeated
     #[arg(short = 'H', long = "header", value_name = "K: V")]
     pub(super) headers: Vec<String>,
+    /// The client's address
+    #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
+    pub(super) from: IpAddr,
     /// Answer in JSON, for programs
     #[arg(long)]
     pub(super) json: bool,

@@ -42,6 +42,7 @@ struct Request {
     host: String,
     listener: ListenerId,
     local: Address,
+    peer: Address,
 }
 
 impl Request {
@@ -62,7 +63,8 @@ impl Request {
             Listen::Tcp(address) => ([127, 0, 0, 1], address.port()).into(),
             Listen::Unix(_) => ([127, 0, 0, 1], 0).into(),
         };
-        Ok(Self { method, url, headers, host, listener, local: local.into() })
+        let peer = SocketAddr::new(args.from, 0).into();
+        Ok(Self { method, url, headers, host, listener, local: local.into(), peer })
     }
 }
 
@@ -110,16 +112,18 @@ fn explanation(request: &Request, site: &Site, model: &Model) -> Result<Explanat
     let target = Target::parse(target.as_bytes())
         .map_err(|error| wrong(format!("`{target}` gets 400 before any site is asked: {error}")))?;
     let scheme = if request.url.scheme_str() == Some("https") { Scheme::Https } else { Scheme::Http };
+    let origin = site.origin(Some(&request.peer), None, &request.headers);
+    let told = origin.as_ref().and_then(|origin| origin.client.as_ref());
     let mut facts = RequestFacts {
         method: &request.method,
         version: http::Version::HTTP_11,
         target: &target,
         host: &request.host,
         headers: &request.headers,
-        scheme,
+        scheme: origin.as_ref().and_then(|origin| origin.scheme).unwrap_or(scheme),
         tls: None,
-        peer: Some(&Address::from(SocketAddr::from(([127, 0, 0, 1], 0)))),
-        hop: None,
+        peer: told.or(Some(&request.peer)),
+        hop: Some(&request.peer),
         announced: None,
         local: Some(&request.local),
         server_name: site.server_name(),

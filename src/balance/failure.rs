@@ -9,8 +9,10 @@ pub enum Failure {
     Refused,
     /// The connection was not made in time.
     ConnectTimeout,
-    /// The address cannot be reached (no route, no such socket file, no permission).
+    /// The address cannot be reached (no route, no such socket file).
     Unreachable,
+    /// The socket's file is there, and does not let us in.
+    Forbidden,
     /// It closed the connection instead of answering.
     ClosedEarly,
     /// It closed a connection on which no script was asked for, as php-fpm does with whom it does not know.
@@ -40,7 +42,7 @@ impl Failure {
 
     /// Whether no connection came about, so that one which does is news.
     pub fn is_at_the_door(self) -> bool {
-        matches!(self, Self::Refused | Self::ConnectTimeout | Self::Unreachable)
+        matches!(self, Self::Refused | Self::ConnectTimeout | Self::Unreachable | Self::Forbidden)
     }
 }
 
@@ -50,6 +52,9 @@ impl fmt::Display for Failure {
             Self::Refused => "connection refused",
             Self::ConnectTimeout => "connect timed out",
             Self::Unreachable => "unreachable",
+            Self::Forbidden => {
+                "permission denied: listen.owner, listen.group or listen.mode of php-fpm must let cornac's user in"
+            }
             Self::ClosedEarly => "closed without an answer",
             Self::TurnedAway => "closed at once, as listen.allowed_clients does",
             Self::Silent => "no answer in time",

@@ -529,6 +529,7 @@ mod tests {
             (Failure::Refused, true),
             (Failure::ConnectTimeout, true),
             (Failure::Unreachable, true),
+            (Failure::Forbidden, true),
             (Failure::ClosedEarly, false),
             (Failure::Silent, false),
         ] {

@@ -5,9 +5,11 @@ use crate::route::Expires;
 use super::reader::Node;
 use super::text::Text;
 
-const HINT: &str = "\"30d\", \"-1\", \"modified +1h\", \"epoch\", \"max\" or \"off\"";
+const HINT: &str = "\"30d\", \"-1\", \"modified +1h\", \"@15h30m\", \"epoch\", \"max\" or \"off\"";
 
-/// nginx: `off`, `epoch`, `max`, or a time that may be negative, from now or from Last-Modified on.
+const DAY: u32 = 24 * 60 * 60;
+
+/// nginx: `off`, `epoch`, `max`, or a time that may be negative, from now or from Last-Modified on, or a time of the day behind `@`.
 pub(super) fn read(expires: Node<'_>) -> Option<Expires> {
     if let Some(seconds) = expires.as_integer() {
         let seconds = i64::try_from(seconds).ok().filter(|seconds| seconds.abs() <= i64::from(i32::MAX));
@@ -22,8 +24,12 @@ pub(super) fn read(expires: Node<'_>) -> Option<Expires> {
         "epoch" => Some(Expires::Epoch),
         "max" => Some(Expires::Max),
         daily if daily.starts_with('@') => {
-            text.mistake(format_args!("not supported yet: \"{daily}\""), HINT);
-            None
+            let second = read_span(&text, &daily[1..])?;
+            let second = u32::try_from(second).ok().filter(|second| *second < DAY);
+            if second.is_none() {
+                text.mistake(format_args!("'{daily}' is no time of a day"), HINT);
+            }
+            second.map(Expires::Daily)
         }
         other => match other.strip_prefix("modified") {
             Some(span) if span.starts_with(' ') => read_span(&text, span.trim_start()).map(Expires::Modified),

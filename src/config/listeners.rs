@@ -20,6 +20,7 @@ pub(super) struct Written {
     pub(super) tls: bool,
     http2: Option<bool>,
     proxy_protocol: Option<bool>,
+    mode: Option<u32>,
 }
 
 impl Written {
@@ -60,7 +61,7 @@ fn read_one(element: Node<'_>, base: &Path, has_certificates: bool) -> Option<Wr
             None => endpoints::listen(&element.text_or(", a port or a table")?, base)?,
         };
         let tls = has_certificates && is_secured(&listen);
-        return Some(Written { listen, span, tls, http2: None, proxy_protocol: None });
+        return Some(Written { listen, span, tls, http2: None, proxy_protocol: None, mode: None });
     }
     let table = element.table()?;
     let address = table.required("address", "{ address = \"0.0.0.0:8080\" }").and_then(Node::text);
@@ -73,10 +74,40 @@ fn read_one(element: Node<'_>, base: &Path, has_certificates: bool) -> Option<Wr
     }
     let tls = tls.and_then(Node::boolean);
     let proxy_protocol = table.get("proxy_protocol").and_then(Node::boolean);
+    let mode = table.get("mode");
     table.finish(&[]);
     let listen = endpoints::listen(&address?, base)?;
+    let mode = mode.and_then(|mode| read_mode(mode, &listen));
     let tls = tls.unwrap_or(has_certificates && is_secured(&listen));
-    Some(Written { listen, span, tls, http2, proxy_protocol })
+    Some(Written { listen, span, tls, http2, proxy_protocol, mode })
+}
+
+/// Who may connect to a unix socket, as chmod(1) writes it.
+fn read_mode(node: Node<'_>, listen: &Listen) -> Option<u32> {
+    if matches!(listen, Listen::Tcp(_)) {
+        node.mistake("a port has none", "allow and deny say who may come");
+        return None;
+    }
+    let hint = "\"660\" for its user and group, \"666\" for everybody on this machine";
+    let text = node.text_or(" of three octal digits")?;
+    let mode = u32::from_str_radix(text.value, 8).ok().filter(|mode| *mode <= 0o777);
+    if mode.is_none() {
+        text.mistake(format_args!("'{}' is no mode", text.value), hint);
+    }
+    mode
+}
+
+/// Their proxies would be written down as the clients: allowed is then who it is not, or nobody.
+pub(super) fn warn_of_unbelieved(listen: &[Written], trusts: bool, report: &Report<'_>) {
+    if trusts {
+        return;
+    }
+    for written in listen.iter().filter(|written| written.proxy_protocol == Some(true)) {
+        let hint = "trusted_proxies = [\"10.0.0.0/8\"]: the addresses of those who send it";
+        let message =
+            "listen: what a PROXY header says of clients is believed from nobody without trusted_proxies";
+        report.warning(written.span.clone(), message, hint);
+    }
 }
 
 /// Port 80 is where clients start that know of no TLS, and a unix socket is another server's on this machine.
@@ -100,7 +131,8 @@ pub(super) fn agreed(claims: &[Claim], report: &Report<'_>) -> Vec<Listener> {
         // Over TLS client and server agree on it; in clear text the client would have to know.
         let http2 = agree("http2", &written, |written| written.http2, report).unwrap_or(tls);
         let announced = agree("proxy_protocol", &written, |written| written.proxy_protocol, report);
-        Listener { listen: listen.clone(), tls, http2, proxy_protocol: announced.unwrap_or(false) }
+        let mode = written.iter().find_map(|written| written.mode);
+        Listener { listen: listen.clone(), tls, http2, proxy_protocol: announced.unwrap_or(false), mode }
     };
     addresses.into_iter().map(one).collect()
 }
@@ -123,4 +155,38 @@ fn agree(
         report.mistake(second.span.clone(), message, if key == "TLS" { hint } else { "say the same twice" });
     }
     Some(agreed)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::testing::model;
+
+    fn site(listen: &str, more: &str) -> crate::config::model::Model {
+        model(&format!("[[sites]]\nlisten = [{listen}]\nroot = \"public\"\n{more}\n"))
+    }
+
+    #[test]
+    fn a_proxy_header_that_nobody_believes_is_warned_of() {
+        let announced = "{ address = \":80\", proxy_protocol = true }";
+        let warnings = site(announced, "").warnings.expect("a warning").to_string();
+        assert!(
+            warnings.contains("c.toml:2:11: warning: listen: ") && warnings.contains("trusted_proxies = ")
+        );
+        assert!(site(announced, "trusted_proxies = [\"10.0.0.0/8\"]").warnings.is_none());
+        assert!(site("\":80\"", "").warnings.is_none());
+    }
+
+    #[test]
+    fn the_mode_of_a_socket_is_octal_whoever_of_its_sites_says_it() {
+        let socket = |mode: &str| format!("{{ address = \"unix:/run/a.sock\"{mode} }}");
+        let mode = |listen: &str, more: &str| site(listen, more).listeners[0].mode;
+        assert_eq!(mode(&socket(", mode = \"660\""), ""), Some(0o660));
+        assert_eq!(mode(&socket(", mode = \"0666\""), ""), Some(0o666));
+        assert_eq!(mode(&socket(""), ""), None);
+        let second = format!(
+            "names = [\"a\"]\n[[sites]]\nnames = [\"b\"]\nroot = \"public\"\nlisten = {}",
+            socket(", mode = \"600\"")
+        );
+        assert_eq!(mode(&socket(""), &second), Some(0o600));
+    }
 }

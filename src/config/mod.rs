@@ -4,6 +4,7 @@
 //! `admin`, `pools` (with `discover` and `apis`), `sites` (with `listeners`, `tls`, `https`, `names`, `settings`, `guards` and `compression`; `certificates` are read there), `routes` (with `rewrites` and `handlers`). What they share lies in `values`,
 //! `endpoints`, `regexes` and `units`; `presets` are routes of the same form. The result is [`model`].
 
+mod account;
 mod admin;
 mod apis;
 mod certificates;

@@ -1,6 +1,7 @@
 //! The resolved model: what every front end of the configuration (TOML now, nginx.conf later) comes to. Every value
 //! is checked and every default filled in, so that nothing above this floor checks again.
 
+mod account;
 mod addresses;
 mod discover;
 mod listener;
@@ -17,6 +18,7 @@ use super::{Mistakes, Preset, Secret};
 use crate::balance::{Keepalive, MaxConns, PolicyKind, Rules, Tier};
 use crate::route::{Location, PoolId, RealIp, Rule, Settings, Template};
 
+pub use account::Account;
 pub use addresses::{ApiAddress, EndpointSpec, Listen};
 pub use discover::{Consul, Discover, Docker, Etcd, Source, Terms};
 pub use listener::Listener;
@@ -44,6 +46,8 @@ pub struct Model {
 pub struct Server {
     /// Worker threads; `None`: one a core.
     pub threads: Option<usize>,
+    /// Who serves, where root starts it; `None`: whoever starts it.
+    pub account: Option<Account>,
     /// How long clients are still accepted after a graceful stop was asked for and readiness denied.
     pub shutdown_delay: Duration,
     /// How long requests in flight may take to finish on a graceful stop.

@@ -9,7 +9,7 @@ use tracing_subscriber::EnvFilter;
 use super::model::{AccessLog, Buffers, EventLog, LogFormat, LogTarget, Server, SlowLog, Syslog};
 use super::reader::{Node, Table};
 use super::text::Text;
-use super::values;
+use super::{account, values};
 
 const SHUTDOWN: Duration = Duration::from_secs(30);
 /// As nginx's.
@@ -24,6 +24,7 @@ const OFF: AccessLog = AccessLog { to: LogTarget::Off, format: LogFormat::Combin
 pub(super) fn read(root: &Table<'_>, base: &Path) -> Server {
     let mut server = Server {
         threads: None,
+        account: None,
         shutdown_delay: Duration::ZERO,
         shutdown_timeout: SHUTDOWN,
         reload_on_change: false,
@@ -45,6 +46,7 @@ pub(super) fn read(root: &Table<'_>, base: &Path) -> Server {
     let Some(table) = root.table("server") else { return server };
     server.threads =
         table.get("threads").and_then(|threads| threads.number(1..=1024)).map(|threads| threads as usize);
+    server.account = account::read(&table);
     server.shutdown_delay = table.duration_or("shutdown_delay", Duration::ZERO);
     server.shutdown_timeout = table.duration_or("shutdown_timeout", SHUTDOWN);
     server.reload_on_change = table.boolean_or("reload_on_change", false);
@@ -65,7 +67,7 @@ pub(super) fn read(root: &Table<'_>, base: &Path) -> Server {
     server.pid_file = table.get("pid_file").and_then(Node::text).and_then(|text| file(&text, base));
     read_clients(&mut server, &table);
     server.resolver = table.get("resolver").map(read_resolver).unwrap_or_default();
-    table.finish(&["user", "group"]);
+    table.finish(&[]);
     server
 }
 

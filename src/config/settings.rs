@@ -38,13 +38,35 @@ pub(super) fn read_over(settings: &mut Settings, table: &Table<'_>, known: &[Str
     if let Some(buffering) = table.get("buffering").and_then(Node::switch) {
         settings.buffering = buffering;
     }
+    if let Some(beneath) = table.get("symlinks").and_then(read_symlinks) {
+        settings.beneath = beneath;
+    }
     types::read_over(settings, table);
     error_pages::read_over(&mut settings.error_pages, table, known);
     settings.intercept_errors = table.boolean_or("intercept_errors", settings.intercept_errors);
+    settings.absolute_redirect = table.boolean_or("absolute_redirect", settings.absolute_redirect);
     settings.serve_source = table.boolean_or("serve_source", settings.serve_source);
     if let Some(sendfile) = table.get("sendfile").and_then(Node::switch) {
         settings.sendfile = sendfile;
     }
+}
+
+/// Whether links are held beneath the root, which is the kernel's to do (openat2, Linux 5.6; old container engines forbid it).
+fn read_symlinks(node: Node<'_>) -> Option<bool> {
+    let beneath = node.choice(&[("follow", false), ("beneath", true)])?;
+    if beneath && let Err(error) = beneath_is_known() {
+        let hint = "Linux 5.6 or later has it, where the container engine lets it through; \"follow\" asks for nothing";
+        node.mistake(
+            format_args!("the kernel does not hold links beneath a folder (openat2: {error})"),
+            hint,
+        );
+    }
+    Some(beneath)
+}
+
+fn beneath_is_known() -> rustix::io::Result<()> {
+    use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
+    openat2(CWD, ".", OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::BENEATH).map(drop)
 }
 
 pub(super) fn read_index(index: Node<'_>, known: &[String]) -> Option<Vec<Template>> {
@@ -196,6 +218,7 @@ mod tests {
             ("\"off\"", None),
             ("\"epoch\"", Some(Expires::Epoch)),
             ("\"max\"", Some(Expires::Max)),
+            ("\"@15h30m\"", Some(Expires::Daily(55_800))),
             ("\"30d\"", Some(Expires::Seconds(2_592_000))),
             ("\"+1h\"", Some(Expires::Seconds(3600))),
             ("\"-1\"", Some(Expires::Seconds(-1))),

@@ -86,6 +86,7 @@ fn read_site(table: Table<'_>, pools: &[Pool], base: &Path) -> (Site, Claim) {
         tls,
         hsts: https.and_then(|https| https.hsts),
     };
+    listeners::warn_of_unbelieved(&listen, site.real_ip.is_some(), table.report);
     let claim = Claim { listen, names, header: table.span.clone() };
     table.finish(&[]);
     (site, claim)
@@ -166,6 +167,8 @@ fn read_settings(table: &Table<'_>, preset: Option<Preset>, known: &[String]) ->
         error_pages: Vec::new(),
         intercept_errors: false,
         x_sendfile: Vec::new(),
+        beneath: false,
+        absolute_redirect: false,
     };
     settings::read_over(&mut settings, table, known);
     if let Some(extensions) = table.get("script_extensions").and_then(Node::texts) {

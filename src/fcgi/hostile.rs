@@ -40,19 +40,23 @@ fn head(text: &str) -> Vec<u8> {
     with_end(&[stdout(text.as_bytes())])
 }
 
+/// Its name, the bytes, and what they come to.
+type Row = (&'static str, Vec<u8>, Fate);
+
+fn hostile_replies() -> Vec<Row> {
+    [wrong_records(), ends(), streams_that_stop(), bad_heads(), odd_and_served()].concat()
+}
+
+/// Not FastCGI, or not ours.
 #[rustfmt::skip]
-fn hostile_replies() -> Vec<(&'static str, Vec<u8>, Fate)> {
-    let many_lines: String = (0..300).map(|i| format!("X-{i}: 1\n")).collect();
-    let endless: Vec<Vec<u8>> = (0..5).map(|_| stdout(&[b'a'; 60_000])).collect();
+fn wrong_records() -> Vec<Row> {
     vec![
-        // Not FastCGI.
         ("an HTTP server at the address", b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(), Refused(Violation::Version(b'H'))),
         ("an SSH server at the address", b"SSH-2.0-OpenSSH_9.2\r\n".to_vec(), Refused(Violation::Version(b'S'))),
         ("zeros", vec![0; 64], Refused(Violation::Version(0))),
         ("ones", vec![0xff; 64], Refused(Violation::Version(0xff))),
         ("nothing", vec![], Cut(Closed::BeforeFirstByte)),
         ("one byte", vec![1], Cut(Closed::BeforeHead)),
-        // Wrong headers.
         ("version 2", damaged(0, 2), Refused(Violation::Version(2))),
         ("version 0 in the second record", damaged(13, 0), Refused(Violation::Version(0))),
         ("request id 0", damaged(3, 0), Refused(Violation::Id { expected: 1, got: 0 })),
@@ -65,7 +69,13 @@ fn hostile_replies() -> Vec<(&'static str, Vec<u8>, Fate)> {
         ("GET_VALUES_RESULT", damaged(1, 10), Refused(Violation::Type(10))),
         ("UNKNOWN_TYPE", damaged(1, 11), Refused(Violation::Type(11))),
         ("type 255", damaged(1, 255), Refused(Violation::Type(255))),
-        // Ends.
+    ]
+}
+
+/// Of END_REQUEST, and behind it.
+#[rustfmt::skip]
+fn ends() -> Vec<Row> {
+    vec![
         ("an END_REQUEST of 0 bytes", [stdout(b"\n"), record(3, b"")].concat(), Refused(Violation::EndRequestLength(0))),
         ("an END_REQUEST of 2 bytes", [stdout(b"\n"), record(3, b"ab")].concat(), Refused(Violation::EndRequestLength(2))),
         ("an END_REQUEST of 65,535 bytes", [stdout(b"\n"), record(3, &[0; 65_535])].concat(), Refused(Violation::EndRequestLength(65_535))),
@@ -82,7 +92,13 @@ fn hostile_replies() -> Vec<(&'static str, Vec<u8>, Fate)> {
         ("a second reply behind the first", with_end(&[stdout(b"\nmine"), END.to_vec(), stdout(b"\nyours")]), Served(b"mine", LEFTOVER)),
         ("one byte behind the end", [stdout(b"\nok"), END.to_vec(), vec![1]].concat(), Served(b"ok", LEFTOVER)),
         ("an end whose padding is cut", [stdout(b"\nok"), padded(3, &[0; 8], 9)[..20].to_vec()].concat(), Served(b"ok", LEFTOVER)),
-        // Streams that stop.
+    ]
+}
+
+/// The connection closes in the middle.
+#[rustfmt::skip]
+fn streams_that_stop() -> Vec<Row> {
+    vec![
         ("a header that stops", stdout(b"\nbody")[..5].to_vec(), Cut(Closed::BeforeHead)),
         ("a head that stops", stdout(b"Content-Type: x"), Cut(Closed::BeforeHead)),
         ("a record that stops in its body", stdout(b"\nbody")[..11].to_vec(), Cut(Closed::Truncated)),
@@ -90,7 +106,15 @@ fn hostile_replies() -> Vec<(&'static str, Vec<u8>, Fate)> {
         ("an empty STDOUT instead of END_REQUEST", [stdout(b"\nbody"), stdout(b"")].concat(), Cut(Closed::Truncated)),
         ("an END_REQUEST that stops", with_end(&[stdout(b"\nbody")])[..28].to_vec(), Cut(Closed::Truncated)),
         ("a record that is never filled", vec![1, 6, 0, 1, 0xff, 0xff, 0xff, 0, b'\n'], Cut(Closed::Truncated)),
-        // Heads.
+    ]
+}
+
+/// What php-fpm's own heads never are.
+#[rustfmt::skip]
+fn bad_heads() -> Vec<Row> {
+    let many_lines: String = (0..300).map(|i| format!("X-{i}: 1\n")).collect();
+    let endless: Vec<Vec<u8>> = (0..5).map(|_| stdout(&[b'a'; 60_000])).collect();
+    vec![
         ("no head at all", head("<html><body>hello</body></html>\n\n"), bad_head(HeadError::Name)),
         ("a head without an end", with_end(&endless), bad_head(HeadError::TooLarge)),
         ("300 header lines", head(&(many_lines + "\n")), bad_head(HeadError::TooManyLines)),
@@ -106,7 +130,13 @@ fn hostile_replies() -> Vec<(&'static str, Vec<u8>, Fate)> {
         ("a bare carriage return in a value", head("A: b\rSet-Cookie: c\n\n"), bad_head(HeadError::Value)),
         ("a line that begins with a carriage return", head("A: b\r\n\rC: d\r\n\r\n"), bad_head(HeadError::LineEnd)),
         ("carriage returns for line ends", head("A: b\r\r\n\r\n"), bad_head(HeadError::Value)),
-        // Odd, and served.
+    ]
+}
+
+/// Allowed, and harmless.
+#[rustfmt::skip]
+fn odd_and_served() -> Vec<Row> {
+    vec![
         ("an empty head", head("\r\n\r\nbody"), Served(b"\r\nbody", Verdict::Reuse)),
         ("empty STDOUT records everywhere", with_end(&[stdout(b""), stdout(b"\n"), stdout(b""), stdout(b"a"), stdout(b"")]), Served(b"a", Verdict::Reuse)),
         ("the head one byte a record", with_end(&b"A: b\r\n\r\nx".map(|byte| padded(6, &[byte], 7))), Served(b"x", Verdict::Reuse)),

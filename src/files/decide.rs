@@ -3,6 +3,7 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 
 use http::header::RANGE;
 use http::{HeaderValue, Method, StatusCode};
@@ -110,22 +111,23 @@ fn refuse_method(request: &FileRequest<'_>) -> Decision {
     if request.method != Method::POST {
         return Decision::MethodNotAllowed;
     }
-    open(request.path).map_or_else(Decision::from, |_| Decision::MethodNotAllowed)
+    open(request.path, request.beneath).map_or_else(Decision::from, |_| Decision::MethodNotAllowed)
 }
 
 /// The file is opened first even where a neighbour is sent: without a file of that name there is nothing to stand in for.
 fn select(request: &FileRequest<'_>, negotiated: bool) -> Result<(Opened, Option<Coding>), Unopened> {
-    let plain = find(request, request.path.as_os_str())?;
+    let plain = find(request, request.path)?;
     let neighbour = if negotiated { neighbour(request, plain.state.modified) } else { None };
     Ok(neighbour.map_or((plain, None), |(opened, coding)| (opened, Some(coding))))
 }
 
-/// A part is always read from the file.
-fn find(request: &FileRequest<'_>, path: &OsStr) -> Result<Opened, Unopened> {
-    let Some(held) = request.held.filter(|_| !request.headers.contains_key(RANGE)) else { return open(path) };
-    match held.get(path) {
+/// A part is always read from the file, and so is what may not lie outside of a folder.
+fn find(request: &FileRequest<'_>, path: &Path) -> Result<Opened, Unopened> {
+    let may_be_held = request.beneath.is_none() && !request.headers.contains_key(RANGE);
+    let Some(held) = request.held.filter(|_| may_be_held) else { return open(path, request.beneath) };
+    match held.get(path.as_os_str()) {
         Some(opened) => Ok(opened),
-        None => Ok(held.hold(path, open(path)?)),
+        None => Ok(held.hold(path.as_os_str(), open(path, None)?)),
     }
 }
 
@@ -136,7 +138,7 @@ fn neighbour(request: &FileRequest<'_>, modified: i64) -> Option<(Opened, Coding
     acceptable(request.headers, &offered).into_iter().find_map(|coding| {
         let mut path: SmallVec<[u8; 256]> = SmallVec::from_slice(request.path.as_os_str().as_bytes());
         path.extend_from_slice(coding.suffix().as_bytes());
-        let opened = find(request, OsStr::from_bytes(&path)).ok()?;
+        let opened = find(request, Path::new(OsStr::from_bytes(&path))).ok()?;
         if opened.state.modified < modified {
             return None;
         }

@@ -1,11 +1,14 @@
 //! The file system as the router asks for it: what lies at a path. Nothing is opened here, and what the router found is
 //! not believed later either: `decide` looks again at what it opened.
 
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use rustix::fs::FileType;
+use rustix::fs::{FileType, OFlags, Stat};
+use rustix::io::Errno;
 
 use super::held;
+use super::open::open_beneath;
 use crate::route::{Kind, Lookup};
 
 /// The machine's own files.
@@ -15,14 +18,30 @@ pub struct Disk;
 impl Lookup for Disk {
     fn kind(&self, path: &Path) -> Kind {
         let Ok(stat) = rustix::fs::stat(path) else { return Kind::Missing };
-        match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile => {
-                held::saw(path, &stat);
-                Kind::File
-            }
-            FileType::Directory => Kind::Directory,
-            _ => Kind::Other,
+        let kind = kind_of(&stat);
+        if kind == Kind::File {
+            held::saw(path, &stat);
         }
+        kind
+    }
+
+    fn kind_beneath(&self, root: &Path, path: &Path) -> Kind {
+        let (root, path) = (root.as_os_str().as_bytes(), path.as_os_str().as_bytes());
+        let below = path.get(root.len()..).unwrap_or_default();
+        let found = open_beneath(root, below, OFlags::PATH | OFlags::CLOEXEC).and_then(rustix::fs::fstat);
+        match found {
+            Ok(stat) => kind_of(&stat),
+            Err(Errno::XDEV) => Kind::Outside,
+            Err(_) => Kind::Missing,
+        }
+    }
+}
+
+fn kind_of(stat: &Stat) -> Kind {
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile => Kind::File,
+        FileType::Directory => Kind::Directory,
+        _ => Kind::Other,
     }
 }
 

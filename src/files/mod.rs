@@ -64,6 +64,8 @@ pub struct FileRequest<'a> {
     /// The file: absolute and free of dot segments, which the router's types guarantee. Symbolic links on it are
     /// followed wherever they lead, as nginx does by default.
     pub path: &'a Path,
+    /// So many bytes of it are a folder which links behind it may not leave.
+    pub beneath: Option<usize>,
     /// How files of this place are sent.
     pub options: &'a FileOptions<'a>,
     /// Where small files are held; `None`: each is opened.

@@ -1,14 +1,15 @@
 //! Opening a file: one `open`, one `fstat`, and what the kernel's refusals mean in HTTP. Which path, and what to do
 //! with the open file, is `decide`'s.
 
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::StatusCode;
 use rustix::fd::OwnedFd;
-use rustix::fs::{FileType, Mode, OFlags, Stat};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
-use rustix::path::Arg;
 
 /// NONBLOCK: a FIFO without a writer, or a device, would hold the thread in `open` itself.
 /// NOCTTY: a terminal below a document root must not become ours.
@@ -88,9 +89,16 @@ pub(super) enum Unopened {
     Failed(StatusCode),
 }
 
-/// Opens `path` if it is a regular file.
-pub(super) fn open(path: impl Arg) -> Result<Opened, Unopened> {
-    let file = rustix::fs::open(path, READ, Mode::empty())?;
+/// Opens `path` if it is a regular file. So many bytes of it are a folder which links behind it may not leave.
+pub(super) fn open(path: &Path, beneath: Option<usize>) -> Result<Opened, Unopened> {
+    let file = match beneath {
+        None => rustix::fs::open(path, READ, Mode::empty())?,
+        Some(length) => {
+            let path = path.as_os_str().as_bytes();
+            let (folder, below) = path.split_at_checked(length).unwrap_or((path, b""));
+            open_beneath(folder, below, READ)?
+        }
+    };
     let stat = rustix::fs::fstat(&file)?;
     match State::of(&stat) {
         Some(state) => Ok(Opened { source: Source::File(file), state }),
@@ -100,6 +108,15 @@ pub(super) fn open(path: impl Arg) -> Result<Opened, Unopened> {
     }
 }
 
+/// What lies below the folder, to which links on the way may lead and the kernel holds them. The folder is opened each time: it may itself
+/// be reached by a link that moves, such as `current`.
+pub(super) fn open_beneath(folder: &[u8], below: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
+    let folder = rustix::fs::open(folder, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let slashes = below.iter().take_while(|&&byte| byte == b'/').count();
+    let below = if below.len() == slashes { b"." } else { &below[slashes..] };
+    rustix::fs::openat2(folder, below, flags, Mode::empty(), ResolveFlags::BENEATH)
+}
+
 impl From<Errno> for Unopened {
     fn from(errno: Errno) -> Self {
         match errno {
@@ -107,7 +124,8 @@ impl From<Errno> for Unopened {
             Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG | Errno::LOOP | Errno::INVAL | Errno::NXIO => {
                 Self::NotFound
             }
-            Errno::ACCESS | Errno::PERM => Self::Forbidden,
+            // XDEV: a link that leads out of the folder that it lies beneath.
+            Errno::ACCESS | Errno::PERM | Errno::XDEV => Self::Forbidden,
             // Out of descriptors or memory, or a lease being broken: the next try may well succeed.
             Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN => {
                 Self::Failed(StatusCode::SERVICE_UNAVAILABLE)
@@ -132,6 +150,7 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::symlink;
     use std::os::unix::net::UnixListener;
+    use std::path::PathBuf;
 
     use super::*;
 
@@ -145,15 +164,53 @@ mod tests {
         symlink("file", at("link")).unwrap();
         symlink("loop", at("loop")).unwrap();
 
+        let open = |path: PathBuf| super::open(&path, None);
         assert_eq!(open(at("file")).unwrap().state.len, 5);
         assert_eq!(open(at("link")).unwrap().state.len, 5);
-        assert_eq!(open(dir.path()).unwrap_err(), Unopened::Directory);
+        assert_eq!(open(dir.path().to_owned()).unwrap_err(), Unopened::Directory);
         assert_eq!(open(at("file/")).unwrap_err(), Unopened::NotFound, "a file has nothing below it");
         assert_eq!(open(at(&"x".repeat(300))).unwrap_err(), Unopened::NotFound);
         for name in ["none", "none/deeper", "fifo", "socket", "loop", "file\0"] {
             assert_eq!(open(at(name)).unwrap_err(), Unopened::NotFound, "{name}");
         }
-        assert_eq!(open("/dev/null").unwrap_err(), Unopened::NotFound);
+        assert_eq!(open("/dev/null".into()).unwrap_err(), Unopened::NotFound);
+    }
+
+    #[test]
+    fn links_that_may_not_lead_out_of_a_folder_do_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        fs::create_dir_all(at("v1/sub")).unwrap();
+        fs::write(at("v1/sub/file"), "12345").unwrap();
+        fs::write(at("secret"), "secret").unwrap();
+        for (target, link) in [
+            ("v1", "root"),
+            ("sub/file", "v1/inside"),
+            ("sub", "v1/folder"),
+            ("../secret", "v1/outside"),
+            ("..", "v1/above"),
+            ("/etc", "v1/absolute"),
+            ("../v1/sub/file", "v1/and-back"),
+        ] {
+            symlink(target, at(link)).unwrap();
+        }
+        let open =
+            |name: &str| super::open(&at(name), Some(at("root").as_os_str().len())).map(|opened| opened.len);
+        for (name, expected) in [
+            ("root/sub/file", Ok(5)),
+            ("root/inside", Ok(5)),
+            ("root/folder/file", Ok(5)),
+            ("root//sub/file", Ok(5)),
+            ("root/outside", Err(Unopened::Forbidden)),
+            ("root/above/secret", Err(Unopened::Forbidden)),
+            ("root/absolute/passwd", Err(Unopened::Forbidden)),
+            ("root/and-back", Err(Unopened::Forbidden)),
+            ("root/none", Err(Unopened::NotFound)),
+            ("root", Err(Unopened::Directory)),
+            ("root/", Err(Unopened::Directory)),
+        ] {
+            assert_eq!(open(name), expected, "{name}");
+        }
     }
 
     #[test]

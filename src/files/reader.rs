@@ -154,7 +154,7 @@ mod tests {
     #[test]
     fn a_small_span_is_read_at_once_and_nothing_else_is() {
         let root = Root::with(&[("a", vec![7; SMALL as usize + 1])]);
-        let file = open(root.path("a")).unwrap().file();
+        let file = open(&root.path("a"), None).unwrap().file();
         assert_eq!(read_small(&file, &(0..SMALL)).unwrap().len() as u64, SMALL);
         assert_eq!(read_small(&file, &(5..7)).unwrap(), [7, 7][..]);
         assert_eq!(read_small(&file, &(0..SMALL + 1)), None, "too large");
@@ -163,7 +163,7 @@ mod tests {
 
     #[tokio::test]
     async fn where_nowait_is_unknown_the_blocking_threads_read() {
-        let Ok(file) = open("/proc/self/exe").map(Opened::file) else { return };
+        let Ok(file) = open("/proc/self/exe".as_ref(), None).map(Opened::file) else { return };
         let mut reader = Reader { knows_nowait: false, ..Reader::new(file) };
         let mut span = 0..PIECE as u64 + 4;
         let first = std::future::poll_fn(|cx| {
@@ -181,7 +181,7 @@ mod tests {
     async fn what_is_not_in_the_page_cache_is_read_all_the_same() {
         let content: Vec<u8> = (0..3 * PIECE).map(|at| (at % 251) as u8).collect();
         let root = Root::within(std::path::Path::new(env!("CARGO_MANIFEST_DIR")), &[("a", &content)]);
-        let file = open(root.path("a")).unwrap().file();
+        let file = open(&root.path("a"), None).unwrap().file();
         rustix::fs::fsync(&file).unwrap();
         rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
         let mut reader = Reader::new(file);

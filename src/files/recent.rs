@@ -63,6 +63,10 @@ impl Lookup for Recent {
     fn script_kind(&self, path: &Path) -> Kind {
         self.script_kind_at(path, Instant::now())
     }
+
+    fn kind_beneath(&self, root: &Path, path: &Path) -> Kind {
+        Disk.kind_beneath(root, path)
+    }
 }
 
 #[cfg(test)]

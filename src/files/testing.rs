@@ -78,7 +78,7 @@ impl Ask {
 
     pub(super) fn decide(self) -> Decision {
         let Self { method, headers, path, options } = &self;
-        decide(FileRequest { method, headers, path, options, held: None })
+        decide(FileRequest { method, headers, path, beneath: None, options, held: None })
     }
 
     pub(super) fn answer(self) -> Response<FileBody> {

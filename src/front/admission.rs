@@ -16,7 +16,7 @@ use crate::guard::Credentials;
 use crate::limits::{Reason, Verdict};
 use crate::metrics::Kept;
 use crate::route::{
-    Asked, BasicAuth, Check, Fixed, Limits, Plan, RequestFacts, ScriptPlan, Settings, What, WhoIs,
+    Address, Asked, BasicAuth, Check, Fixed, Limits, Plan, RequestFacts, ScriptPlan, Settings, What, WhoIs,
 };
 use crate::site::Site;
 use crate::upstream::RequestBody;
@@ -201,9 +201,13 @@ impl Way<'_> {
         match (entry, said) {
             (Entry::Granted, Some(said)) => Ok(said.user),
             (Entry::Granted | Entry::Denied, said) => {
-                if let Some(said) = said {
-                    let request_id = facts.request_id;
-                    tracing::info!(%request_id, "wrong name or password: user \"{}\"", said.user.escape_debug());
+                let client = Address::ip_text(facts.peer);
+                let guesses = self.pipeline.generation.guards().guesses();
+                if let Some(said) = said
+                    && let Some(times) = guesses.wrong(client, Instant::now())
+                {
+                    let (request_id, user) = (facts.request_id, said.user.escape_debug());
+                    tracing::info!(%request_id, client, times, "wrong name or password: user \"{user}\"");
                 }
                 Err(Refusal::Unknown(challenge(&auth.realm)))
             }

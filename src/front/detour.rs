@@ -173,8 +173,9 @@ impl<'a> Way<'a> {
             Destination::File(path) => {
                 self.ask(false, carried);
                 let (settings, route) = at;
-                let path = settings.sendfile(path.as_bytes()).ok_or_else(|| Refusal::sendfile(&path))?;
-                return Ok(Plan::File(FilePlan { path, settings, route }));
+                let found = settings.sendfile(path.as_bytes());
+                let (path, beneath) = found.ok_or_else(|| Refusal::sendfile(&path))?;
+                return Ok(Plan::File(FilePlan { path, beneath, settings, route }));
             }
         };
         self.ask(order.is_named(), carried);

@@ -7,6 +7,7 @@ use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{Method, Version};
 
+use super::heads::Flaw;
 use super::notes::Notes;
 use super::respond::Refusal;
 use crate::route::{Address, Announced, Label, Origin, Plan, RequestFacts, Scheme, Secured, Target};
@@ -63,11 +64,14 @@ pub(super) struct Head<'a> {
 }
 
 impl<'a> Head<'a> {
-    /// Reads and checks.
+    /// Reads and checks, unless a flaw was seen that the parser passed over.
     ///
     /// # Errors
     /// 400, 405 or 414: such a request never reaches a site.
-    pub(super) fn read(parts: &'a Parts) -> Result<Self, Refusal> {
+    pub(super) fn read(parts: &'a Parts, flaw: Option<Flaw>) -> Result<Self, Refusal> {
+        if let Some(flaw) = flaw {
+            return Err(Refusal::BadRequest(flaw.reason()));
+        }
         if matches!(parts.method, Method::CONNECT | Method::TRACE) {
             return Err(Refusal::Method);
         }
@@ -127,7 +131,7 @@ fn lower(host: &str) -> Cow<'_, str> {
     }
 }
 
-/// RFC 9112 §6.1: both lengths at once is an attempt to smuggle. hyper has checked each by itself.
+/// RFC 9112 §6.1: both lengths at once is an attempt to smuggle. hyper has checked each by itself, and `heads` what hyper passes over.
 fn framing(head: &Parts) -> Result<Option<u64>, Refusal> {
     let length = head.headers.get(CONTENT_LENGTH);
     let coded = head.headers.get(TRANSFER_ENCODING);
@@ -264,7 +268,7 @@ mod tests {
     fn a_host_that_names_the_root_is_the_same_host() {
         for host in ["example.com.", "Example.COM.:80", "example.com"] {
             let parts = parts(Version::HTTP_11, &[("host", host)]);
-            assert_eq!(Head::read(&parts).expect("a host").host(), "example.com", "{host}");
+            assert_eq!(Head::read(&parts, None).expect("a host").host(), "example.com", "{host}");
         }
     }
 

@@ -4,6 +4,9 @@ use std::time::{Duration, SystemTime};
 
 use http::header::{CACHE_CONTROL, EXPIRES, LAST_MODIFIED, SERVER, STRICT_TRANSPORT_SECURITY};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
+use jiff::civil::Time;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::route::{Expires, RequestFacts, Scheme, Settings, Variables};
 
@@ -58,6 +61,7 @@ fn add_expires<B>(response: &mut Response<B>, expires: Expires, now: SystemTime)
         Expires::Epoch => (EPOCH, NO_CACHE),
         Expires::Max => (MAX_EXPIRES, MAX_AGE),
         Expires::Seconds(seconds) => ending(now, seconds, now),
+        Expires::Daily(second) => ending(now, until(second, now, &TimeZone::system()), now),
         Expires::Modified(seconds) => ending(last_modified(response).unwrap_or(now), seconds, now),
     };
     // As nginx: what the operator says of the place is over what a script says of itself.
@@ -72,6 +76,22 @@ fn ending(from: SystemTime, seconds: i64, now: SystemTime) -> (HeaderValue, Head
     let age = end.and_then(|end| end.duration_since(now).ok()).filter(|_| seconds >= 0);
     let control = age.and_then(|age| HeaderValue::try_from(format!("max-age={}", age.as_secs())).ok());
     (date(end), control.unwrap_or(NO_CACHE))
+}
+
+/// Seconds until the clocks of that zone show this second of the day.
+fn until(second: u32, now: SystemTime, zone: &TimeZone) -> i64 {
+    let next = || -> Result<i64, jiff::Error> {
+        let now = Timestamp::try_from(now)?.to_zoned(zone.clone());
+        let time = Time::midnight().checked_add(SignedDuration::from_secs(second.into()))?;
+        let today = now.date().to_datetime(time).to_zoned(zone.clone())?;
+        let next = match today > now {
+            true => today,
+            false => now.date().tomorrow()?.to_datetime(time).to_zoned(zone.clone())?,
+        };
+        Ok(next.timestamp().as_second() - now.timestamp().as_second())
+    };
+    // In the year 9999.
+    next().unwrap_or(0)
 }
 
 fn last_modified<B>(response: &Response<B>) -> Option<SystemTime> {
@@ -95,6 +115,17 @@ pub(super) fn tell_queue_time<B>(response: &mut Response<B>, queued: Duration) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_of_the_day_is_today_s_or_tomorrow_s() {
+        // 01:46:40 in UTC, 03:46:40 in this zone.
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+        let zone = TimeZone::fixed(jiff::tz::offset(2));
+        let hour = |hours: i64| hours * 3_600;
+        assert_eq!(until(hour(4) as u32, now, &zone), hour(4) - (hour(3) + 46 * 60 + 40));
+        assert_eq!(until(hour(3) as u32, now, &zone), hour(24 + 3) - (hour(3) + 46 * 60 + 40));
+        assert_eq!(until(hour(2) as u32, now, &TimeZone::UTC), 13 * 60 + 20);
+    }
 
     #[test]
     fn expires_says_it_in_both_headers() {

@@ -29,7 +29,7 @@ pub(super) async fn serve<S: Stream>(
     timeouts: Timeouts,
 ) {
     let notes = &client.notes;
-    let stream = Lingering::new(stream, notes.clone());
+    let stream = Lingering::watching_heads(stream, notes.clone());
     if stream.sends_files() {
         notes.regions().enable();
     }

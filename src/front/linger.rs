@@ -20,6 +20,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
+use super::heads::Heads;
 use super::notes::Notes;
 use super::sendfile::{self, Socket};
 
@@ -93,12 +94,21 @@ pub(super) struct Lingering<S: Stream> {
     client_is_done: bool,
     /// Was read, and is to be read again.
     again: Bytes,
+    heads: Heads,
     notes: Notes,
 }
 
 impl<S: Stream> Lingering<S> {
     pub(super) fn new(stream: S, notes: Notes) -> Self {
-        Self { stream: Some(stream), client_is_done: false, again: Bytes::new(), notes }
+        let (again, heads) = (Bytes::new(), Heads::default());
+        Self { stream: Some(stream), client_is_done: false, again, heads, notes }
+    }
+
+    /// The same for a client of HTTP/1.1 that has said nothing yet.
+    pub(super) fn watching_heads(stream: S, notes: Notes) -> Self {
+        let mut lingering = Self::new(stream, notes);
+        lingering.heads = Heads::watch();
+        lingering
     }
 
     /// Gives back what was read and belongs to whoever reads next.
@@ -200,6 +210,9 @@ impl<S: Stream> AsyncRead for Lingering<S> {
         let read = ready!(self.as_mut().stream().poll_read(cx, buffer));
         let ended = buffer.filled().len() == before && buffer.remaining() > 0;
         self.client_is_done |= ended || read.is_err();
+        if let Some((request, flaw)) = self.heads.pass(&buffer.filled()[before..]) {
+            self.notes.found_flaw(request, flaw);
+        }
         Poll::Ready(read)
     }
 }

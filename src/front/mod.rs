@@ -10,7 +10,7 @@
 //! | `pipeline` | the order of a request's steps |
 //! | `admission` | the checks that stand before a plan: counts, passwords, a script's word |
 //! | `detour`, `kept` | from one plan to the next: a script's `X-Accel-Redirect`, the page of an error |
-//! | `facts` | what a request says, checked once |
+//! | `facts`, `heads` | what a request says, checked once; what its parser passes over |
 //! | `incoming` | the request's body on its way in |
 //! | `script` | a script's plan as a FastCGI request, php's reply as a response |
 //! | `respond` | the one table from error to status, page, headers and log level |
@@ -30,6 +30,7 @@ mod facts;
 mod flood;
 mod handshake;
 mod headers;
+mod heads;
 mod http1;
 mod http2;
 mod incoming;

@@ -1,8 +1,9 @@
 //! What the parts of one client's connection tell each other: the pipeline, the reply's body, the stream, the patience.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 
+use super::heads::Flaw;
 use super::sendfile::Regions;
 
 /// Notes about one connection. All parts run in the connection's own task, or over HTTP/2 in tasks of its thread, so the order of
@@ -28,6 +29,8 @@ struct Inner {
     left_unread: AtomicBool,
     /// hyper has ended the connection itself, and not for an error.
     ended_well: AtomicBool,
+    /// The first head that must be refused though it could be parsed: of which request, and why.
+    flaw: OnceLock<(u32, Flaw)>,
 }
 
 impl Notes {
@@ -99,6 +102,18 @@ impl Notes {
     /// Whether the client has said all that it began to say, and has all its replies.
     pub(super) fn is_complete(&self) -> bool {
         self.0.ended_well.load(Ordering::Relaxed) && !self.0.left_unread.load(Ordering::Relaxed)
+    }
+
+    /// The head of this request, counted from 1, must be refused.
+    pub(super) fn found_flaw(&self, request: u32, flaw: Flaw) {
+        // Behind the first nothing is served, so there is no other.
+        let _ = self.0.flaw.set((request, flaw));
+    }
+
+    /// Why the request that came last must be refused.
+    pub(super) fn flaw(&self) -> Option<Flaw> {
+        let (request, flaw) = self.0.flaw.get()?;
+        (self.requests() >= *request).then_some(*flaw)
     }
 
     /// How many requests have come, this one included.

@@ -54,7 +54,7 @@ impl Pipeline<'_> {
         mut visit: Visit,
     ) -> Result<Response<Visited>, Hangup> {
         let (client, unread) = (self.client, Unread::of(&body));
-        let head = match Head::read(&parts) {
+        let head = match Head::read(&parts, client.notes.flaw()) {
             Ok(head) => head,
             Err(refusal) => return Ok(self.refuse(&refusal, &parts, visit, &unread)),
         };
@@ -128,8 +128,8 @@ impl Pipeline<'_> {
         visit: Visit,
         unread: &Unread,
     ) -> Response<Visited> {
-        // hyper drops a Content-Length that stands beside Transfer-Encoding before we see it: who believes the other of the two
-        // takes what follows for a request of its own, so nothing may follow (RFC 9112 §6.1).
+        // Who believes something else of the chunks takes what follows for a request of its own, and `heads` does not follow them:
+        // so nothing may follow (RFC 9112 §6.1).
         if is_chunked(facts) {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
@@ -175,6 +175,7 @@ impl Pipeline<'_> {
                     method: facts.method,
                     headers: facts.headers,
                     path: &file.path,
+                    beneath: file.beneath,
                     options: &file_options(file.settings),
                     held: self.generation.held(),
                 };

@@ -10,6 +10,9 @@ use super::source::is_source;
 use super::trace::{Step, text};
 use super::{FilePlan, Kind, ListingPlan, Lookup, Plan, Settings, Trace};
 
+/// nginx answers so where `disable_symlinks` forbids a link.
+pub(super) const OUTSIDE: &str = "a symbolic link leads out of the root, and symlinks = \"beneath\"";
+
 pub(super) fn serve<'a, D: Lookup, T: Trace>(
     journey: &mut Journey<'a, D, T>,
 ) -> ControlFlow<Next<'a>, Plan<'a>> {
@@ -37,11 +40,12 @@ fn serve_file<'a, D: Lookup, T: Trace>(journey: &mut Journey<'a, D, T>) -> Plan<
         Kind::File => {
             journey.trace.step(|| Step::File { path: text(path.as_bytes()) });
             let (settings, route) = (&**settings, &*place.route);
-            Plan::File(FilePlan { path: path.into_path(), settings, route })
+            Plan::File(FilePlan { beneath: path.beneath(), path: path.into_path(), settings, route })
         }
         Kind::Directory => journey.add_slash(),
         Kind::Other => journey.refuse(StatusCode::NOT_FOUND, "neither a file nor a directory"),
         Kind::Missing => journey.refuse(StatusCode::NOT_FOUND, "no such file"),
+        Kind::Outside => journey.refuse(StatusCode::FORBIDDEN, OUTSIDE),
     }
 }
 
@@ -61,13 +65,17 @@ fn serve_index<'a, D: Lookup, T: Trace>(journey: &mut Journey<'a, D, T>) -> Cont
         let Some(path) = journey.variables.disk_path(&uri) else { continue };
         let found = path.kind(&journey.disk);
         journey.trace.step(|| Step::Index { path: text(path.as_bytes()), found });
-        if found == Kind::File {
-            return ControlFlow::Break(go_with_args(journey, uri));
+        match found {
+            Kind::File => return ControlFlow::Break(go_with_args(journey, uri)),
+            Kind::Outside => return ControlFlow::Continue(journey.refuse(StatusCode::FORBIDDEN, OUTSIDE)),
+            _ => {}
         }
     }
     let directory = journey.variables.disk_path(journey.variables.uri());
-    let directory = directory.filter(|path| path.kind(&journey.disk) == Kind::Directory);
+    let found = directory.as_ref().map_or(Kind::Missing, |path| path.kind(&journey.disk));
+    let directory = directory.filter(|_| found == Kind::Directory);
     ControlFlow::Continue(match (directory, place.settings.autoindex) {
+        (None, _) if found == Kind::Outside => journey.refuse(StatusCode::FORBIDDEN, OUTSIDE),
         (Some(path), Some(format)) if *journey.variables.facts.method != Method::POST => {
             journey.trace.step(|| Step::Listing { path: text(path.as_bytes()) });
             let uri = journey.variables.uri().to_vec();

@@ -11,6 +11,8 @@ use super::{Kind, Lookup, Settings, os_bytes};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct DiskPath {
     bytes: Vec<u8>,
+    /// How much of it is a folder which links behind it may not leave; `None`: they may lead anywhere.
+    beneath: Option<usize>,
 }
 
 /// What an `alias` stands for.
@@ -28,13 +30,25 @@ impl DiskPath {
     /// Where `uri` lies; `None` for what no file can be asked for by.
     pub(super) fn of(settings: &Settings, anchor: Anchor<'_>, uri: &[u8]) -> Option<Self> {
         match (&settings.alias, anchor) {
-            (None, _) | (_, Anchor::Root) => Self::below(&settings.root, uri),
-            (Some(alias), Anchor::Whole) => Some(Self { bytes: os_bytes(alias).to_vec() }),
+            (None, _) | (_, Anchor::Root) => {
+                Self::below(&settings.root, uri)?.held_by(&settings.root, settings)
+            }
+            // The file that the configuration names.
+            (Some(alias), Anchor::Whole) => Some(Self { bytes: os_bytes(alias).to_vec(), beneath: None }),
             (Some(alias), Anchor::Prefix(prefix)) => match uri.strip_prefix(prefix) {
-                Some(rest) => Self::replaced(alias, prefix, rest),
-                None => Self::below(alias, uri),
+                Some(b"") if !alias.as_os_str().as_bytes().ends_with(b"/") => {
+                    Self::replaced(alias, prefix, b"")
+                }
+                Some(rest) => Self::replaced(alias, prefix, rest)?.held_by(alias, settings),
+                None => Self::below(alias, uri)?.held_by(alias, settings),
             },
         }
+    }
+
+    /// Links behind the folder, which it lies below, may not leave it where the settings say so.
+    pub(super) fn held_by(self, folder: &Path, settings: &Settings) -> Option<Self> {
+        let beneath = settings.beneath.then_some(os_bytes(folder).len());
+        Some(Self { beneath, ..self })
     }
 
     /// Below `root`, which must be absolute; `uri` starts with `/`.
@@ -44,7 +58,7 @@ impl DiskPath {
         if uri.first() != Some(&b'/') || !is_plain(uri) {
             return None;
         }
-        Some(Self { bytes: [root, uri].concat() })
+        Some(Self { bytes: [root, uri].concat(), beneath: None })
     }
 
     /// As a rule of the configuration composed it, such as `-f $document_root/x$1`.
@@ -59,18 +73,22 @@ impl DiskPath {
         }
         let alias = os_bytes(alias);
         let glue: &[u8] = match (alias.ends_with(b"/"), rest.starts_with(b"/")) {
-            (true, true) => return Some(Self { bytes: [alias, &rest[1..]].concat() }),
+            (true, true) => return Some(Self { bytes: [alias, &rest[1..]].concat(), beneath: None }),
             (true, false) | (false, true) => b"",
             (false, false) if rest.is_empty() => b"",
             (false, false) if prefix.ends_with(b"/") => b"/",
             (false, false) => return None,
         };
-        Some(Self { bytes: [alias, glue, rest].concat() })
+        Some(Self { bytes: [alias, glue, rest].concat(), beneath: None })
     }
 
     /// What lies there. A file asked for with a slash behind it is not there.
     pub(super) fn kind(&self, disk: &impl Lookup) -> Kind {
-        match disk.kind(self.as_path()) {
+        let found = match self.folder() {
+            Some(folder) => disk.kind_beneath(folder, self.as_path()),
+            None => disk.kind(self.as_path()),
+        };
+        match found {
             Kind::File | Kind::Other if self.bytes.ends_with(b"/") => Kind::Missing,
             kind => kind,
         }
@@ -78,10 +96,20 @@ impl DiskPath {
 
     /// The same where a script is looked for.
     pub(super) fn script_kind(&self, disk: &impl Lookup) -> Kind {
-        match self.bytes.ends_with(b"/") {
-            true => Kind::Missing,
-            false => disk.script_kind(self.as_path()),
+        match (self.bytes.ends_with(b"/"), self.folder()) {
+            (true, _) => Kind::Missing,
+            (false, Some(folder)) => disk.kind_beneath(folder, self.as_path()),
+            (false, None) => disk.script_kind(self.as_path()),
         }
+    }
+
+    fn folder(&self) -> Option<&Path> {
+        Some(Path::new(OsStr::from_bytes(&self.bytes[..self.beneath?])))
+    }
+
+    /// How much of it is the folder that its links may not leave.
+    pub(super) fn beneath(&self) -> Option<usize> {
+        self.beneath
     }
 
     pub(super) fn as_path(&self) -> &Path {

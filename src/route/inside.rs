@@ -145,7 +145,7 @@ impl ErrorPage {
 
 impl Settings {
     /// Where a file lies that a script sends by its path, which is taken as it is. `None`: the route does not let it.
-    pub fn sendfile(&self, sent: &[u8]) -> Option<PathBuf> {
+    pub fn sendfile(&self, sent: &[u8]) -> Option<(PathBuf, Option<usize>)> {
         let name = sent.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
         if !self.serve_source && is_source(name) {
             return None;
@@ -153,7 +153,8 @@ impl Settings {
         self.x_sendfile.iter().find_map(|(theirs, ours)| {
             let theirs = os_bytes(theirs);
             let below = sent.strip_prefix(theirs.strip_suffix(b"/").unwrap_or(theirs))?;
-            DiskPath::below(ours, below).map(DiskPath::into_path)
+            let path = DiskPath::below(ours, below)?.held_by(ours, self)?;
+            Some((path.as_path().to_owned(), path.beneath()))
         })
     }
 }
@@ -330,8 +331,8 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(
-                settings.sendfile(sent.as_bytes()).as_deref(),
-                expected.map(std::path::Path::new),
+                settings.sendfile(sent.as_bytes()),
+                expected.map(|path| (path.into(), None)),
                 "{sent}"
             );
         }

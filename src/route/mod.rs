@@ -69,7 +69,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-/// What lies at a path. Symlinks are followed, as nginx does.
+/// What lies at a path. Symlinks are followed, as nginx does, unless they may not lead out of the root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
@@ -81,6 +81,8 @@ pub enum Kind {
     Other,
     /// Nothing, or nothing that may be looked at.
     Missing,
+    /// What a link leads to that may not lead there.
+    Outside,
 }
 
 impl fmt::Display for Kind {
@@ -90,6 +92,7 @@ impl fmt::Display for Kind {
             Self::Directory => "a directory",
             Self::Other => "neither file nor directory",
             Self::Missing => "not there",
+            Self::Outside => "outside: a symbolic link leads out of the root",
         })
     }
 }
@@ -103,6 +106,11 @@ pub trait Lookup {
     fn script_kind(&self, path: &Path) -> Kind {
         self.kind(path)
     }
+
+    /// The same for a path below `root` whose links may not lead out of it.
+    fn kind_beneath(&self, _root: &Path, path: &Path) -> Kind {
+        self.kind(path)
+    }
 }
 
 impl<D: Lookup> Lookup for &D {
@@ -112,6 +120,10 @@ impl<D: Lookup> Lookup for &D {
 
     fn script_kind(&self, path: &Path) -> Kind {
         D::script_kind(self, path)
+    }
+
+    fn kind_beneath(&self, root: &Path, path: &Path) -> Kind {
+        D::kind_beneath(self, root, path)
     }
 }
 

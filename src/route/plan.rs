@@ -67,6 +67,8 @@ impl<'a> Plan<'a> {
 pub struct FilePlan<'a> {
     /// Absolute, without dot segments, below the root by construction.
     pub path: PathBuf,
+    /// How many bytes of it are a folder which symbolic links behind it may not leave; `None`: they may lead anywhere.
+    pub beneath: Option<usize>,
     /// Of the location that serves it.
     pub settings: &'a Settings,
     /// The location's spelling, for the log.

@@ -88,7 +88,7 @@ impl<'a, D: Lookup, T: Trace> Journey<'a, D, T> {
 
     fn keeps_what_exists(&mut self, rewrite: &Rewrite) -> bool {
         let Some(path) = self.variables.disk_path(&self.variables.uri) else { return false };
-        let exists = path.kind(&self.disk) != Kind::Missing;
+        let exists = !matches!(path.kind(&self.disk), Kind::Missing | Kind::Outside);
         if exists {
             let pattern = rewrite.from.to_string();
             self.trace.step(|| Step::RewriteKept { pattern, path: text(path.as_bytes()) });
@@ -182,7 +182,7 @@ impl<'a, D: Lookup, T: Trace> Journey<'a, D, T> {
                     Kind::File => *file,
                     Kind::Directory => *directory,
                     Kind::Other => *file && *directory,
-                    Kind::Missing => false,
+                    Kind::Missing | Kind::Outside => false,
                 };
                 exists != *negated
             }

@@ -80,6 +80,8 @@ pub(super) fn settings() -> Settings {
         error_pages: Vec::new(),
         intercept_errors: false,
         x_sendfile: Vec::new(),
+        beneath: false,
+        absolute_redirect: false,
     }
 }
 

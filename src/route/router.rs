@@ -6,11 +6,12 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use http::StatusCode;
+use http::header::HOST;
 
 use super::inside::Arrived;
 use super::search::{Found, Level, Place};
 use super::trace::{Step, text};
-use super::variables::Variables;
+use super::variables::{Variable, Variables};
 use super::{
     Check, Fixed, Handler, Location, Lookup, Plan, Redirect, RequestFacts, Rule, Settings, Template, Trace,
     content, escape, split,
@@ -259,10 +260,28 @@ impl<'a, D: Lookup, T: Trace> Journey<'a, D, T> {
     }
 
     /// `location` is escaped already.
-    pub(super) fn redirect(&mut self, status: StatusCode, location: Vec<u8>) -> Plan<'a> {
+    pub(super) fn redirect(&mut self, status: StatusCode, mut location: Vec<u8>) -> Plan<'a> {
+        if self.place.settings.absolute_redirect && location.starts_with(b"/") && !location.starts_with(b"//")
+        {
+            location.splice(..0, self.own_origin());
+        }
         self.trace.step(|| Step::Redirect { status: status.as_u16(), to: text(&location) });
         let (settings, route) = (&*self.place.settings, &*self.place.route);
         Plan::Redirect(Redirect { status, location, settings, route })
+    }
+
+    /// Scheme and host as the client knows them; nothing for a client that named no host.
+    fn own_origin(&self) -> Vec<u8> {
+        let facts = self.variables.facts;
+        let mut host = Vec::new();
+        self.variables.write(&Variable::Header(HOST), &mut host);
+        if host.is_empty() {
+            host.extend_from_slice(facts.server_name.as_bytes());
+        }
+        match host.is_empty() {
+            true => host,
+            false => [facts.scheme.as_str().as_bytes(), b"://", &host].concat(),
+        }
     }
 
     /// To the same path with a slash behind it, as a relative reference: who knows the name the client uses?
@@ -309,8 +328,10 @@ pub(super) fn expand_uri(template: &Template, variables: &Variables<'_>) -> (Vec
 
 #[cfg(test)]
 mod tests {
-    use super::super::rig::{FakeDisk, check, gives, location, planned, rewrite, router, steps, template};
-    use super::super::{AccessRule, ReturnBody, Who};
+    use super::super::rig::{
+        FakeDisk, check, gives, location, planned, rewrite, router, steps, tell, template, with_facts,
+    };
+    use super::super::{AccessRule, NoTrace, ReturnBody, Who};
     use super::*;
 
     fn disk() -> FakeDisk {
@@ -412,6 +433,30 @@ mod tests {
         ]);
         for (request, expected) in [("/a.txt", "= /a.txt"), ("/b", "/"), ("/in/", "/in/")] {
             planned(&site, &disk(), request, |plan| assert_eq!(plan.route(), expected, "{request}"));
+        }
+    }
+
+    #[test]
+    fn a_redirect_names_scheme_and_host_where_it_should() {
+        let absolute = |location: Location| location.with(|settings| settings.absolute_redirect = true);
+        let site = router(vec![
+            absolute(location("/")),
+            absolute(location("= /moved").rule(gives(301, ReturnBody::Url(template("/to?$args"))))),
+            absolute(location("= /else").rule(gives(302, ReturnBody::Url(template("https://b.example/"))))),
+            absolute(location("= /host").rule(gives(302, ReturnBody::Url(template("//b.example/"))))),
+            location("= /relative").rule(gives(302, ReturnBody::Url(template("/to")))),
+        ]);
+        let host = [("host", "Shop.example:8080")];
+        for (asked, headers, expected) in [
+            ("/in", &host[..], "301 http://Shop.example:8080/in/"),
+            ("/moved?a=b", &host, "301 http://Shop.example:8080/to?a=b"),
+            ("/else", &host, "302 https://b.example/"),
+            ("/host", &host, "302 //b.example/"),
+            ("/relative", &host, "302 /to"),
+        ] {
+            with_facts(asked, headers, |facts| {
+                assert_eq!(tell(&site.plan(facts, &disk(), &mut NoTrace)), expected, "{asked}");
+            });
         }
     }
 }

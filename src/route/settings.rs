@@ -17,6 +17,8 @@ pub struct Settings {
     pub root: PathBuf,
     /// Replaces the matched part of the path (nginx's `alias`), absolute.
     pub alias: Option<PathBuf>,
+    /// Symbolic links below root or alias may not lead out of it.
+    pub beneath: bool,
     /// Where the root's files lie for php-fpm; the same as `root` unless told.
     pub backend_root: PathBuf,
     /// Files that answer for a directory, in order; one with `/` in front is a URI.
@@ -57,6 +59,8 @@ pub struct Settings {
     pub error_pages: Vec<ErrorPage>,
     /// A script's own errors get these pages too (nginx's `fastcgi_intercept_errors`).
     pub intercept_errors: bool,
+    /// Redirects name scheme and host (nginx's `absolute_redirect`, which is on there).
+    pub absolute_redirect: bool,
     /// Folders whose files a script may send by path (`X-Sendfile`): as php-fpm sees them, and where they lie here. Both absolute.
     pub x_sendfile: Vec<(PathBuf, PathBuf)>,
 }
@@ -157,4 +161,6 @@ pub enum Expires {
     Seconds(i64),
     /// This many seconds from Last-Modified on; from now, where a reply has none.
     Modified(i64),
+    /// At this second of the day, by the machine's time zone, wherever it comes next.
+    Daily(u32),
 }

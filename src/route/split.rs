@@ -7,6 +7,7 @@ use http::StatusCode;
 use memchr::memchr_iter;
 use regex::bytes::Regex;
 
+use super::content::OUTSIDE;
 use super::disk_path::DiskPath;
 use super::router::Journey;
 use super::trace::{Step, text};
@@ -20,6 +21,7 @@ pub(super) fn serve<'a, D: Lookup, T: Trace>(
 ) -> Plan<'a> {
     let (script, path) = match find(&journey.variables, fastcgi, &journey.disk) {
         Ok(found) => found,
+        Err(why) if why == OUTSIDE => return journey.refuse(StatusCode::FORBIDDEN, why),
         Err(why) => return journey.refuse(StatusCode::NOT_FOUND, why),
     };
     journey.trace.step(|| Step::Split { script: text(&script.name), path_info: text(&script.path_info) });
@@ -85,6 +87,7 @@ fn on_path(
             Kind::File => return Ok((Script { name: name.to_vec(), path_info: path_info.to_vec() }, path)),
             // A directory may be called a.php; the script may lie in it.
             Kind::Directory => {}
+            Kind::Outside => return Err(OUTSIDE),
             Kind::Other | Kind::Missing => return Err("no such script"),
         }
     }
@@ -99,8 +102,10 @@ fn runnable(
     path_info: &[u8],
 ) -> Result<(Script, DiskPath), &'static str> {
     let path = variables.disk_path(name).ok_or("no file can have that path")?;
-    if !remote && path.script_kind(disk) != Kind::File {
-        return Err("no such script");
+    match if remote { Kind::File } else { path.script_kind(disk) } {
+        Kind::File => {}
+        Kind::Outside => return Err(OUTSIDE),
+        _ => return Err("no such script"),
     }
     Ok((Script { name: name.to_vec(), path_info: path_info.to_vec() }, path))
 }

@@ -61,7 +61,11 @@ pub(super) fn same_door(old: &Model, new: &Model) -> bool {
 /// What is written but holds only from the next start on.
 pub(super) fn not_now(old: &Model, new: &Model) -> Vec<&'static str> {
     let (old, new) = (&old.server, &new.server);
-    let keys = [("threads", old.threads != new.threads), ("pid_file", old.pid_file != new.pid_file)];
+    let keys = [
+        ("threads", old.threads != new.threads),
+        ("pid_file", old.pid_file != new.pid_file),
+        ("user", old.account != new.account),
+    ];
     keys.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
 }
 

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tracing::{error, warn};
 
-use super::handover::Inheritance;
+use super::handover::{Handed, Inheritance};
 use super::listen::{Accepted, BindError, Listener};
 use super::workers::{Arrival, Workers};
 use crate::config::model::Listen;
@@ -66,8 +66,11 @@ impl Doors {
     }
 
     /// The sockets, by their addresses as they are configured.
-    pub(super) fn sockets(&self) -> impl Iterator<Item = (&Listen, BorrowedFd<'_>)> {
-        self.open.iter().map(|door| (&door.listen, door.socket.as_fd()))
+    pub(super) fn sockets(&self) -> impl Iterator<Item = Handed<BorrowedFd<'_>>> {
+        self.open.iter().map(|door| {
+            let (address, socket, ours) = (door.listen.to_string(), door.socket.as_fd(), door.ours);
+            Handed { address, socket, ours }
+        })
     }
 
     pub(super) fn has(&self, listen: &Listen) -> bool {
@@ -121,7 +124,7 @@ pub(super) struct Bound {
     pub(super) listener: Listener,
     pub(super) socket: OwnedFd,
     /// Whether it was bound by cornac, now or before an upgrade.
-    ours: bool,
+    pub(super) ours: bool,
 }
 
 impl Bound {
@@ -133,7 +136,7 @@ impl Bound {
     /// As a predecessor or systemd has bound it, or anew.
     pub(super) fn inherited(listen: &Listen, from: &mut Inheritance) -> Result<Self, BindError> {
         match from.take(listen) {
-            Some(socket) => Self::of(listen, Listener::inherited(listen, socket)?, !from.is_activated()),
+            Some(handed) => Self::of(listen, Listener::inherited(listen, handed.socket)?, handed.ours),
             None => Self::new(listen),
         }
     }

@@ -29,22 +29,40 @@ const END: &[u8] = b"end";
 /// The length of a message, filled up with zeros. The longest address, the path of a unix socket, has 107 bytes.
 const LENGTH: usize = 256;
 
+/// Behind the address and its NUL: the socket's file is a service manager's, and stays when nobody listens any more. (A process that does
+/// not know of it reads the address alone.)
+const ANOTHERS: u8 = b'k';
+
+/// A listening socket on its way from process to process.
+#[derive(Debug)]
+pub(super) struct Handed<S> {
+    /// As the configuration writes it.
+    pub(super) address: String,
+    pub(super) socket: S,
+    /// Whether its file, if it has one, is cornac's to remove.
+    pub(super) ours: bool,
+}
+
 /// What a successor got, and where it says that it is ready.
 #[derive(Debug)]
 pub(super) struct Inheritance {
-    sockets: Vec<(String, OwnedFd)>,
+    sockets: Vec<Handed<OwnedFd>>,
     predecessor: Option<UnixStream>,
-    /// They are systemd's, and stay after us.
+    /// They came from systemd.
     activated: bool,
 }
 
 /// Hands the sockets on.
 pub(super) fn give<'a>(
     to: &UnixStream,
-    sockets: impl Iterator<Item = (&'a Listen, BorrowedFd<'a>)>,
+    sockets: impl Iterator<Item = Handed<BorrowedFd<'a>>>,
 ) -> io::Result<()> {
-    for (listen, socket) in sockets {
-        send(to, listen.to_string().as_bytes(), Some(socket))?;
+    for Handed { address, socket, ours } in sockets {
+        let mut text = address.into_bytes();
+        if !ours {
+            text.extend([0, ANOTHERS]);
+        }
+        send(to, &text, Some(socket))?;
     }
     send(to, END, None)
 }
@@ -73,13 +91,10 @@ pub(super) fn is_ready(word: &[u8]) -> bool {
 impl Inheritance {
     /// Of systemd, if it listens for us.
     fn activated() -> Self {
-        let sockets = activation::sockets();
+        let passed = activation::sockets().into_iter();
+        let sockets: Vec<_> =
+            passed.map(|(address, socket)| Handed { address, socket, ours: false }).collect();
         Self { activated: !sockets.is_empty(), sockets, predecessor: None }
-    }
-
-    /// Whether the sockets' files are another's to remove.
-    pub(super) fn is_activated(&self) -> bool {
-        self.activated
     }
 
     /// What a predecessor hands on, if there is one, or systemd.
@@ -100,29 +115,28 @@ impl Inheritance {
     }
 
     /// The socket of that address, if it was handed on.
-    pub(super) fn take(&mut self, listen: &Listen) -> Option<OwnedFd> {
-        let place = self.sockets.iter().position(|(known, _)| *known == listen.to_string())?;
-        Some(self.sockets.swap_remove(place).1)
+    pub(super) fn take(&mut self, listen: &Listen) -> Option<Handed<OwnedFd>> {
+        let place = self.sockets.iter().position(|known| known.address == listen.to_string())?;
+        Some(self.sockets.swap_remove(place))
     }
 
-    /// Clients are served here from now on. What was handed on and is not wanted any more is closed: those addresses are returned.
+    /// Clients are served here from now on. What was handed on and is not wanted any more is closed: the addresses whose files are ours to
+    /// remove are returned.
     pub(super) fn is_served(&mut self) -> io::Result<Vec<String>> {
-        let unwanted: Vec<_> =
-            std::mem::take(&mut self.sockets).into_iter().map(|(address, _)| address).collect();
+        let unwanted = std::mem::take(&mut self.sockets);
         if self.activated {
-            for address in &unwanted {
+            for Handed { address, .. } in &unwanted {
                 tracing::warn!("systemd listens on {address}, but no site does: it is closed here");
             }
-            return Ok(Vec::new());
         }
         if let Some(mut predecessor) = self.predecessor.take() {
             predecessor.write_all(READY)?;
         }
-        Ok(unwanted)
+        Ok(unwanted.into_iter().filter(|handed| handed.ours).map(|handed| handed.address).collect())
     }
 }
 
-fn receive(from: &UnixStream) -> io::Result<Vec<(String, OwnedFd)>> {
+fn receive(from: &UnixStream) -> io::Result<Vec<Handed<OwnedFd>>> {
     let mut sockets = Vec::new();
     loop {
         let mut message = [0; LENGTH];
@@ -130,7 +144,8 @@ fn receive(from: &UnixStream) -> io::Result<Vec<(String, OwnedFd)>> {
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let got = recvmsg(from, &mut [IoSliceMut::new(&mut message)], &mut control, RecvFlags::WAITALL)?;
         let length = message.iter().position(|&byte| byte == 0).unwrap_or(LENGTH);
-        let text = String::from_utf8_lossy(&message[..length]).into_owned();
+        let address = String::from_utf8_lossy(&message[..length]).into_owned();
+        let ours = message.get(length + 1) != Some(&ANOTHERS);
         let socket = control.drain().find_map(|message| match message {
             RecvAncillaryMessage::ScmRights(mut sockets) => sockets.next(),
             _ => None,
@@ -138,9 +153,9 @@ fn receive(from: &UnixStream) -> io::Result<Vec<(String, OwnedFd)>> {
         match socket {
             Some(socket) if got.bytes == LENGTH => {
                 fcntl_setfd(&socket, FdFlags::CLOEXEC)?;
-                sockets.push((text, socket));
+                sockets.push(Handed { address, socket, ours });
             }
-            None if text.as_bytes() == END => return Ok(sockets),
+            None if address.as_bytes() == END => return Ok(sockets),
             _ => return Err(io::Error::other("the sockets did not arrive")),
         }
     }
@@ -160,15 +175,26 @@ mod tests {
         let _waits = TcpStream::connect(address).expect("it listens");
         let (mut here, there) = UnixStream::pair().expect("a pair");
         let listen = Listen::Tcp(address);
-        give(&here, [(&listen, listener.as_fd())].into_iter()).expect("given");
-        drop(listener);
+        let address = listen.to_string();
+        let copy = listener.try_clone().expect("a descriptor more");
+        let handed = [
+            Handed { address: address.clone(), socket: listener.as_fd(), ours: true },
+            Handed { address: "unix:/of/systemd".to_owned(), socket: copy.as_fd(), ours: false },
+        ];
+        give(&here, handed.into_iter()).expect("given");
+        drop((listener, copy));
         let sockets = receive(&there).expect("received");
         let mut heir = Inheritance { sockets, predecessor: Some(there), activated: false };
         assert!(heir.take(&Listen::Unix("/other".into())).is_none());
-        let socket = TcpListener::from(heir.take(&listen).expect("it was given"));
+        let handed = heir.take(&listen).expect("it was given");
+        assert!(handed.ours);
+        let socket = TcpListener::from(handed.socket);
         assert!(heir.take(&listen).is_none(), "each once");
         socket.accept().expect("who came to the old one");
-        heir.is_served().expect("the other end is there");
+        assert!(
+            heir.is_served().expect("the other end is there").is_empty(),
+            "its file is not ours to remove"
+        );
         let mut word = [0; 16];
         let length = here.read(&mut word).expect("a word");
         assert!(is_ready(&word[..length]));

@@ -1,9 +1,10 @@
 //! Listening sockets: binding them with an error that says what to do, and accepting from either kind.
 
+use std::fs::Permissions;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 
@@ -11,7 +12,7 @@ use rustix::net::{SocketFlags, acceptfrom_with};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use crate::config::model::Listen;
+use crate::config::model::{self, Listen};
 
 /// As much as the kernel grants: a burst waits here rather than being refused.
 const BACKLOG: i32 = 4096;
@@ -35,7 +36,7 @@ pub(super) enum Accepted {
 
 /// A socket that could not be bound.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {listen}: {source}{}", remedy(source))]
+#[error("cannot listen on {listen}: {source}{}", remedy(listen, source))]
 pub struct BindError {
     /// As it is written in the configuration.
     pub listen: String,
@@ -43,10 +44,13 @@ pub struct BindError {
     pub source: io::Error,
 }
 
-fn remedy(error: &io::Error) -> &'static str {
+fn remedy(listen: &str, error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::AddrInUse => {
             "; another program has it: stop that, or choose another with `listen` (`--listen` for `cornac serve`)"
+        }
+        io::ErrorKind::PermissionDenied if listen.starts_with("unix:") => {
+            "; its folder may not be written by the user that cornac runs as"
         }
         io::ErrorKind::PermissionDenied => {
             "; ports below 1024 need root or CAP_NET_BIND_SERVICE: choose one above, such as 8080"
@@ -147,6 +151,16 @@ fn bind_tcp(address: SocketAddr) -> io::Result<OwnedFd> {
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
+}
+
+/// Gives a unix socket's file the mode that the configuration says.
+pub(super) fn set_mode(listener: &model::Listener) -> Result<(), BindError> {
+    let (Listen::Unix(path), Some(mode)) = (&listener.listen, listener.mode) else { return Ok(()) };
+    let set = path.metadata().and_then(|found| match found.permissions().mode() & 0o777 == mode {
+        true => Ok(()),
+        false => std::fs::set_permissions(path, Permissions::from_mode(mode)),
+    });
+    set.map_err(|source| BindError { listen: listener.listen.to_string(), source })
 }
 
 /// A socket file that nobody listens on any more is left by a crash, and is replaced.

@@ -9,6 +9,7 @@ mod open_files;
 mod operator;
 mod php;
 mod pid_file;
+mod privileges;
 mod reload;
 mod server;
 mod service_manager;

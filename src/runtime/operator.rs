@@ -11,7 +11,7 @@ use tokio::task::AbortHandle;
 use tracing::error;
 
 use super::doors::{BREATH, Bound, is_the_clients_own};
-use super::handover::Inheritance;
+use super::handover::{Handed, Inheritance};
 use super::listen::{Accepted, BindError, Listener};
 use crate::admin::{Admin, Readiness, Wish, Wishes, wishes};
 use crate::config::Secret;
@@ -29,6 +29,8 @@ pub(super) struct Operator {
     bound: Listen,
     /// The same socket, to be handed on.
     socket: OwnedFd,
+    /// Whether a socket file is ours to remove.
+    ours: bool,
     handed_on: bool,
     admin: Arc<Admin>,
     serving: AbortHandle,
@@ -44,14 +46,14 @@ impl Operator {
         inheritance: &mut Inheritance,
     ) -> Result<Self, BindError> {
         let listen = settings.listen.clone();
-        let Bound { listener, socket, .. } = Bound::inherited(&listen, inheritance)?;
+        let Bound { listener, socket, ours } = Bound::inherited(&listen, inheritance)?;
         let bound = listener.local_addr().map_or_else(|| listen.clone(), Listen::Tcp);
         let (wish, wishes) = wishes();
         let readiness = Arc::new(Readiness::default());
         let admin = Admin::new(Arc::clone(generation), Arc::clone(&readiness), settings.token.clone(), wish);
         let admin = Arc::new(admin);
         let serving = tokio::spawn(accept(listener, Arc::clone(&admin))).abort_handle();
-        Ok(Self { listen, bound, socket, handed_on: false, admin, serving, wishes, readiness })
+        Ok(Self { listen, bound, socket, ours, handed_on: false, admin, serving, wishes, readiness })
     }
 
     /// Where he is listened to, with the real port where 0 was asked for.
@@ -60,8 +62,8 @@ impl Operator {
     }
 
     /// For a successor.
-    pub(super) fn socket(&self) -> (&Listen, BorrowedFd<'_>) {
-        (&self.listen, self.socket.as_fd())
+    pub(super) fn socket(&self) -> Handed<BorrowedFd<'_>> {
+        Handed { address: self.listen.to_string(), socket: self.socket.as_fd(), ours: self.ours }
     }
 
     /// After a reload that leaves him where he is.
@@ -93,7 +95,7 @@ impl Operator {
 impl Drop for Operator {
     fn drop(&mut self) {
         self.serving.abort();
-        if let (Listen::Unix(path), false) = (&self.listen, self.handed_on) {
+        if let (Listen::Unix(path), true) = (&self.listen, self.ours && !self.handed_on) {
             // Somebody may have taken it away already.
             drop(std::fs::remove_file(path));
         }

@@ -12,7 +12,7 @@ use tracing::{info, warn};
 
 use super::changes::{self, Members};
 use super::doors::Bound;
-use super::listen::BindError;
+use super::listen::{self, BindError};
 use super::open_files;
 use super::server::{self, Server, StartError};
 use crate::config::model::{Listen, Model};
@@ -38,6 +38,9 @@ pub enum ReloadError {
         "{0}; cornac itself listens on that port at another address: to change between the two, restart it"
     )]
     OwnPort(BindError),
+    /// A socket that only root may bind, who started us.
+    #[error("{0}; root's rights were given up when cornac had started (server.user): a restart opens it")]
+    NotRoot(BindError),
 }
 
 /// What a file looked like when it was read or seen last.
@@ -99,6 +102,7 @@ impl Server {
         }
         (model.server.threads, model.server.pid_file) =
             (self.model.server.threads, self.model.server.pid_file.take());
+        model.server.account = self.model.server.account.take();
         self.model = model;
         Ok(if lines.is_empty() { "nothing has changed".to_owned() } else { lines.join("\n") })
     }
@@ -118,6 +122,9 @@ impl Server {
             let id = ids.iter().find(|(_, known)| *known == listen).map(|(id, _)| *id);
             self.doors.open(id.expect("it was bound for this generation"), listen, bound);
         }
+        for error in model.listeners.iter().filter_map(|listener| listen::set_mode(listener).err()) {
+            warn!("reload: the mode of a socket stays: {error}");
+        }
         self.doors.retain(|listen| ids.iter().any(|(_, known)| known == listen), &old);
         old.clusters().iter().for_each(Cluster::drain);
         changes::between(&self.model, model, &before, &Members::of(&generation))
@@ -130,6 +137,12 @@ impl Server {
             Ok(bound) => Ok((listen.clone(), bound)),
             Err(error) if error.source.kind() == io::ErrorKind::AddrInUse && self.has_port_of(listen) => {
                 Err(ReloadError::OwnPort(error))
+            }
+            Err(error)
+                if error.source.kind() == io::ErrorKind::PermissionDenied
+                    && self.model.server.account.is_some() =>
+            {
+                Err(ReloadError::NotRoot(error))
             }
             Err(error) => Err(StartError::Bind(error).into()),
         };

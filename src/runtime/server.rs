@@ -10,9 +10,10 @@ use tracing::{error, info, warn};
 
 use super::doors::{self, Bound, Doors};
 use super::handover::Inheritance;
-use super::listen::BindError;
+use super::listen::{self, BindError};
 use super::operator::Operator;
 use super::pid_file::PidFile;
+use super::privileges::{self, NotGivenUp};
 use super::reload::{ReloadError, Stamp};
 use super::service_manager;
 use super::signals::{Signals, Wish};
@@ -46,8 +47,11 @@ pub enum StartError {
     /// Threads and their pollers.
     #[error("cannot start the worker threads: {0}")]
     Threads(std::io::Error),
+    /// root's rights.
+    #[error(transparent)]
+    NotGivenUp(#[from] NotGivenUp),
     /// The pid file.
-    #[error("cannot write the pid file {0}: {1}")]
+    #[error("cannot write the pid file {0}: {1}{hint}", hint = permission_hint(.1))]
     PidFile(PathBuf, std::io::Error),
     /// What an upgrade hands on.
     #[error("cannot take over from the running cornac: {0}")]
@@ -104,7 +108,6 @@ impl Server {
         open_files::allow_all();
         small_pages::only();
         let signals = Signals::listen().map_err(StartError::Signals)?;
-        try_temp_dir(&model.server.temp_dir)?;
         let mut inheritance = Inheritance::receive().map_err(StartError::Handover)?;
         let generation = Generation::build(&model, None);
         let generation = Arc::new(ArcSwap::from_pointee(generation));
@@ -118,7 +121,12 @@ impl Server {
             Ok((id, listen.clone(), Bound::inherited(listen, &mut inheritance)?))
         };
         let bound = generation.load().sites().listeners().map(bind).collect::<Result<Vec<_>, BindError>>()?;
+        model.listeners.iter().try_for_each(listen::set_mode)?;
         let access_log = AccessLog::open(&model.server).map_err(StartError::AccessLog)?;
+        if source.is_some() {
+            privileges::give_up(model.server.account.as_ref())?;
+        }
+        try_temp_dir(&model.server.temp_dir)?;
         let (access_log, timeouts) = (access_log.map(Arc::new), Timeouts::of(&model.server));
         let means = Means { access_log, timeouts };
         let lobby = Lobby::new(open_files::most_clients(model.server.max_connections));
@@ -334,6 +342,14 @@ async fn outcome_of(successor: &mut Option<Successor>) -> Result<(), UpgradeErro
 
 fn write_pid_file(path: &Path) -> Result<PidFile, StartError> {
     PidFile::write(path).map_err(|error| StartError::PidFile(path.to_owned(), error))
+}
+
+/// It is written by who serves, who has to remove it too.
+fn permission_hint(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::PermissionDenied => "; its folder must be the user's that cornac runs as",
+        _ => "",
+    }
 }
 
 /// While it stops already, only a word to stop is heard.

@@ -17,8 +17,7 @@ use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use super::handover::{self, VARIABLE, VERSION};
-use crate::config::model::Listen;
+use super::handover::{self, Handed, VARIABLE, VERSION};
 
 /// How long it may take until it serves. It reads its configuration and binds what is new; php-fpm need not be there for that.
 const START: Duration = Duration::from_secs(30);
@@ -69,7 +68,7 @@ impl Successor {
     /// Starts it, and hands it the sockets. Must be called within a tokio runtime.
     pub(super) fn start<'a>(
         launch: &Launch,
-        sockets: impl Iterator<Item = (&'a Listen, BorrowedFd<'a>)>,
+        sockets: impl Iterator<Item = Handed<BorrowedFd<'a>>>,
     ) -> Result<Self, UpgradeError> {
         if std::process::id() == 1 {
             return Err(UpgradeError::Init);

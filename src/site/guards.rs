@@ -7,12 +7,13 @@ use std::sync::Arc;
 use crate::config::model::{Model, Site};
 use crate::limits::Limiter;
 use crate::route::{Limits, Location, Settings};
-use crate::users::{Hashing, Users};
+use crate::users::{Guesses, Hashing, Users};
 
 /// Those of one generation.
 #[derive(Debug)]
 pub struct Guards {
     hashing: Arc<Hashing>,
+    guesses: Arc<Guesses>,
     users: HashMap<PathBuf, Arc<Users>>,
     /// Few sites have more than a handful.
     limiters: Vec<Limited>,
@@ -30,7 +31,8 @@ impl Guards {
     pub(super) fn build(model: &Model, old: Option<&Self>) -> Self {
         let threads = model.server.worker_threads();
         let hashing = old.map_or_else(|| Arc::new(Hashing::new(threads)), |old| Arc::clone(&old.hashing));
-        let mut guards = Self { hashing, users: HashMap::new(), limiters: Vec::new() };
+        let guesses = old.map_or_else(Arc::default, |old| Arc::clone(&old.guesses));
+        let mut guards = Self { hashing, guesses, users: HashMap::new(), limiters: Vec::new() };
         for site in &model.sites {
             let label: Arc<str> = site.label().into();
             for guard in all_settings(site).into_iter().filter_map(|settings| settings.guard.as_deref()) {
@@ -65,6 +67,11 @@ impl Guards {
     /// A password file.
     pub fn users(&self, file: &Path) -> Option<&Users> {
         self.users.get(file).map(|users| &**users)
+    }
+
+    /// Who has been wrong of late.
+    pub fn guesses(&self) -> &Guesses {
+        &self.guesses
     }
 
     /// One for each of a location's limits, in their order.

@@ -428,7 +428,7 @@ impl Journey {
     /// What a connect error means for trying again: whether it cost time.
     fn not_connected(&mut self, failure: balance::Failure) -> Seen {
         match failure {
-            balance::Failure::Refused | balance::Failure::Unreachable => {
+            balance::Failure::Refused | balance::Failure::Unreachable | balance::Failure::Forbidden => {
                 self.refused += 1;
                 Seen::Refused
             }

@@ -62,7 +62,7 @@ impl Connection {
         };
         match timeout(patience, connecting).await {
             Ok(Ok((socket, lifeline))) => Ok(Self::new(socket, lifeline)),
-            Ok(Err(error)) => Err(failure_of(&error)),
+            Ok(Err(error)) => Err(failure_at(endpoint, &error)),
             Err(_) => Err(match endpoint {
                 Endpoint::Tcp(_) => Failure::ConnectTimeout,
                 // The kernel answers at once for a unix socket: what has taken so long is `connect_unix` asking again.
@@ -174,6 +174,14 @@ async fn connect_unix(path: &std::path::Path) -> io::Result<UnixStream> {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => sleep(Duration::from_millis(5)).await,
             other => return other,
         }
+    }
+}
+
+/// A firewall may deny a TCP connection too; a socket's file says whom it lets in.
+fn failure_at(endpoint: &Endpoint, error: &io::Error) -> Failure {
+    match (endpoint, error.kind()) {
+        (Endpoint::Unix(_), io::ErrorKind::PermissionDenied) => Failure::Forbidden,
+        _ => failure_of(error),
     }
 }
 

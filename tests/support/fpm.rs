@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::child::{self, Listen, Process, Signal, find_program};
 use super::{Port, Scratch, free_port};
 
-const INSTALL: &str = "php-fpm is not installed; install it by:\n    scripts/install-deps.sh php\n(Debian: apt-get install php-fpm php-mbstring)";
+const INSTALL: &str = "php-fpm is not installed; install it by:\n    scripts/install-deps.sh php\n(Debian: apt-get install php-fpm php-mbstring php-curl)";
 
 /// php-fpm's process managers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

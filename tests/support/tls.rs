@@ -53,9 +53,13 @@ impl Trust {
 
     /// A connection that is ready to be talked over.
     pub fn connect(&self, to: SocketAddr, name: &str) -> io::Result<Tls> {
+        self.over(TcpStream::connect_timeout(&to, Duration::from_secs(5))?, name)
+    }
+
+    /// The same on a connection that is there, on which something else may have been said before.
+    pub fn over(&self, stream: TcpStream, name: &str) -> io::Result<Tls> {
         let name = ServerName::try_from(name.to_owned()).expect("a name");
         let connection = ClientConnection::new(Arc::new(self.0.clone()), name).expect("settings that fit");
-        let stream = TcpStream::connect_timeout(&to, Duration::from_secs(5))?;
         stream.set_read_timeout(Some(Duration::from_secs(30)))?;
         let mut stream = StreamOwned::new(connection, stream);
         while stream.conn.is_handshaking() {

@@ -79,8 +79,10 @@ fn shut(endpoint: &Endpoint, failure: Failure) -> Finding {
             "The machine is there, and nobody listens at that port.",
             "Start php-fpm, and let its `listen` be reachable from here: `listen = 9000`, not 127.0.0.1:9000.",
         ),
-        (Failure::Refused | Failure::Unreachable, Endpoint::Unix(path)) => shut_socket(path, failure),
-        (Failure::Unreachable, Endpoint::Tcp(_)) => {
+        (Failure::Refused | Failure::Unreachable | Failure::Forbidden, Endpoint::Unix(path)) => {
+            shut_socket(path, failure)
+        }
+        (Failure::Unreachable | Failure::Forbidden, Endpoint::Tcp(_)) => {
             ("There is no way to that address.", "Check the address, the network and its routes.")
         }
         (Failure::ConnectTimeout, _) => (

@@ -13,4 +13,6 @@ pub struct Listener {
     pub http2: bool,
     /// Whether a PROXY header stands in front of all that a client sends.
     pub proxy_protocol: bool,
+    /// Of a unix socket's file; `None`: as the umask leaves it.
+    pub mode: Option<u32>,
 }
