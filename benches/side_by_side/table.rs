@@ -96,7 +96,14 @@ fn requests(subject: Contestant) -> Vec<Row> {
         row("churn", "hello, each on a connection of its own", With::Header("Connection: close")),
         row("upload-1k", "POSTs of 1 KB", With::Body(1_000)),
         row("upload-1m", "POSTs of 1 MB", With::Body(1_000_000)),
-        row("access-log", "hello with an access log (combined)", With::Nothing).with(Feature::AccessLog),
+        Row::load(
+            "access-log",
+            "hello with an access log (combined)",
+            asked("/hello.php"),
+            BackendKind::Null(12),
+            &[NGINX, subject],
+        )
+        .with(Feature::AccessLog),
     ]
 }
 

@@ -13,7 +13,7 @@ pub(super) fn command(scratch: &Scratch, setting: &Setting<'_>) -> Result<Comman
     let config = scratch.write("haproxy.cfg", cfg(scratch, setting)?);
     let mut command = Command::new(program);
     // The master takes SIGUSR2 for a reload.
-    command.args(["-W", "-q", "-f"]).arg(config);
+    command.args(["-W", "-f"]).arg(config);
     Ok(command)
 }
 
@@ -41,7 +41,7 @@ fn cfg(scratch: &Scratch, setting: &Setting<'_>) -> Result<String, String> {
     Ok(format!(
         "global
     nbthread 2
-    maxconn 16000
+    maxconn 9000
     tune.bufsize 32768
 defaults
     mode http
