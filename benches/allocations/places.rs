@@ -5,12 +5,13 @@ use std::path::Path;
 
 use serde_json::Value;
 
-/// Frames of the allocator and of containers say nothing.
+/// Where frames lie that say nothing: dhat's own, and those of the standard library, whose containers allocate for others.
 const SKIPPED: [&str; 12] = [
-    "alloc::", "<alloc::", "core::", "<core::", "std::", "<std::", "dhat::", "<dhat::", "__rust", "hashbrown::", "_R", "[root]",
+    "src/backtrace", "dhat-", "benches/allocations", "???", "alloc/src", "src/alloc", "src/raw_vec", "src/vec", "src/ops",
+    "src/slice", "src/string", "src/boxed",
 ];
 /// Of each place so many frames are told.
-const FRAMES: usize = 4;
+const FRAMES: usize = 5;
 
 /// The most frequent first.
 pub(crate) fn print(report: &Path, requests: u32, places: usize) -> Result<(), String> {
@@ -21,7 +22,7 @@ pub(crate) fn print(report: &Path, requests: u32, places: usize) -> Result<(), S
     for point in report["pps"].as_array().ok_or("dhat's report has no points")? {
         let stack = point["fs"].as_array().into_iter().flatten().filter_map(Value::as_u64);
         let names = stack.filter_map(|frame| frames.get(frame as usize)?.as_str()).map(short);
-        let told: Vec<String> = names.filter(|name| says_something(name)).take(FRAMES).collect();
+        let told: Vec<String> = names.filter(|name| says_something(name)).take(FRAMES).map(cut).collect();
         let place = counted.entry(told.join("\n           < ")).or_default();
         place.0 += point["tbk"].as_u64().unwrap_or(0);
         place.1 += point["tb"].as_u64().unwrap_or(0);
@@ -35,18 +36,21 @@ pub(crate) fn print(report: &Path, requests: u32, places: usize) -> Result<(), S
     Ok(())
 }
 
-/// "0x…: name (file:line:column)" without the address and the folders.
-fn short(frame: &str) -> String {
-    let frame = frame.split_once(": ").map_or(frame, |(_, rest)| rest);
-    match frame.rsplit_once(" (") {
-        Some((name, place)) => {
-            let place = place.trim_end_matches(')').rsplit('/').next().unwrap_or_default();
-            format!("{name} ({place})")
-        }
-        None => frame.to_owned(),
-    }
+/// "0x…: name (file:line:column)" without the address.
+fn short(frame: &str) -> &str {
+    frame.split_once(": ").map_or(frame, |(_, rest)| rest)
 }
 
-fn says_something(name: &str) -> bool {
-    !SKIPPED.iter().any(|start| name.starts_with(start))
+fn says_something(frame: &str) -> bool {
+    let place = frame.rsplit_once(" (").map_or(frame, |(_, place)| place);
+    !SKIPPED.iter().any(|start| place.starts_with(start))
+}
+
+/// Types of futures are longer than any line.
+fn cut(frame: &str) -> String {
+    const LONGEST: usize = 70;
+    match frame.rsplit_once(" (") {
+        Some((name, place)) => format!("{} ({place}", name.chars().take(LONGEST).collect::<String>()),
+        None => frame.to_owned(),
+    }
 }

@@ -5,11 +5,11 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// One STDOUT record of id 1 and END_REQUEST.
-const REPLY: &[u8] =
-    b"\x01\x06\x00\x01\x00\x28\x00\x00Content-Type: text/plain\r\n\r\nHello world\n\x01\x03\x00\x01\x00\x08\x00\x00\0\0\0\0\0\0\0\0";
-/// Where a request without a body ends: the empty STDIN.
-const END: &[u8] = b"\x01\x05\x00\x01\x00\x00\x00\x00";
+/// One STDOUT record and END_REQUEST, of id 0.
+const REPLY: &[u8; 64] =
+    b"\x01\x06\0\0\0\x28\0\0Content-Type: text/plain\r\n\r\nHello world\n\x01\x03\0\0\0\x08\0\0\0\0\0\0\0\0\0\0";
+/// Where its two ids are.
+const IDS: [usize; 2] = [2, 50];
 
 pub(crate) struct Responder {
     address: SocketAddr,
@@ -39,18 +39,19 @@ impl Responder {
     }
 }
 
-/// Until the other side leaves. All requests have the id 1, which is all that cornac asks for on a connection.
+/// Until the other side leaves.
 fn answer(mut stream: TcpStream, reads: &AtomicU64) {
     let _ = stream.set_nodelay(true);
-    let (mut buffer, mut filled) = (vec![0; 1 << 16], 0);
+    let (mut buffer, mut filled, mut reply) = (vec![0; 1 << 16], 0, *REPLY);
     while let Ok(read @ 1..) = stream.read(&mut buffer[filled..]) {
         reads.fetch_add(1, Ordering::Relaxed);
         filled += read;
-        if buffer[..filled].ends_with(END) {
-            filled = 0;
-            if stream.write_all(REPLY).is_err() {
-                return;
-            }
+        // A request without a body ends in the empty STDIN, whatever its id is.
+        let [.., 1, 5, high, low, 0, 0, _, _] = buffer[..filled] else { continue };
+        IDS.iter().for_each(|&at| reply[at..at + 2].copy_from_slice(&[high, low]));
+        filled = 0;
+        if stream.write_all(&reply).is_err() {
+            return;
         }
     }
 }
