@@ -14,7 +14,7 @@ const CLIENTS: [(u32, &str); 5] = [
     (10_000, "CPU µs, 10,000 clients"),
 ];
 
-/// One after another on one server, so that what a crowd leaves behind is the next one's.
+/// One after another on one server, many for longer, so that coming is a small part of what they cost, so that what a crowd leaves behind is the next one's.
 pub(crate) fn turn(
     scene: Scene<'_>,
     contestant: Contestant,
@@ -25,7 +25,7 @@ pub(crate) fn turn(
     for (connections, what) in CLIENTS {
         let ask = Ask::get("/1k.bin", connections);
         let before = process::cpu_time(server.pid());
-        let seen = wrk::run(server.address(), "http", ask, scene.length.seconds.max(2))?;
+        let seen = wrk::run(server.address(), "http", ask, scene.length.seconds + u64::from(connections / 2_000))?;
         let cpu = process::cpu_time(server.pid()) - before;
         found.push(Finding::new(what, cpu.as_secs_f64() * 1e6 / (seen.requests as f64).max(1.0)));
         errors += seen.errors;

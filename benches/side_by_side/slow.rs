@@ -19,10 +19,10 @@ use crate::sample::percentile;
 
 const READERS: u32 = 200;
 /// Each takes a piece, then rests: 320 KB a second, 3 s a reply.
-const PIECE: usize = 16 << 10;
-const REST: Duration = Duration::from_millis(50);
-/// What the kernel holds for a reader: little, so that the others' part waits in the front end.
-const WINDOW: u32 = 16 << 10;
+const PIECE: usize = 32 << 10;
+const REST: Duration = Duration::from_millis(100);
+/// What the kernel holds for a reader: little, so that the rest waits in the front end.
+const WINDOW: u32 = 64 << 10;
 /// Who reads as fast as it comes. Fewer than there are workers.
 const OTHERS: u32 = 4;
 const SETTLING: Duration = Duration::from_secs(1);
@@ -51,7 +51,7 @@ pub(crate) fn turn(
     for _ in 0..READERS {
         runtime.spawn(keep_reading(server.address(), Arc::clone(&replies)));
     }
-    sleep(SETTLING);
+    sleep(3 * SETTLING);
     let (beside, ()) = crowd::ask(&[others], || sleep(window));
     // Nobody waits for them.
     runtime.shutdown_background();

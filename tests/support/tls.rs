@@ -56,6 +56,8 @@ impl Trust {
         let name = ServerName::try_from(name.to_owned()).expect("a name");
         let connection = ClientConnection::new(Arc::new(self.0.clone()), name).expect("settings that fit");
         let stream = TcpStream::connect_timeout(&to, Duration::from_secs(5))?;
+        // As browsers do: the request follows the end of the handshake at once.
+        stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(Duration::from_secs(30)))?;
         let mut stream = StreamOwned::new(connection, stream);
         while stream.conn.is_handshaking() {

@@ -48,7 +48,8 @@ defaults
     timeout client 60s
     timeout server 60s
     timeout connect 1s
-    timeout queue 30s
+    timeout queue 1s
+    option abortonclose
     backlog 4096
 fcgi-app php
     docroot {root}
