@@ -41,6 +41,7 @@ packages_for() {
         bench) have wrk || echo wrk
                have h2load || echo nghttp2-client
                have haproxy || echo haproxy
+               have strace || echo strace
                have nginx || echo nginx-light
                # brotli is no part of nginx; without the module its row is told without nginx.
                [ -e /usr/lib/nginx/modules/ngx_http_brotli_filter_module.so ] || echo libnginx-mod-http-brotli-filter ;;

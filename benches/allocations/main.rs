@@ -34,7 +34,8 @@ const CASES: [(&str, &str, f64); 2] =
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().collect();
-    let places = words.iter().position(|word| word == "--sites").and_then(|at| words.get(at + 1)?.parse().ok());
+    let places =
+        words.iter().position(|word| word == "--sites").and_then(|at| words.get(at + 1)?.parse().ok());
     match count(places.unwrap_or(0)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
@@ -55,7 +56,8 @@ fn count(places: usize) -> Result<(), String> {
         let mut client = Client::new(to, target).map_err(|error| error.to_string())?;
         client.ask(WARM).map_err(|error| format!("{name}: {error}"))?;
         let report = folder.path().join("dhat.json");
-        let (reads, profiler) = (responder.reads(), dhat::Profiler::builder().trim_backtraces(None).file_name(&report).build());
+        let (reads, profiler) =
+            (responder.reads(), dhat::Profiler::builder().trim_backtraces(None).file_name(&report).build());
         client.ask(COUNTED).map_err(|error| format!("{name}: {error}"))?;
         let (stats, reads) = (dhat::HeapStats::get(), responder.reads() - reads);
         drop(profiler);

@@ -7,8 +7,18 @@ use serde_json::Value;
 
 /// Where frames lie that say nothing: dhat's own, and those of the standard library, whose containers allocate for others.
 const SKIPPED: [&str; 12] = [
-    "src/backtrace", "dhat-", "benches/allocations", "???", "alloc/src", "src/alloc", "src/raw_vec", "src/vec", "src/ops",
-    "src/slice", "src/string", "src/boxed",
+    "src/backtrace",
+    "dhat-",
+    "benches/allocations",
+    "???",
+    "alloc/src",
+    "src/alloc",
+    "src/raw_vec",
+    "src/vec",
+    "src/ops",
+    "src/slice",
+    "src/string",
+    "src/boxed",
 ];
 /// Of each place so many frames are told.
 const FRAMES: usize = 5;

@@ -23,7 +23,10 @@ fn locations(criterion: &mut Criterion, name: &str, pattern: impl Fn(u32) -> Str
         let mut toml = "[[sites]]\nlisten = [\"127.0.0.1:80\"]\nroot = \"/srv\"\n".to_owned();
         for number in 0..count {
             let pattern = pattern(number);
-            let _ = write!(toml, "[[sites.routes]]\nmatch = '{pattern}'\nreturn = {{ status = 204, body = \"\" }}\n");
+            let _ = write!(
+                toml,
+                "[[sites.routes]]\nmatch = '{pattern}'\nreturn = {{ status = 204, body = \"\" }}\n"
+            );
         }
         let sites = sites(&toml);
         let (method, headers) = (Method::GET, HeaderMap::new());

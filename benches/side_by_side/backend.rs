@@ -129,7 +129,8 @@ fn gzip(path: &Path) {
     let text = std::fs::read(path).expect("the page was just written");
     let mut coder = flate2::write::GzEncoder::new(vec![], flate2::Compression::best());
     let compressed = coder.write_all(&text).and_then(|()| coder.finish());
-    std::fs::write(path.with_extension("txt.gz"), compressed.expect("memory takes it")).expect("the folder is ours");
+    std::fs::write(path.with_extension("txt.gz"), compressed.expect("memory takes it"))
+        .expect("the folder is ours");
 }
 
 fn unchanged_since(folder: &Path, since: Duration) {

@@ -25,7 +25,8 @@ pub(crate) fn turn(
     for (connections, what) in CLIENTS {
         let ask = Ask::get("/1k.bin", connections);
         let before = process::cpu_time(server.pid());
-        let seen = wrk::run(server.address(), "http", ask, scene.length.seconds + u64::from(connections / 2_000))?;
+        let seen =
+            wrk::run(server.address(), "http", ask, scene.length.seconds + u64::from(connections / 2_000))?;
         let cpu = process::cpu_time(server.pid()) - before;
         found.push(Finding::new(what, cpu.as_secs_f64() * 1e6 / (seen.requests as f64).max(1.0)));
         errors += seen.errors;

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use crate::args::Args;
 use crate::backend::Document;
 use crate::contestant::Server;
-use crate::rows::{Load, Row};
 use crate::feature::Feature;
+use crate::rows::{Load, Row};
 use crate::{h2load, handshakes, mixed, process, transfer, wrk};
 
 /// How long is measured.

@@ -33,4 +33,3 @@ pub(crate) fn turn(
         Finding::new("of that its own (Pss)", process::pss_kib(server.pid()) as f64 / 1024.0),
     ])
 }
-

@@ -53,7 +53,8 @@ fn is_traced(pid: u32) -> bool {
 }
 
 fn found(summary: &str, requests: f64) -> Vec<Finding> {
-    let calls: Vec<(&str, f64)> = summary.lines().filter_map(line).filter(|(name, _)| *name != "total").collect();
+    let calls: Vec<(&str, f64)> =
+        summary.lines().filter_map(line).filter(|(name, _)| *name != "total").collect();
     let of = |names: &[&str]| {
         let counts = calls.iter().filter(|(name, _)| names.contains(name)).map(|(_, count)| count);
         counts.sum::<f64>() / requests

@@ -192,20 +192,36 @@ fn scale(subject: Contestant) -> Vec<Row> {
     vec![
         Row::load("sites", "hello of one of 1,000 sites × 200 routes", one_of_many, null, &[NGINX, subject])
             .with(Feature::ManySites),
-        Row::load("sites-flat", "the same, cornac with 1,000 sites ÷ with one", one_of_many, null, &[
-            one_site, subject,
-        ])
+        Row::load(
+            "sites-flat",
+            "the same, cornac with 1,000 sites ÷ with one",
+            one_of_many,
+            null,
+            &[one_site, subject],
+        )
         .with(Feature::ManySites),
-        Row::load("members-flat", "hello of 300 members ÷ of 3", asked("/hello.php"), many, &[
-            three, subject,
-        ]),
-        Row::turn("clients", "CPU µs for a file of 1 KiB, by 1 to 10,000 clients", clients::turn, BackendKind::None, &[
-            NGINX, subject,
-        ]),
+        Row::load(
+            "members-flat",
+            "hello of 300 members ÷ of 3",
+            asked("/hello.php"),
+            many,
+            &[three, subject],
+        ),
+        Row::turn(
+            "clients",
+            "CPU µs for a file of 1 KiB, by 1 to 10,000 clients",
+            clients::turn,
+            BackendKind::None,
+            &[NGINX, subject],
+        ),
         Row::turn("idle", "memory of idle clients", idle::turn, null, &[NGINX, subject, HAPROXY]),
-        Row::turn("idle-tls", "memory of idle clients over TLS 1.3", idle::tls_turn, null, &[
-            NGINX, subject, HAPROXY,
-        ])
+        Row::turn(
+            "idle-tls",
+            "memory of idle clients over TLS 1.3",
+            idle::tls_turn,
+            null,
+            &[NGINX, subject, HAPROXY],
+        )
         .with(Feature::Tls),
     ]
 }
@@ -213,20 +229,27 @@ fn scale(subject: Contestant) -> Vec<Row> {
 /// One of `feature::SITES`.
 const SITE: &str = "Host: site500.bench";
 
-
 /// From its start to its reloads, and what goes wrong in between.
 fn whole_life(subject: Contestant) -> Vec<Row> {
     let (null, fpm) = (BackendKind::Null(12), BackendKind::Fpm);
     let fair = &[NO_KEEPALIVE, subject, HAPROXY];
     vec![
-        Row::turn("start", "from the start to the first answer, and memory then", start::turn, null, &[
-            NGINX, subject, HAPROXY,
-        ]),
+        Row::turn(
+            "start",
+            "from the start to the first answer, and memory then",
+            start::turn,
+            null,
+            &[NGINX, subject, HAPROXY],
+        ),
         Row::turn("start-sites", "the same with 1,000 sites", start::turn, null, &[NGINX, subject])
             .with(Feature::PlainSites),
-        Row::turn("reload", "20 reloads under clients that keep their connections", reload::turn, null, &[
-            NGINX, subject, HAPROXY,
-        ]),
+        Row::turn(
+            "reload",
+            "20 reloads under clients that keep their connections",
+            reload::turn,
+            null,
+            &[NGINX, subject, HAPROXY],
+        ),
         Row::turn("slow-readers", "200 slow readers of 1 MB by php: others' p99", slow::turn, fpm, fair),
         Row::turn("overload", "5 × what 12 workers can do, in open loop", overload::turn, fpm, fair),
         Row::turn("second-front-end", SECOND_FRONT_END, sharing::turn, fpm, &[NGINX, subject, HAPROXY]),
@@ -238,8 +261,12 @@ fn whole_life(subject: Contestant) -> Vec<Row> {
             feature: Feature::None,
             contestants: vec![NO_KEEPALIVE, subject, Contestant::Cornac(Told::Health)],
         },
-        Row::turn("system-calls", "system calls of one hello; without a body one write to php-fpm and one to the client", system_calls::turn, null, &[
-            NGINX, subject, HAPROXY,
-        ]),
+        Row::turn(
+            "system-calls",
+            "system calls of one hello; without a body one write to php-fpm and one to the client",
+            system_calls::turn,
+            null,
+            &[NGINX, subject, HAPROXY],
+        ),
     ]
 }

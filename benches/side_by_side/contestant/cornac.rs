@@ -64,7 +64,8 @@ fn site(setting: &Setting<'_>, name: &str, routes: u32) -> String {
         toml += "\n[[sites.routes]]\nmatch = \"/\"\ntry_files = [\"$uri\", \"=404\"]\n";
     }
     for number in 0..routes {
-        let _ = write!(toml, "\n[[sites.routes]]\nmatch = \"/r{number}/\"\ntry_files = [\"$uri\", \"=404\"]\n");
+        let _ =
+            write!(toml, "\n[[sites.routes]]\nmatch = \"/r{number}/\"\ntry_files = [\"$uri\", \"=404\"]\n");
     }
     toml
 }

@@ -17,12 +17,12 @@ pub(super) fn command(scratch: &Scratch, setting: &Setting<'_>) -> Result<Comman
     Ok(command)
 }
 
-/// Before php-fpm each server has as many requests at a time as workers, and the others wait in haproxy: nobody hangs, unlike with
-/// connections that are kept without a limit.
+/// Before php-fpm each server has as many requests at a time as workers, and the others wait in haproxy; connections are not kept, for
+/// idle ones of one thread would hold the workers that the other one waits for.
 fn cfg(scratch: &Scratch, setting: &Setting<'_>) -> Result<String, String> {
-    let limit = match setting.row.backend {
-        BackendKind::Fpm => format!("maxconn {WORKERS_PER_POOL}"),
-        _ => String::new(),
+    let (limit, keep) = match setting.row.backend {
+        BackendKind::Fpm => (format!("maxconn {WORKERS_PER_POOL}"), "no option keep-conn"),
+        _ => (String::new(), "option keep-conn"),
     };
     let mut servers = String::new();
     for (number, address) in setting.upstreams.iter().enumerate() {
@@ -54,7 +54,7 @@ defaults
 fcgi-app php
     docroot {root}
     path-info ^(/.+\\.php)(/.*)?$
-    option keep-conn
+    {keep}
 frontend clients
     bind {port} {tls}
     default_backend php

@@ -70,8 +70,7 @@ impl Contestant {
     pub(crate) const NGINX: Self = Self::Nginx(Tuning { keepalive: true, open_file_cache: false });
     pub(crate) const NGINX_NO_KEEPALIVE: Self =
         Self::Nginx(Tuning { keepalive: false, open_file_cache: false });
-    pub(crate) const NGINX_FILE_CACHE: Self =
-        Self::Nginx(Tuning { keepalive: true, open_file_cache: true });
+    pub(crate) const NGINX_FILE_CACHE: Self = Self::Nginx(Tuning { keepalive: true, open_file_cache: true });
     /// Who comes in by `--all`.
     pub(crate) const PEERS: [Self; 3] = [Self::Caddy, Self::Apache, Self::Lighttpd];
 

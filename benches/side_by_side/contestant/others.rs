@@ -29,9 +29,7 @@ pub(super) fn apache(scratch: &Scratch, setting: &Setting<'_>) -> Result<Command
         ["mpm_event", "authz_core", "mime", "dir", "proxy", "proxy_fcgi", "proxy_balancer"];
     const MORE: [&str; 3] = ["slotmem_shm", "lbmethod_byrequests", "env"];
     let folder = setting.scratch.display();
-    let load = |name: &&str| {
-        format!("LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n")
-    };
+    let load = |name: &&str| format!("LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n");
     let modules: String = MODULES.iter().chain(&MORE).map(load).collect();
     let (port, root) = (setting.port, setting.document.root().display());
     let members: String = setting
