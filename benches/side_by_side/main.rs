@@ -95,10 +95,13 @@ fn compare(args: &Args) -> Result<(), String> {
 /// Everything that is missing is told at once, before the first minute is spent.
 fn look_for_tools(rows: &[Row]) -> Result<(), String> {
     let mut groups = vec![];
-    if ["wrk", "h2load", "haproxy", "strace"].iter().any(|tool| find_program(&[tool]).is_none()) {
+    let lacks = |tools: &[&str]| tools.iter().any(|tool| find_program(&[tool]).is_none());
+    if lacks(&["wrk", "h2load", "haproxy", "strace"]) {
         groups.push("bench");
     }
-    if rows.iter().any(|row| row.contestants.contains(&Contestant::Caddy)) {
+    if rows.iter().any(|row| row.contestants.contains(&Contestant::Caddy))
+        && lacks(&["caddy", "apache2", "lighttpd"])
+    {
         groups.push("peers");
     }
     if find_program(&["nginx"]).is_none() {

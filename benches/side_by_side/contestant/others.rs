@@ -1,5 +1,6 @@
 //! The peers of `--all`: caddy, apache and lighttpd, each as its manual has it for php-fpm and files.
 
+use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use super::Setting;
@@ -14,7 +15,7 @@ pub(super) fn caddy(scratch: &Scratch, setting: &Setting<'_>) -> Result<Command,
     let config = scratch.write(
         "Caddyfile",
         format!(
-            "{{\n    admin off\n    auto_https off\n    persist_config off\n}}\nhttp://{port} {{\n    root * {root}\n{php}    file_server\n}}\n"
+            "{{\n    admin off\n    auto_https off\n}}\nhttp://{port} {{\n    root * {root}\n{php}    file_server\n}}\n"
         ),
     );
     let mut command = program("caddy")?;
@@ -54,6 +55,8 @@ AsyncRequestWorkerFactor 100\nMaxKeepAliveRequests 0\nTypesConfig /etc/mime.type
     );
     let mut command = program("apache2")?;
     command.arg("-DFOREGROUND").arg("-f").arg(config);
+    // When it ends it ends its whole process group, which else would be ours.
+    command.process_group(0);
     Ok(command)
 }
 
