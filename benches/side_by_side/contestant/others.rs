@@ -88,6 +88,8 @@ server.max-connections = 8192\nserver.listen-backlog = 4096\nserver.max-keep-ali
     );
     let mut command = program("lighttpd")?;
     command.arg("-D").arg("-f").arg(config);
+    // As apache.
+    command.process_group(0);
     Ok(command)
 }
 
