@@ -10,7 +10,28 @@ use crate::contestant::{Contestant, Tuning};
 use crate::crowd::{self, Asked, Crowd};
 use crate::findings::Finding;
 
-const CLIENTS: u32 = 12;
+/// What both front ends' clients ask for, and how many they are.
+#[derive(Clone, Copy, Debug)]
+struct Load {
+    target: &'static str,
+    clients: u32,
+}
+
+/// The processors are what is short.
+const QUICK: Load = Load { target: "/member.php", clients: 12 };
+/// The workers are: scripts of 2 ms that compute nothing, and with two front ends four clients for a worker.
+const SLOW: Load = Load { target: "/member.php?us=2000", clients: 24 };
+
+impl Load {
+    fn busy(self, to: SocketAddr) -> Crowd {
+        Crowd { to, target: self.target, clients: self.clients, pause: Duration::ZERO }
+    }
+
+    fn trickling(self, to: SocketAddr) -> Crowd {
+        Crowd { to, target: self.target, clients: 1, pause: TRICKLE }
+    }
+}
+
 /// Between the end of the first one's load and what is called idle.
 const REST: Duration = Duration::from_millis(300);
 /// Until both have found their parts.
@@ -18,23 +39,40 @@ const SETTLING: Duration = Duration::from_secs(1);
 const TRICKLE: Duration = Duration::from_millis(100);
 const SECOND: Contestant = Contestant::Nginx(Tuning { keepalive: false, open_file_cache: false });
 
-/// One turn of one contestant as the first front end. The second one's figures alone are taken before and after.
-pub(crate) fn turn(
+pub(crate) fn quick_turn(
     scene: Scene<'_>,
     first: Contestant,
     backend: &Backend<'_>,
 ) -> Result<Vec<Finding>, String> {
+    turn(scene, QUICK, first, backend)
+}
+
+pub(crate) fn slow_turn(
+    scene: Scene<'_>,
+    first: Contestant,
+    backend: &Backend<'_>,
+) -> Result<Vec<Finding>, String> {
+    turn(scene, SLOW, first, backend)
+}
+
+/// One turn of one contestant as the first front end. The second one's figures alone are taken before and after.
+fn turn(
+    scene: Scene<'_>,
+    load: Load,
+    first: Contestant,
+    backend: &Backend<'_>,
+) -> Result<Vec<Finding>, String> {
     let second_server = scene.start(SECOND, backend)?;
-    let second = busy(second_server.address());
+    let second = load.busy(second_server.address());
     for_a_while(&[second], REST);
     let window = scene.length.window();
     let [before] = for_a_while(&[second], window);
     let server = scene.start(first, backend)?;
-    let ours = busy(server.address());
+    let ours = load.busy(server.address());
     for_a_while(&[ours], window);
     sleep(REST);
     let [idle] = for_a_while(&[second], window);
-    let [trickled, trickle] = for_a_while(&[second, trickling(server.address())], window);
+    let [trickled, trickle] = for_a_while(&[second, load.trickling(server.address())], window);
     let [early, our_early] = for_a_while(&[second, ours], SETTLING);
     let [loaded, our_load] = for_a_while(&[second, ours], window);
     drop(server);
@@ -65,14 +103,6 @@ pub(crate) fn turn(
         ),
         Finding::new("first's slowest while it trickles, ms", trickle.slowest.as_secs_f64() * 1e3),
     ])
-}
-
-fn busy(to: SocketAddr) -> Crowd {
-    Crowd { to, target: "/member.php", clients: CLIENTS, pause: Duration::ZERO }
-}
-
-fn trickling(to: SocketAddr) -> Crowd {
-    Crowd { to, target: "/member.php", clients: 1, pause: TRICKLE }
 }
 
 /// What one crowd saw.

@@ -9,6 +9,7 @@ use crate::{clients, idle, overload, reload, sharing, slow, start, system_calls}
 /// 12 workers, 0.97 × 2 ms + 0.03 × 200 ms a request.
 const MIXED_12: &str = "3 % of scripts take 200 ms, the others 2 ms, on 3 pools of 4 workers, 12 clients; no more than 1,511/s is possible; times of the quick ones";
 const SECOND_FRONT_END: &str = "what nginx without keepalive gets of 3 pools of 4 workers, 12 clients, beside another front end: nginx with keepalive 64, haproxy, or cornac";
+const SECOND_FRONT_END_SLOW: &str = "the same with scripts that sleep for 2 ms and 24 clients: the workers are what is short, not the processors";
 /// The files' own date, to the second: what nginx asks for.
 const UNCHANGED: With = With::Header("If-Modified-Since: Thu, 01 Jan 2026 00:00:00 GMT");
 
@@ -233,6 +234,7 @@ const SITE: &str = "Host: site500.bench";
 fn whole_life(subject: Contestant) -> Vec<Row> {
     let (null, fpm) = (BackendKind::Null(12), BackendKind::Fpm);
     let fair = &[NO_KEEPALIVE, subject, HAPROXY];
+    let shared = &[NGINX, subject, HAPROXY];
     vec![
         Row::turn(
             "start",
@@ -252,7 +254,8 @@ fn whole_life(subject: Contestant) -> Vec<Row> {
         ),
         Row::turn("slow-readers", "200 slow readers of 1 MB by php: others' p99", slow::turn, fpm, fair),
         Row::turn("overload", "5 × what 12 workers can do, in open loop", overload::turn, fpm, fair),
-        Row::turn("second-front-end", SECOND_FRONT_END, sharing::turn, fpm, &[NGINX, subject, HAPROXY]),
+        Row::turn("second-front-end", SECOND_FRONT_END, sharing::quick_turn, fpm, shared),
+        Row::turn("second-front-end-slow", SECOND_FRONT_END_SLOW, sharing::slow_turn, fpm, shared),
         Row {
             name: "failover",
             what: "one of 3 pools is killed and started again under a load of GETs, nginx without keepalive",

@@ -21,6 +21,10 @@ struct Inner {
     unflushed: AtomicBool,
     /// Nothing is under way in either direction.
     parked: AtomicBool,
+    /// A reply went before its request was read to the end.
+    left_unread: AtomicBool,
+    /// hyper has ended the connection itself, and not for an error.
+    ended_well: AtomicBool,
 }
 
 impl Notes {
@@ -72,6 +76,21 @@ impl Notes {
     /// Whether it can be closed without a word.
     pub(super) fn is_parked(&self) -> bool {
         self.0.parked.load(Ordering::Relaxed)
+    }
+
+    /// A reply goes while the client may still be sending what it answers.
+    pub(super) fn leaves_unread(&self) {
+        self.0.left_unread.store(true, Ordering::Relaxed);
+    }
+
+    /// The last reply is written, and nobody wants to go on.
+    pub(super) fn ends_well(&self) {
+        self.0.ended_well.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the client has said all that it began to say, and has all its replies.
+    pub(super) fn is_complete(&self) -> bool {
+        self.0.ended_well.load(Ordering::Relaxed) && !self.0.left_unread.load(Ordering::Relaxed)
     }
 
     /// How many requests have come, this one included.

@@ -4,7 +4,7 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use super::rig::{Member, Rig};
-use super::support::{Fpm, Listen, Mode, Signal, signal, wait_until};
+use super::support::{Fpm, Listen, Mode, Signal, freeze, signal, wait_until};
 use super::table::{Row, Strike};
 
 const SOON: Duration = Duration::from_secs(15);
@@ -74,8 +74,7 @@ impl Rig {
             pids.insert(0, fpm.pid());
         }
         for &pid in &pids {
-            signal(pid, Signal::STOP);
-            assert!(wait_until(SOON, || state(pid) == Some('T')), "{pid} does not stop");
+            freeze(pid);
         }
         self.stopped = pids;
     }
@@ -144,10 +143,4 @@ fn socket(fpm: &Fpm) -> &std::path::Path {
         Listen::Unix(path) => path,
         Listen::Tcp(_) => panic!("a row of unix sockets"),
     }
-}
-
-/// A process's state, as Linux abbreviates it.
-fn state(pid: u32) -> Option<char> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    stat.rsplit_once(") ")?.1.chars().next()
 }

@@ -6,10 +6,13 @@ use std::time::{Duration, Instant};
 
 use super::clients::World;
 use super::dice::Dice;
-use super::support::{Fpm, Listen, Signal, signal};
+use super::support::{Fpm, Listen, Signal, signal, wait_until};
 
 /// How long a fault lasts where the clients do not get on.
 const LONGEST: Duration = Duration::from_secs(1);
+
+/// How long a reload may take.
+const OVER: Duration = Duration::from_secs(30);
 
 type Fault = fn(&mut Fpm, &World, &mut Dice);
 
@@ -31,7 +34,7 @@ const FAULTS: [(&str, Fault); 8] = [
         meanwhile(world, dice);
         fpm.restart();
     }),
-    ("SIGUSR2 reload", |fpm, _, _| fpm.signal(Signal::USR2)),
+    ("SIGUSR2 reload", |fpm, _, _| reload(fpm)),
     ("SIGSTOP of the workers", |fpm, world, dice| {
         let pids = fpm.worker_pids();
         pids.iter().for_each(|&pid| signal(pid, Signal::STOP));
@@ -66,6 +69,14 @@ fn hit_one(fpm: &Fpm, dice: &mut Dice, how: Signal) {
     if !pids.is_empty() {
         signal(dice.pick(&pids), how);
     }
+}
+
+/// Until its new self is ready: the next fault is another's.
+fn reload(fpm: &Fpm) {
+    let starts = || fpm.log().matches("ready to handle connections").count();
+    let before = starts();
+    fpm.signal(Signal::USR2);
+    assert!(wait_until(OVER, || starts() > before), "{} does not come back from a reload", fpm.member());
 }
 
 /// As long as the clients take for some requests.

@@ -129,6 +129,18 @@ pub fn signal(pid: u32, signal: Signal) {
     let _ = kill_process(pid, signal);
 }
 
+/// Stops one process (SIGSTOP), and returns when it stands still.
+pub fn freeze(pid: u32) {
+    signal(pid, Signal::STOP);
+    assert!(wait_until(END, || state(pid).is_none_or(|state| "TZ".contains(state))), "{pid} does not stop");
+}
+
+/// A process's state, as Linux abbreviates it; None when it is gone.
+fn state(pid: u32) -> Option<char> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(") ")?.1.chars().next()
+}
+
 /// The direct children of a process: php-fpm's or nginx's workers. Linux lists them by the thread that started them.
 pub fn worker_pids(parent: u32) -> Vec<u32> {
     let threads = fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().flatten();

@@ -301,15 +301,16 @@ impl Fpm {
 
     /// Kills the master alone; its workers go on. They end with `restart` or with this value.
     pub fn kill_master(&mut self) {
+        // It must not start one more after they were counted.
+        child::freeze(self.pid());
         self.orphans = self.worker_pids();
         self.process.kill();
     }
 
     /// As a crash of the whole container: master and workers are gone at once.
     pub fn kill(&mut self) {
-        let workers = self.worker_pids();
-        self.process.kill();
-        workers.into_iter().for_each(|pid| child::signal(pid, Signal::KILL));
+        self.kill_master();
+        std::mem::take(&mut self.orphans).into_iter().for_each(|pid| child::signal(pid, Signal::KILL));
         // A worker that is just dying still holds the listening socket.
         let gone = child::wait_until(child::END, || !self.listen.accepts());
         assert!(gone, "somebody still listens on {}", self.server());

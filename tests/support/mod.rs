@@ -40,7 +40,7 @@ pub mod tls;
 pub mod whole;
 
 pub use asking::Asking;
-pub use child::{Listen, Process, Signal, find_program, signal, wait_until, worker_pids};
+pub use child::{Listen, Process, Signal, find_program, freeze, signal, wait_until, worker_pids};
 pub use cornac::{Cornac, Finished};
 pub use fleet::{Fleet, told_by};
 pub use fpm::{Fpm, FpmBuilder, Pm};
