@@ -38,6 +38,6 @@ soak: ## php-fpms that fail at random under clients that ask for everything: SOA
 docs-faults: ## writes docs/faults.md anew from the table of tests/faults
 	CORNAC_WRITE_DOCS=1 cargo test --test faults the_document
 
-bench: ## side by side with nginx, same php-fpm pools; prints ratios
-	@scripts/install-deps.sh build php nginx bench
+bench: ## side by side with nginx and haproxy, same php-fpm pools; prints ratios: ONLY=hello,tls, ARGS="--quick --all"
+	@scripts/install-deps.sh build php nginx bench $(if $(findstring --all,$(ARGS)),peers)
 	@benches/run.sh

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# make bench: the options of the side-by-side run may be given after --, or by ARGS="--quick --only hello".
+# make bench: the options of the side-by-side run may be given after --, or by ARGS="--quick --all", and rows by ONLY=hello,tls.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -9,6 +9,7 @@
 //! ```
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +36,9 @@ struct Options {
     /// Bytes of body in each reply
     #[arg(long, default_value_t = 12)]
     bytes: usize,
+    /// The body of each reply, instead of so many bytes
+    #[arg(long, conflicts_with = "bytes")]
+    body: Option<PathBuf>,
     /// Connections served at a time, as php-fpm's max_children; without it, all of them
     #[arg(long)]
     workers: Option<usize>,
@@ -65,7 +69,11 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 async fn listen(options: Options) -> io::Result<()> {
-    let worker = Worker { reply: Reply::new(options.bytes), delay: options.delay };
+    let body = match &options.body {
+        Some(path) => std::fs::read(path)?,
+        None => vec![b'x'; options.bytes],
+    };
+    let worker = Worker { reply: Reply::new(&body), delay: options.delay };
     let workers = Arc::new(Semaphore::new(options.workers.unwrap_or(Semaphore::MAX_PERMITS)));
     match options.listen.strip_prefix("unix:") {
         Some(path) => {
@@ -212,11 +220,11 @@ struct Reply {
 }
 
 impl Reply {
-    fn new(bytes: usize) -> Self {
+    fn new(body: &[u8]) -> Self {
         // Whole multiples of 8, as php-fpm's own records are.
         const RECORD: usize = 65_528;
         let mut stdout = b"Content-Type: text/plain\r\n\r\n".to_vec();
-        stdout.resize(stdout.len() + bytes, b'x');
+        stdout.extend_from_slice(body);
         let mut reply = Self { wire: Vec::new(), records: Vec::new(), id: [0; 2] };
         for content in stdout.chunks(RECORD) {
             reply.push(STDOUT, content);

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the named groups need, through apt, and only what is missing.
-#   scripts/install-deps.sh build php nginx tls etcd demo bench docker ha
+#   scripts/install-deps.sh build php nginx tls etcd demo bench peers docker ha
 # Without root or apt it says what to install, and ends with 1.
 set -euo pipefail
 
@@ -39,7 +39,16 @@ packages_for() {
         build) have cc || echo gcc libc6-dev ;;
         demo)  have curl || echo curl ;;
         bench) have wrk || echo wrk
-               have nginx || echo nginx-light ;;
+               have h2load || echo nghttp2-client
+               have haproxy || echo haproxy
+               have strace || echo strace
+               have nginx || echo nginx-light
+               # brotli is no part of nginx; without the module its row is told without nginx.
+               [ -e /usr/lib/nginx/modules/ngx_http_brotli_filter_module.so ] || echo libnginx-mod-http-brotli-filter ;;
+        # The further peers of `make bench ARGS=--all`.
+        peers) have caddy || echo caddy
+               have lighttpd || echo lighttpd
+               have apache2 || echo apache2-bin ;;
         # objcopy (binutils) comes with gcc. With a Docker of another maker, only what is missing is taken from Debian.
         docker) have dockerd || docker info >/dev/null 2>&1 || echo docker.io iptables
                have docker || echo docker.io
@@ -48,7 +57,7 @@ packages_for() {
         ha)    have keepalived || echo keepalived
                have ip || echo iproute2
                have curl || echo curl ;;
-        *)     echo "install-deps: unknown group '$1' (build, php, nginx, tls, etcd, demo, bench, docker, ha)" >&2; exit 2 ;;
+        *)     echo "install-deps: unknown group '$1' (build, php, nginx, tls, etcd, demo, bench, peers, docker, ha)" >&2; exit 2 ;;
     esac
 }
 

@@ -8,10 +8,12 @@ cargo bench --bench side_by_side -- [OPTIONS]
   --only NAME[,NAME]  these rows only (also: the environment variable ONLY)
   --quick             short rounds: enough to see that all works
   --rounds N          how often each contestant has its turn
+  --all               caddy, apache and lighttpd too, where the rows are the basic ones
   --subject NAME      what is put beside nginx: cornac (default), or nginx itself, which must come to 1.0
   --json FILE         all samples, for programs
   --write             puts the table into docs/performance.md
-  --list              the rows";
+  --list              the rows
+The environment variable CORNAC names another build of cornac to be measured.";
 
 /// What this process is.
 pub(crate) enum Command {
@@ -24,6 +26,7 @@ pub(crate) enum Command {
 pub(crate) struct Args {
     pub(crate) only: Vec<String>,
     pub(crate) quick: bool,
+    pub(crate) all: bool,
     pub(crate) rounds: Option<usize>,
     pub(crate) subject: Subject,
     pub(crate) json: Option<PathBuf>,
@@ -51,6 +54,7 @@ impl Command {
                 "--reap" => return Ok(Self::Reap),
                 "--only" => args.only = names(&value()?),
                 "--quick" => args.quick = true,
+                "--all" => args.all = true,
                 "--rounds" => args.rounds = Some(rounds(&value()?)?),
                 "--subject" => args.subject = subject(&value()?)?,
                 "--json" => args.json = Some(value()?.into()),

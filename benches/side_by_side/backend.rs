@@ -1,21 +1,32 @@
 //! What stands behind the contestants, the same for all: files and scripts, null responders, php-fpm pools.
 
+use std::fs::File;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::time::{Duration, SystemTime};
 
-use crate::contestant::BINARY;
+use crate::null::{NullResponder, Says};
 use crate::reaper::Reaper;
 use crate::rows::BackendKind;
-use crate::support::{Fpm, Listen, Port, Process, Scratch, Signal, find_program, free_port};
+use crate::support::pki::Authority;
+use crate::support::tls::Trust;
+use crate::support::{Fpm, Listen, Scratch, find_program};
 use crate::transfer::BYTES;
 
 const POOLS: [&str; 3] = ["one", "two", "three"];
 pub(crate) const WORKERS_PER_POOL: u32 = 4;
 
+/// php-fpm's default for long; now it is the system's 4,096, a line in which nobody is answered in time.
+const BACKLOG: u32 = 511;
+
 /// A document root with the files and scripts of all rows.
-#[derive(Debug)]
-pub(crate) struct Document(Scratch);
+pub(crate) struct Document {
+    root: Scratch,
+    /// Outside the root.
+    keys: Scratch,
+    authority: Authority,
+}
 
 impl Document {
     pub(crate) fn new(reaper: &Reaper) -> Self {
@@ -29,11 +40,29 @@ impl Document {
         root.write("member.php", MEMBER);
         root.write("upload.php", UPLOAD);
         root.write("download.php", DOWNLOAD.replace("BYTES", &BYTES.to_string()));
-        Self(root)
+        root.write("big.php", BIG);
+        root.write("page.txt", page());
+        gzip(&root.join("page.txt"));
+        unchanged_since(root.path(), CHANGED);
+        let keys = Scratch::new();
+        reaper.watch_folder(keys.path());
+        let authority = Authority::new("bench");
+        authority.signs(&["bench"]).write(&keys, "bench");
+        Self { root, keys, authority }
     }
 
     pub(crate) fn root(&self) -> &Path {
-        self.0.path()
+        self.root.path()
+    }
+
+    /// Of a P-256 key, and the key.
+    pub(crate) fn certificate(&self) -> (PathBuf, PathBuf) {
+        (self.keys.join("bench.crt"), self.keys.join("bench.key"))
+    }
+
+    /// A client's, with no session yet.
+    pub(crate) fn trust(&self) -> Trust {
+        Trust::of(&self.authority)
     }
 }
 
@@ -73,6 +102,44 @@ for ($left = BYTES, $number = 0; $left > 0; $left -= 65536, $number++) {
 }
 "#;
 
+const BIG: &str = r#"<?php
+header('Content-Length: 1048576');
+echo str_repeat('x', 1 << 20);
+"#;
+
+/// 2026-01-01 00:00:00, which `table` names.
+const CHANGED: Duration = Duration::from_secs(1_767_225_600);
+
+/// 40 KB of a page as templates make them: much that recurs, and words that do not.
+fn page() -> String {
+    let mut dice = 1_u64;
+    let mut word = || {
+        dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        format!("{:x}", (dice >> 33) % 50_000)
+    };
+    let mut page = String::new();
+    while page.len() < 40_000 {
+        let (class, link, text) = (word(), word(), [word(), word(), word(), word()].join(" "));
+        page += &format!("<li class=\"item item-{class}\"><a href=\"/articles/{link}\">{text}</a></li>\n");
+    }
+    page
+}
+
+fn gzip(path: &Path) {
+    let text = std::fs::read(path).expect("the page was just written");
+    let mut coder = flate2::write::GzEncoder::new(vec![], flate2::Compression::best());
+    let compressed = coder.write_all(&text).and_then(|()| coder.finish());
+    std::fs::write(path.with_extension("txt.gz"), compressed.expect("memory takes it"))
+        .expect("the folder is ours");
+}
+
+fn unchanged_since(folder: &Path, since: Duration) {
+    for file in std::fs::read_dir(folder).expect("the folder is ours").flatten() {
+        let file = File::options().write(true).open(file.path()).expect("the file is ours");
+        file.set_modified(SystemTime::UNIX_EPOCH + since).expect("the file is ours");
+    }
+}
+
 /// The responders of one row.
 pub(crate) enum Backend<'a> {
     None,
@@ -81,10 +148,17 @@ pub(crate) enum Backend<'a> {
 }
 
 impl<'a> Backend<'a> {
-    pub(crate) fn start(kind: BackendKind, reaper: &'a Reaper) -> Result<Self, String> {
+    pub(crate) fn start(kind: BackendKind, document: &Document, reaper: &'a Reaper) -> Result<Self, String> {
         match kind {
             BackendKind::None => Ok(Self::None),
-            BackendKind::Null(bytes) => Ok(Self::Null(NullResponder::start(bytes, reaper))),
+            BackendKind::Null(bytes) => Ok(Self::Null(NullResponder::start(Says::Bytes(bytes), 1, reaper))),
+            BackendKind::NullPage => {
+                let page = document.root().join("page.txt");
+                Ok(Self::Null(NullResponder::start(Says::File(&page), 1, reaper)))
+            }
+            BackendKind::NullMembers(members) => {
+                Ok(Self::Null(NullResponder::start(Says::Bytes(12), members, reaper)))
+            }
             BackendKind::Fpm => {
                 Ok(Self::Fpm { pools: POOLS.map(|name| start_fpm(name, reaper)).into(), reaper })
             }
@@ -95,7 +169,7 @@ impl<'a> Backend<'a> {
     pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
         match self {
             Self::None => vec![],
-            Self::Null(responder) => vec![responder.port.address()],
+            Self::Null(responder) => responder.addresses(),
             Self::Fpm { pools, .. } => pools.iter().map(fpm_address).collect(),
         }
     }
@@ -125,7 +199,7 @@ impl Drop for Backend<'_> {
 }
 
 fn start_fpm(name: &str, reaper: &Reaper) -> Fpm {
-    let pool = Fpm::builder(name).tcp().workers(WORKERS_PER_POOL).start();
+    let pool = Fpm::builder(name).tcp().workers(WORKERS_PER_POOL).backlog(BACKLOG).start();
     reaper.watch(pool.pid());
     pool.counters().parent().into_iter().for_each(|folder| reaper.watch_folder(folder));
     pool
@@ -142,45 +216,4 @@ pub(crate) fn php_fpm_is_there() -> bool {
     let versions = (1..=9).rev().map(|minor| format!("php-fpm8.{minor}"));
     let names: Vec<String> = versions.chain(["php-fpm".to_owned()]).collect();
     find_program(&names.iter().map(String::as_str).collect::<Vec<_>>()).is_some()
-}
-
-/// `examples/null-responder.rs` as cargo built it.
-pub(crate) struct NullResponder<'a> {
-    process: Process,
-    port: Port,
-    reaper: &'a Reaper,
-    _scratch: Scratch,
-}
-
-impl<'a> NullResponder<'a> {
-    fn start(bytes: usize, reaper: &'a Reaper) -> Self {
-        let (port, scratch) = (free_port(), Scratch::new());
-        reaper.watch_folder(scratch.path());
-        let mut command = Command::new(null_responder());
-        command.args(["--listen", &port.to_string(), "--bytes", &bytes.to_string()]);
-        let mut process = Process::start("null-responder", &mut command, scratch.join("output.log"));
-        reaper.watch(process.pid());
-        process.wait_for_listener(&Listen::Tcp(port.address()), None);
-        Self { process, port, reaper, _scratch: scratch }
-    }
-}
-
-impl Drop for NullResponder<'_> {
-    fn drop(&mut self) {
-        self.process.end(Signal::TERM);
-        self.reaper.forget(self.process.pid());
-    }
-}
-
-/// Cargo puts examples beside the binary.
-fn null_responder() -> PathBuf {
-    Path::new(BINARY).with_file_name("examples").join("null-responder")
-}
-
-pub(crate) fn look_for_null_responder() -> Result<(), String> {
-    if null_responder().is_file() {
-        return Ok(());
-    }
-    Err("the null responder is not built; do it by:\n    cargo build --release --example null-responder"
-        .to_owned())
 }

@@ -28,9 +28,11 @@ impl Client {
         };
         let request = format!("GET {target} HTTP/1.1\r\nHost: bench\r\n\r\n");
         connection.get_mut().write_all(request.as_bytes())?;
-        let member = read_reply(&mut connection)?;
-        self.kept = Some(connection);
-        Ok(member)
+        let reply = read_reply(&mut connection)?;
+        if reply.keep {
+            self.kept = Some(connection);
+        }
+        Ok(reply.member)
     }
 
     fn connect(&self) -> io::Result<BufReader<TcpStream>> {
@@ -41,9 +43,21 @@ impl Client {
     }
 }
 
-/// The scripts announce their length.
-fn read_reply(connection: &mut BufReader<TcpStream>) -> io::Result<Member> {
-    let (mut line, mut length, mut member) = (String::new(), 0, None);
+struct Reply {
+    member: Member,
+    keep: bool,
+}
+
+/// How a reply's body ends.
+#[derive(Clone, Copy)]
+enum Body {
+    Length(u64),
+    Chunks,
+}
+
+fn read_reply(connection: &mut BufReader<TcpStream>) -> io::Result<Reply> {
+    let (mut line, mut body, mut reply) =
+        (String::new(), Body::Length(0), Reply { member: None, keep: true });
     connection.read_line(&mut line)?;
     if !line.starts_with("HTTP/1.1 200") {
         return Err(io::Error::other(format!("the reply is {:?}", line.trim_end())));
@@ -55,15 +69,39 @@ fn read_reply(connection: &mut BufReader<TcpStream>) -> io::Result<Member> {
             break;
         }
         let (name, value) = line.split_once(':').ok_or(io::ErrorKind::InvalidData)?;
-        if name.eq_ignore_ascii_case("content-length") {
-            length = value.trim().parse().map_err(io::Error::other)?;
-        }
-        if name.eq_ignore_ascii_case("x-member") {
-            member = Some(value.trim().to_owned());
+        let value = value.trim();
+        match name.to_ascii_lowercase().as_str() {
+            "content-length" => body = Body::Length(value.parse().map_err(io::Error::other)?),
+            "transfer-encoding" => body = Body::Chunks,
+            "connection" => reply.keep = !value.eq_ignore_ascii_case("close"),
+            "x-member" => reply.member = Some(value.to_owned()),
+            _ => {}
         }
     }
+    match body {
+        Body::Length(length) => skip(connection, length)?,
+        Body::Chunks => skip_chunks(connection)?,
+    }
+    Ok(reply)
+}
+
+fn skip(connection: &mut BufReader<TcpStream>, length: u64) -> io::Result<()> {
     match io::copy(&mut connection.take(length), &mut io::sink())? {
-        read if read == length => Ok(member),
+        read if read == length => Ok(()),
         _ => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
+}
+
+fn skip_chunks(connection: &mut BufReader<TcpStream>) -> io::Result<()> {
+    let mut line = String::new();
+    loop {
+        line.clear();
+        connection.read_line(&mut line)?;
+        let length = u64::from_str_radix(line.trim_end(), 16).map_err(io::Error::other)?;
+        // With the end of its line, also behind the last one.
+        skip(connection, length + 2)?;
+        if length == 0 {
+            return Ok(());
+        }
     }
 }

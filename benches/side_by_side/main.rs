@@ -1,6 +1,6 @@
 //! cornac beside nginx: the same load, the same backends, in turns, and the ratio of what came out.
 //!
-//! Here is the order of things. What is compared stands in `rows`, how a server is started in `contestant`, what
+//! Here is the order of things. What is compared stands in `table`, how a server is started in `contestant`, what
 //! is measured in `sample`, and what becomes of the numbers in `report`.
 //!
 //! Absolute figures depend on the machine and on its mood; a ratio within one run holds. So every round measures each
@@ -11,25 +11,38 @@
 mod args;
 mod backend;
 mod client;
+mod clients;
 mod contestant;
 mod crowd;
 mod failover;
+mod feature;
 mod findings;
 mod floor;
+mod h2load;
+mod handshakes;
+mod idle;
 mod mixed;
+mod null;
+mod overload;
 mod process;
 mod reaper;
+mod reload;
 mod report;
 mod rows;
 mod sample;
 mod sharing;
+mod slow;
+mod start;
 mod straight;
 #[path = "../../tests/support/mod.rs"]
 mod support;
+mod system_calls;
+mod table;
 mod transfer;
 mod wrk;
 
 use std::process::ExitCode;
+use std::time::Instant;
 
 use args::{Args, Command};
 use backend::{Backend, Document};
@@ -37,7 +50,7 @@ use contestant::{Contestant, Server};
 use findings::Findings;
 use reaper::Reaper;
 use report::Report;
-use rows::{Load, Row, Task};
+use rows::{Load, Row, Task, Turn};
 use sample::{Length, Sample};
 use support::find_program;
 
@@ -68,11 +81,11 @@ fn compare(args: &Args) -> Result<(), String> {
     for row in &rows {
         let length = Length::of(args);
         eprint!("{:<18}", row.name);
-        let backend = Backend::start(row.backend, &reaper)?;
+        let backend = Backend::start(row.backend, &document, &reaper)?;
         let scene = Scene { row, document: &document, reaper: &reaper, length };
         match row.task {
             Task::Load(load) => report.add(row, scene.load(load, &backend)?),
-            Task::SecondFrontEnd(load) => report.add_findings(row, &scene.second_front_end(load, &backend)?),
+            Task::Turn(turn) => report.add_findings(row, &scene.turns(turn, &backend)?),
             Task::Failover => report.add_findings(row, &scene.failover(backend)?),
         }
     }
@@ -82,8 +95,14 @@ fn compare(args: &Args) -> Result<(), String> {
 /// Everything that is missing is told at once, before the first minute is spent.
 fn look_for_tools(rows: &[Row]) -> Result<(), String> {
     let mut groups = vec![];
-    if find_program(&["wrk"]).is_none() {
+    let lacks = |tools: &[&str]| tools.iter().any(|tool| find_program(&[tool]).is_none());
+    if lacks(&["wrk", "h2load", "haproxy", "strace"]) {
         groups.push("bench");
+    }
+    if rows.iter().any(|row| row.contestants.contains(&Contestant::Caddy))
+        && lacks(&["caddy", "apache2", "lighttpd"])
+    {
+        groups.push("peers");
     }
     if find_program(&["nginx"]).is_none() {
         groups.push("nginx");
@@ -97,7 +116,7 @@ fn look_for_tools(rows: &[Row]) -> Result<(), String> {
             groups.join(" ")
         ));
     }
-    backend::look_for_null_responder()
+    null::look_for_null_responder()
 }
 
 /// What a row is measured with.
@@ -115,6 +134,15 @@ impl<'a> Scene<'a> {
         contestant.start(self.row, backend, self.document, self.reaper)
     }
 
+    /// Started, though perhaps not listening yet, and when.
+    pub(crate) fn spawn(
+        self,
+        contestant: Contestant,
+        backend: &Backend<'_>,
+    ) -> Result<(Server<'a>, Instant), String> {
+        contestant.spawn(self.row, backend, self.document, self.reaper)
+    }
+
     /// One list of samples a contestant, in the row's order, one sample a round.
     fn load(self, load: Load, backend: &Backend<'_>) -> Result<Vec<(Contestant, Vec<Sample>)>, String> {
         let contestants = self.row.contestants.iter();
@@ -130,7 +158,7 @@ impl<'a> Scene<'a> {
                         )));
                     }
                     let server = self.start(*contestant, backend)?;
-                    sample::take(self.row, load, &server, self.length)
+                    sample::take(self.row, load, self.document, &server, self.length)
                 };
                 samples.push(until_answered(contestant.name(), turn)?);
                 eprint!(".");
@@ -140,11 +168,11 @@ impl<'a> Scene<'a> {
         Ok(measured)
     }
 
-    fn second_front_end(self, load: sharing::Load, backend: &Backend<'_>) -> Result<Vec<Findings>, String> {
+    fn turns(self, turn: Turn, backend: &Backend<'_>) -> Result<Vec<Findings>, String> {
         let mut found = self.nothing_found();
         for _ in 0..self.length.rounds {
             for findings in &mut found {
-                findings.add(sharing::turn(self, load, findings.contestant, backend)?);
+                findings.add(turn(self, findings.contestant, backend)?);
                 eprint!(".");
             }
         }

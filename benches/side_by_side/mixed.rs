@@ -69,20 +69,16 @@ fn ask(clients: Vec<impl FnMut(&str) -> io::Result<()> + Send>, seconds: u64) ->
         let elapsed = started.elapsed();
         (threads.into_iter().map(|thread| thread.join().expect("no client panics")).collect(), elapsed)
     });
-    let mut quick: Vec<Duration> = diaries.iter().flat_map(|diary| diary.quick.iter().copied()).collect();
-    quick.sort_unstable();
-    let at = |share: f64| quick.get((quick.len() as f64 * share) as usize).copied();
+    let quick: Vec<Duration> = diaries.iter().flat_map(|diary| diary.quick.iter().copied()).collect();
     let waited: Duration = diaries.iter().map(|diary| diary.waited).sum();
     let slow = diaries.iter().map(|diary| diary.slow).sum::<u64>();
     let slept = QUICK_TIME.as_secs_f64() * quick.len() as f64 + SLOW_TIME.as_secs_f64() * slow as f64;
+    let errors = diaries.iter().map(|diary| diary.errors).sum();
     Seen {
         requests: quick.len() as u64 + slow,
-        elapsed,
-        p50: at(0.5),
-        p99: at(0.99),
-        errors: diaries.iter().map(|diary| diary.errors).sum(),
         served: Some(waited.as_secs_f64() / elapsed.as_secs_f64()),
         goodput: Some(slept / (elapsed.as_secs_f64() * f64::from(WORKERS))),
+        ..Seen::of(quick, elapsed, errors)
     }
 }
 

@@ -15,10 +15,11 @@ pub(crate) fn cpu_time(pid: u32) -> Duration {
 
 /// The most resident memory that the process and each of its children ever had, added up, in KiB.
 pub(crate) fn peak_kib(pid: u32) -> u64 {
-    with_children(pid).into_iter().filter_map(own_peak_kib).sum()
+    with_children(pid).into_iter().filter_map(|pid| kib(pid, "status", "VmHWM:")).sum()
 }
 
-fn with_children(pid: u32) -> Vec<u32> {
+/// The process, its children and theirs.
+pub(crate) fn with_children(pid: u32) -> Vec<u32> {
     let mut pids = vec![pid];
     pids.extend(worker_pids(pid).into_iter().flat_map(with_children));
     pids
@@ -32,9 +33,19 @@ fn own_cpu_time(pid: u32) -> Duration {
     TICK * ticks.sum::<u32>()
 }
 
-fn own_peak_kib(pid: u32) -> Option<u64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+/// Resident memory now, of the process and its children: what they share counts for each.
+pub(crate) fn rss_kib(pid: u32) -> u64 {
+    with_children(pid).into_iter().filter_map(|pid| kib(pid, "status", "VmRSS:")).sum()
+}
+
+/// The same with what is shared divided among those who share it.
+pub(crate) fn pss_kib(pid: u32) -> u64 {
+    with_children(pid).into_iter().filter_map(|pid| kib(pid, "smaps_rollup", "Pss:")).sum()
+}
+
+fn kib(pid: u32, file: &str, name: &str) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/{file}")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     line.trim().trim_end_matches(" kB").parse().ok()
 }
 

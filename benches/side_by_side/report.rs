@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::args::{Args, Subject};
-use crate::contestant::{BINARY, Contestant};
+use crate::contestant::{Contestant, binary};
 use crate::findings::Findings;
 use crate::rows::Row;
 use crate::sample::Sample;
@@ -22,6 +22,8 @@ const END: &str = "<!-- side_by_side: end -->";
 pub(crate) struct Report {
     machine: String,
     lines: Vec<String>,
+    /// Of the rows with figures of their own.
+    findings: Vec<String>,
     json: Vec<Value>,
 }
 
@@ -30,7 +32,7 @@ impl Report {
         let machine = machine();
         println!("{machine}{}", if args.quick { "; quick: short rounds, wide spreads" } else { "" });
         println!("Each ratio is to the first of the row in the same round: median (lowest–highest).\n");
-        Self { machine, lines: vec![], json: vec![] }
+        Self { machine, lines: vec![], findings: vec![], json: vec![] }
     }
 
     /// Prints the row, and keeps it.
@@ -38,12 +40,13 @@ impl Report {
         let (first, reference) = &measured[0];
         println!("{}: {}", row.name, row.what);
         println!(
-            "  {:<20} {:>12} {:>18} {:>9} {:>9} {:>9} {:>8} {:>6} {:>7} {:>8}",
+            "  {:<20} {:>12} {:>18} {:>9} {:>9} {:>9} {:>9} {:>8} {:>6} {:>7} {:>8}",
             "",
             if row.is_transfer() { "MB/s" } else { "requests/s" },
             if row.is_transfer() { "CPU µs/transfer" } else { "CPU µs/request" },
             "p50 ms",
             "p99 ms",
+            "p99.9 ms",
             "peak MiB",
             "errors",
             "stuck",
@@ -74,7 +77,9 @@ impl Report {
             println!("  {what}");
             for findings in found {
                 let (_, figures) = &findings.all[place];
-                println!("    {:<20} {}", findings.contestant.name(), beside(figures, reference));
+                let (who, figure) = (findings.contestant.name(), beside(figures, reference));
+                println!("    {who:<20} {figure}");
+                self.findings.push(format!("| {} | {what} | {who} | {} |\n", row.name, figure.trim()));
             }
         }
         println!();
@@ -106,6 +111,8 @@ impl Report {
         table += "| row | who | throughput ÷ nginx | CPU ÷ nginx | p99 ÷ nginx | CPU µs (nginx) | peak MiB (nginx) |\n";
         table += "|---|---|---|---|---|---|---|\n";
         self.lines.iter().for_each(|line| table += line);
+        table += "\n| row | figure | who | median (lowest–highest) |\n|---|---|---|---|\n";
+        self.findings.iter().for_each(|line| table += line);
         std::fs::write(path, format!("{before}{table}{END}{after}"))
     }
 }
@@ -135,11 +142,12 @@ fn figures(row: &Row, contestant: Contestant, samples: &[Sample]) -> String {
     };
     let errors: u64 = samples.iter().map(|sample| sample.errors).sum();
     format!(
-        "{:<20} {:>12.0} {cpu:>18} {:>9} {:>9} {:>9.1} {errors:>8} {stuck:>6} {reuse:>7} {goodput:>8}",
+        "{:<20} {:>12.0} {cpu:>18} {:>9} {:>9} {:>9} {:>9.1} {errors:>8} {stuck:>6} {reuse:>7} {goodput:>8}",
         contestant.name(),
         Spread::of(samples.iter().map(|sample| sample.rate)).median * unit,
         milliseconds(|sample| sample.p50),
         milliseconds(|sample| sample.p99),
+        milliseconds(|sample| sample.p999),
         peak_mib(samples),
     )
 }
@@ -235,6 +243,7 @@ fn to_json(row: &Row, measured: &[(Contestant, Vec<Sample>)]) -> Value {
             "cpu_us": sample.cpu_us,
             "p50_seconds": seconds(sample.p50),
             "p99_seconds": seconds(sample.p99),
+            "p999_seconds": seconds(sample.p999),
             "peak_rss_kib": sample.peak_kib,
             "errors": sample.errors,
             "stuck": sample.stuck,
@@ -275,12 +284,13 @@ fn machine() -> String {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     format!(
-        "{cores} × {}, Linux {}; {}; {}; {}",
+        "{cores} × {}, Linux {}; {}; {}; {}; {}",
         model.trim_start_matches([' ', '\t', ':']),
         kernel.trim(),
-        version(BINARY.as_ref(), "--version"),
+        version(&binary(), "--version"),
         find_program(&["nginx"]).map_or_else(String::new, |nginx| version(&nginx, "-v")),
         find_program(&["wrk"]).map_or_else(String::new, |wrk| version(&wrk, "--version")),
+        find_program(&["haproxy"]).map_or_else(String::new, |haproxy| version(&haproxy, "-v")),
     )
 }
 

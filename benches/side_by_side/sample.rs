@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use crate::args::Args;
 use crate::backend::Document;
 use crate::contestant::Server;
+use crate::feature::Feature;
 use crate::rows::{Load, Row};
-use crate::{mixed, process, transfer, wrk};
+use crate::{h2load, handshakes, mixed, process, transfer, wrk};
 
 /// How long is measured.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +23,11 @@ impl Length {
     pub(crate) fn of(args: &Args) -> Self {
         let (rounds, seconds, transfers) = if args.quick { (3, 1, 2) } else { (5, 4, 6) };
         Self { rounds: args.rounds.unwrap_or(rounds), seconds, transfers }
+    }
+
+    /// Whose memory is looked at.
+    pub(crate) fn idle_clients(self) -> u32 {
+        1_000 * self.seconds as u32
     }
 
     /// Of one figure of a second front end, of which there are many.
@@ -49,6 +55,7 @@ pub(crate) struct Sample {
     pub(crate) cpu_us: f64,
     pub(crate) p50: Option<Duration>,
     pub(crate) p99: Option<Duration>,
+    pub(crate) p999: Option<Duration>,
     pub(crate) peak_kib: u64,
     /// Not answered, or not by a success.
     pub(crate) errors: u64,
@@ -67,6 +74,7 @@ pub(crate) struct Seen {
     pub(crate) elapsed: Duration,
     pub(crate) p50: Option<Duration>,
     pub(crate) p99: Option<Duration>,
+    pub(crate) p999: Option<Duration>,
     pub(crate) errors: u64,
     /// Clients that were being served at a time, on average.
     pub(crate) served: Option<f64>,
@@ -74,17 +82,42 @@ pub(crate) struct Seen {
     pub(crate) goodput: Option<f64>,
 }
 
+impl Seen {
+    /// Told by the time of each request.
+    pub(crate) fn of(mut times: Vec<Duration>, elapsed: Duration, errors: u64) -> Self {
+        times.sort_unstable();
+        let at = |share: f64| times.get((times.len() as f64 * share) as usize).copied();
+        Self {
+            requests: times.len() as u64,
+            elapsed,
+            p50: at(0.5),
+            p99: at(0.99),
+            p999: at(0.999),
+            errors,
+            served: None,
+            goodput: None,
+        }
+    }
+}
+
+/// The time that such a share of all does not exceed.
+pub(crate) fn percentile(mut times: Vec<Duration>, share: f64) -> Option<Duration> {
+    times.sort_unstable();
+    times.get((times.len() as f64 * share) as usize).copied()
+}
+
 /// Loads the server once to warm it up, then measures. `None` where nobody was answered: an nginx that keeps connections
 /// can hold all of php-fpm's workers by one of its own, while every client has come to the other.
 pub(crate) fn take(
     row: &Row,
     load: Load,
+    document: &Document,
     server: &Server<'_>,
     length: Length,
 ) -> Result<Option<Sample>, String> {
-    run(load, server, 1, 1)?;
+    run(row, load, document, server, 1, 1)?;
     let (cpu, opens) = (process::cpu_time(server.pid()), process::tcp_opens());
-    let seen = run(load, server, length.seconds, length.transfers)?;
+    let seen = run(row, load, document, server, length.seconds, length.transfers)?;
     let cpu = process::cpu_time(server.pid()) - cpu;
     if seen.requests == 0 {
         return Ok(None);
@@ -95,6 +128,7 @@ pub(crate) fn take(
         cpu_us: cpu.as_secs_f64() * 1e6 / requests,
         p50: seen.p50,
         p99: seen.p99,
+        p999: seen.p999,
         peak_kib: process::peak_kib(server.pid()),
         errors: seen.errors,
         stuck: stuck(row, &seen),
@@ -111,6 +145,7 @@ pub(crate) fn take_straight(pools: &[SocketAddr], document: &Document, length: L
         cpu_us: 0.0,
         p50: seen.p50,
         p99: seen.p99,
+        p999: seen.p999,
         peak_kib: 0,
         errors: seen.errors,
         stuck: None,
@@ -119,22 +154,24 @@ pub(crate) fn take_straight(pools: &[SocketAddr], document: &Document, length: L
     }
 }
 
-fn run(load: Load, server: &Server<'_>, seconds: u64, transfers: u32) -> Result<Seen, String> {
-    let started = Instant::now();
-    let done = |requests: u32| Seen {
-        requests: requests.into(),
-        elapsed: started.elapsed(),
-        p50: None,
-        p99: None,
-        errors: 0,
-        served: None,
-        goodput: None,
-    };
+fn run(
+    row: &Row,
+    load: Load,
+    document: &Document,
+    server: &Server<'_>,
+    seconds: u64,
+    transfers: u32,
+) -> Result<Seen, String> {
+    let (started, to) = (Instant::now(), server.address());
+    let done = || Seen { requests: transfers.into(), ..Seen::of(vec![], started.elapsed(), 0) };
+    let scheme = if row.feature == Feature::Tls { "https" } else { "http" };
     match load {
-        Load::Requests { target, connections } => wrk::run(server.address(), target, connections, seconds),
-        Load::Mixed { connections } => Ok(mixed::clients(server.address(), connections, seconds)),
-        Load::Upload => transfer::uploads(server.address(), transfers).map(|()| done(transfers)),
-        Load::Download => transfer::downloads(server.address(), transfers).map(|()| done(transfers)),
+        Load::Requests(ask) => wrk::run(to, scheme, ask, seconds),
+        Load::Http2 { ask, streams } => h2load::run(to, ask, streams, seconds),
+        Load::Handshakes { resumed } => handshakes::run(to, document, resumed, seconds),
+        Load::Mixed { connections } => Ok(mixed::clients(to, connections, seconds)),
+        Load::Upload => transfer::uploads(to, transfers).map(|()| done()),
+        Load::Download => transfer::downloads(to, transfers).map(|()| done()),
     }
     .map_err(|problem| format!("{}: {problem}\n{}", server.name(), server.log()))
 }

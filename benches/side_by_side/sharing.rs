@@ -12,15 +12,15 @@ use crate::findings::Finding;
 
 /// What both front ends' clients ask for, and how many they are.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Load {
+struct Load {
     target: &'static str,
     clients: u32,
 }
 
 /// The processors are what is short.
-pub(crate) const QUICK: Load = Load { target: "/member.php", clients: 12 };
+const QUICK: Load = Load { target: "/member.php", clients: 12 };
 /// The workers are: scripts of 2 ms that compute nothing, and with two front ends four clients for a worker.
-pub(crate) const SLOW: Load = Load { target: "/member.php?us=2000", clients: 24 };
+const SLOW: Load = Load { target: "/member.php?us=2000", clients: 24 };
 
 impl Load {
     fn busy(self, to: SocketAddr) -> Crowd {
@@ -39,8 +39,24 @@ const SETTLING: Duration = Duration::from_secs(1);
 const TRICKLE: Duration = Duration::from_millis(100);
 const SECOND: Contestant = Contestant::Nginx(Tuning { keepalive: false, open_file_cache: false });
 
+pub(crate) fn quick_turn(
+    scene: Scene<'_>,
+    first: Contestant,
+    backend: &Backend<'_>,
+) -> Result<Vec<Finding>, String> {
+    turn(scene, QUICK, first, backend)
+}
+
+pub(crate) fn slow_turn(
+    scene: Scene<'_>,
+    first: Contestant,
+    backend: &Backend<'_>,
+) -> Result<Vec<Finding>, String> {
+    turn(scene, SLOW, first, backend)
+}
+
 /// One turn of one contestant as the first front end. The second one's figures alone are taken before and after.
-pub(crate) fn turn(
+fn turn(
     scene: Scene<'_>,
     load: Load,
     first: Contestant,

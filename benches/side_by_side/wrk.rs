@@ -1,61 +1,69 @@
-//! wrk, and what it prints.
+//! wrk, and what it tells.
 
 use std::net::SocketAddr;
 use std::process::Command;
 use std::time::Duration;
 
+use crate::rows::{Ask, With};
 use crate::sample::Seen;
 use crate::support::find_program;
 
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/side_by_side/wrk.lua");
+
 /// Two threads, as there are two workers to load.
-pub(crate) fn run(to: SocketAddr, target: &str, connections: u32, seconds: u64) -> Result<Seen, String> {
+pub(crate) fn run(to: SocketAddr, scheme: &str, ask: Ask, seconds: u64) -> Result<Seen, String> {
     let program = find_program(&["wrk"]).ok_or("wrk is gone")?;
-    let output = Command::new(program)
-        .args(["--latency", "-t2"])
-        .arg(format!("-c{connections}"))
-        .arg(format!("-d{seconds}s"))
-        .arg(format!("http://{to}{target}"))
-        .output()
-        .map_err(|error| format!("cannot run wrk: {error}"))?;
+    let threads = ask.connections.min(2);
+    let mut command = Command::new(program);
+    command.args(["-s", SCRIPT, &format!("-t{threads}"), &format!("-c{}", ask.connections)]);
+    command.arg(format!("-d{seconds}s"));
+    let mut target = ask.target.to_owned();
+    let mut body = 0;
+    match ask.with {
+        With::Nothing | With::Refusal => {}
+        With::Header(header) => drop(command.args(["-H", header])),
+        With::Body(bytes) => body = bytes,
+        With::Cookies => {
+            command.args(["-H", &cookies()]);
+            target += &query();
+        }
+    }
+    command.arg(format!("{scheme}://{to}{target}")).args(["--", &body.to_string()]);
+    let output = command.output().map_err(|error| format!("cannot run wrk: {error}"))?;
     let text = String::from_utf8_lossy(&output.stdout);
-    read(&text).ok_or_else(|| format!("wrk said:\n{text}{}", String::from_utf8_lossy(&output.stderr)))
+    read(&text, ask).ok_or_else(|| format!("wrk said:\n{text}{}", String::from_utf8_lossy(&output.stderr)))
 }
 
-fn read(text: &str) -> Option<Seen> {
-    let after = |start: &str| text.lines().find_map(|line| line.trim().strip_prefix(start));
-    let (requests, rest) = text.lines().find_map(|line| line.trim().split_once(" requests in "))?;
-    let elapsed = rest.split(',').next().and_then(duration)?;
-    // "connect 0, read 0, write 0, timeout 12"
-    let broken = after("Socket errors:").map_or(0, |line| line.split([' ', ',']).filter_map(number).sum());
-    let refused = after("Non-2xx or 3xx responses:").and_then(number).unwrap_or(0);
-    // Little's law: so many clients were being served at a time on average. The others got no answer at all, and are in no latency.
-    let mean = after("Latency  ").and_then(|line| line.split_whitespace().next()).and_then(duration)?;
-    let served = number(requests)? as f64 * mean.as_secs_f64() / elapsed.as_secs_f64();
-    Some(Seen {
-        served: Some(served),
-        goodput: None,
-        requests: number(requests)?.checked_sub(refused)?,
-        elapsed,
-        p50: after("50%").and_then(duration),
-        p99: after("99%").and_then(duration),
-        errors: broken + refused,
-    })
+/// 8 KB in one line, as browsers send them.
+pub(crate) fn cookies() -> String {
+    let pairs: Vec<_> = (0..100).map(|number| format!("cookie{number:02}={}", "c".repeat(70))).collect();
+    format!("Cookie: {}", pairs.join("; "))
 }
 
-fn number(text: &str) -> Option<u64> {
-    text.trim().parse().ok()
+/// 2 KB.
+fn query() -> String {
+    let pairs: Vec<_> = (0..50).map(|number| format!("parameter{number:02}={}", "q".repeat(27))).collect();
+    format!("?{}", pairs.join("&"))
 }
 
-/// wrk's own units.
-fn duration(text: &str) -> Option<Duration> {
-    let text = text.trim();
-    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
-    let unit = match &text[digits.len()..] {
-        "us" => 1e-6,
-        "ms" => 1e-3,
-        "s" => 1.0,
-        "m" => 60.0,
-        _ => return None,
+fn read(text: &str, ask: Ask) -> Option<Seen> {
+    let told = text.lines().find_map(|line| line.strip_prefix("TOLD "))?;
+    let figures: Vec<f64> = told.split(' ').map(|figure| figure.parse().ok()).collect::<Option<_>>()?;
+    let &[requests, elapsed, refused, broken, mean, p50, p99, p999] = &figures[..] else { return None };
+    let answered = match ask.with {
+        With::Refusal => refused,
+        _ => requests - refused,
     };
-    Some(Duration::from_secs_f64(digits.parse::<f64>().ok()? * unit))
+    let time = |us: f64| (answered > 0.0).then(|| Duration::from_secs_f64(us / 1e6));
+    Some(Seen {
+        requests: answered as u64,
+        elapsed: Duration::from_secs_f64(elapsed / 1e6),
+        p50: time(p50),
+        p99: time(p99),
+        p999: time(p999),
+        errors: (broken + requests - answered) as u64,
+        // Little's law: so many clients were being served at a time on average. The others got no answer at all, and are in no latency.
+        served: Some(requests * mean / elapsed),
+        goodput: None,
+    })
 }

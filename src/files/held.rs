@@ -140,6 +140,7 @@ mod tests {
     use http::header::{ETAG, RANGE};
     use http::{HeaderMap, HeaderValue, Method, Response};
 
+    use super::super::open::open;
     use super::super::testing::bytes_of;
     use super::super::{Decision, FileBody, FileOptions, FileRequest, decide};
     use super::*;
@@ -162,7 +163,14 @@ mod tests {
             forget();
             let (headers, options) = (HeaderMap::new(), FileOptions::default());
             let (method, path) = (&Method::GET, &*self.path(name));
-            decide(FileRequest { method, headers: &headers, path, options: &options, held: Some(held) })
+            decide(FileRequest {
+                method,
+                headers: &headers,
+                path,
+                options: &options,
+                beneath: None,
+                held: Some(held),
+            })
         }
 
         fn answer(&self, held: &Held, name: &str) -> Response<FileBody> {
@@ -233,17 +241,14 @@ mod tests {
         let held = Held::new(1 << 20).unwrap();
         for name in ["fresh", "empty", "large"] {
             let path = folder.path(name);
-            assert!(
-                !is_held(&held.hold(path.as_os_str(), super::super::open::open(&path).unwrap())),
-                "{name}"
-            );
+            assert!(!is_held(&held.hold(path.as_os_str(), open(&path, None).unwrap())), "{name}");
         }
         // A file that nobody has changed for long, on a file system that is not of this machine's disks.
         let foreign = Path::new("/proc/version");
-        assert!(!is_local(&super::super::open::open(foreign).unwrap().file()));
+        assert!(!is_local(&open(foreign, None).unwrap().file()));
         // One that is older than two seconds: this crate's.
         let old = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/rustfmt.toml"));
-        let settled = || super::super::open::open(old).unwrap();
+        let settled = || open(old, None).unwrap();
         if settled().state.stamp.is_settled(SystemTime::now()) && is_local(&settled().file()) {
             assert!(is_held(&held.hold(old.as_os_str(), settled())));
             assert!(held.get(old.as_os_str()).is_some_and(|opened| is_held(&opened)));
@@ -256,7 +261,14 @@ mod tests {
         let held = held_with(&folder, "a");
         let headers = HeaderMap::from_iter([(RANGE, HeaderValue::from_static("bytes=2-4"))]);
         let (method, path, options) = (&Method::GET, &*folder.path("a"), FileOptions::default());
-        let request = FileRequest { method, headers: &headers, path, options: &options, held: Some(&held) };
+        let request = FileRequest {
+            method,
+            headers: &headers,
+            path,
+            options: &options,
+            beneath: None,
+            held: Some(&held),
+        };
         assert_eq!(bytes_of(decide(request).render().unwrap().into_body()).await, b"234");
     }
 

@@ -194,8 +194,9 @@ mod tests {
         ] {
             symlink(target, at(link)).unwrap();
         }
-        let open =
-            |name: &str| super::open(&at(name), Some(at("root").as_os_str().len())).map(|opened| opened.len);
+        let open = |name: &str| {
+            super::open(&at(name), Some(at("root").as_os_str().len())).map(|opened| opened.state.len)
+        };
         for (name, expected) in [
             ("root/sub/file", Ok(5)),
             ("root/inside", Ok(5)),

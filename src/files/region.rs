@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     fn region(root: &Root, span: Span) -> Region {
-        Region::new(Arc::new(open(root.path("a")).unwrap().file()), span)
+        Region::new(Arc::new(open(&root.path("a"), None).unwrap().file()), span)
     }
 
     #[test]

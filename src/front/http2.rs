@@ -57,7 +57,9 @@ pub(super) async fn serve<S: Stream>(
             let unanswered = client.notes.until_answered();
             let answer = answer.await?;
             unanswered.answered();
-            Ok::<_, super::pipeline::Hangup>(answer.map(|body| Paced::new(Framed(body.in_pieces_of(PIECE)), pace)))
+            Ok::<_, super::pipeline::Hangup>(
+                answer.map(|body| Paced::new(Framed(body.in_pieces_of(PIECE)), pace)),
+            )
         }
     });
     let stream = TokioIo::new(Counted::new(Box::pin(stream), notes.clone()));

@@ -266,7 +266,8 @@ mod tests {
         std::fs::write(file.path(), content()).expect("writes");
         let (headers, options) = (HeaderMap::new(), FileOptions::default());
         let (method, path) = (&Method::GET, file.path());
-        let request = FileRequest { method, headers: &headers, path, options: &options, held: None };
+        let request =
+            FileRequest { method, headers: &headers, path, options: &options, beneath: None, held: None };
         let mut body = decide(request).render().expect("it is there").into_body();
         body.region().expect("it is large, and was written just now")
     }

@@ -60,6 +60,8 @@ impl Trust {
     pub fn over(&self, stream: TcpStream, name: &str) -> io::Result<Tls> {
         let name = ServerName::try_from(name.to_owned()).expect("a name");
         let connection = ClientConnection::new(Arc::new(self.0.clone()), name).expect("settings that fit");
+        // As browsers do: the request follows the end of the handshake at once.
+        stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(Duration::from_secs(30)))?;
         let mut stream = StreamOwned::new(connection, stream);
         while stream.conn.is_handshaking() {
