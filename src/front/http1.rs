@@ -55,7 +55,10 @@ async fn talk<S: Stream>(
     patience.talks();
     let quiet = poll_fn(|cx| {
         if let Poll::Ready(ended) = Pin::new(&mut connection).poll(cx) {
-            ended.unwrap_or_else(|error| log_end(&error));
+            match ended {
+                Ok(()) => client.notes.ends_well(),
+                Err(error) => log_end(&error),
+            }
             return Poll::Ready(false);
         }
         match patience.poll_end(cx) {

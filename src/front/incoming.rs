@@ -16,6 +16,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::{Sleep, sleep, timeout};
 
+use super::notes::Notes;
 use super::respond::Refusal;
 use crate::upstream::{Buffers, RequestBody, Share, TempFile};
 
@@ -46,8 +47,9 @@ impl Unread {
     }
 
     /// The reply, which says that it is the last one if it is.
-    pub(super) fn before<B>(&self, mut reply: Response<B>) -> Response<B> {
+    pub(super) fn before<B>(&self, mut reply: Response<B>, notes: &Notes) -> Response<B> {
         if self.0.as_ref().is_some_and(|unread| unread.load(Ordering::Relaxed)) {
+            notes.leaves_unread();
             reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         reply

@@ -2,14 +2,15 @@
 //!
 //! A socket that is closed while the client is still sending answers with RST, which makes the client's kernel throw away
 //! what it has not read yet: the 413 that would have told it to stop. So our half is closed first, and what still comes is
-//! read and dropped for a while (RFC 9112 §9.6; nginx: `lingering_close`).
+//! read and dropped for a while (RFC 9112 §9.6; nginx: `lingering_close`). Where the client has said all that it began to say, and
+//! nothing more has come, the connection is just closed, as nginx does.
 //!
 //! A reply that broke off is the other way round: to an HTTP/1.0 client the end of the connection is the end of the reply, so
 //! there RST is what tells the truth (fpm-facts 3).
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -36,6 +37,11 @@ pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {
 
     /// Ready when reading would give bytes, the end or an error. What was read and decoded already counts too.
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()>;
+
+    /// Whether the peer learns from the socket's end alone that there is no more: nothing has to be said before.
+    fn ends_with_its_socket(&self) -> bool {
+        false
+    }
 }
 
 impl Stream for TcpStream {
@@ -48,6 +54,10 @@ impl Stream for TcpStream {
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.poll_read_ready(cx).map(drop)
     }
+
+    fn ends_with_its_socket(&self) -> bool {
+        true
+    }
 }
 
 impl Stream for UnixStream {
@@ -55,6 +65,10 @@ impl Stream for UnixStream {
 
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.poll_read_ready(cx).map(drop)
+    }
+
+    fn ends_with_its_socket(&self) -> bool {
+        true
     }
 }
 
@@ -111,6 +125,10 @@ impl<S: Stream> Drop for Lingering<S> {
         }
         // One that is parked has all its replies, and nothing has come of another request.
         if self.client_is_done || self.notes.is_parked() {
+            return;
+        }
+        let nothing_came = || stream.poll_readable(&mut Context::from_waker(Waker::noop())).is_pending();
+        if self.notes.is_complete() && stream.ends_with_its_socket() && nothing_came() {
             return;
         }
         // While the runtime ends, nothing can wait any more.
@@ -198,7 +216,9 @@ impl<S: Stream> AsyncWrite for Lingering<S> {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.notes.flushed(false);
-        self.stream().poll_shutdown(cx)
+        let stream = self.stream();
+        // hyper lets go of the stream next: then it is closed, or lingers, which begins with this.
+        if stream.ends_with_its_socket() { Poll::Ready(Ok(())) } else { stream.poll_shutdown(cx) }
     }
 }
 
@@ -275,6 +295,48 @@ mod tests {
         let mut all = [0; 14];
         server.read_exact(&mut all).await.expect("all of it");
         assert_eq!(&all, b"GET / HTTP/1.1");
+    }
+
+    /// Whether the end of a connection takes time, and what its client reads then.
+    async fn end(prepare: impl FnOnce(&Notes), client_says: &[u8]) -> (bool, Vec<u8>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let mut client = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("it listens");
+        let (server, _) = listener.accept().await.expect("it came");
+        let notes = Notes::default();
+        let mut server = Lingering::new(server, notes.clone());
+        client.write_all(b"request").await.expect("there is room");
+        assert_eq!(server.read(&mut [0; 64]).await.expect("it came"), 7);
+        server.write_all(b"reply").await.expect("there is room");
+        client.write_all(client_says).await.expect("there is room");
+        if !client_says.is_empty() {
+            std::future::poll_fn(|cx| server.poll_readable(cx)).await;
+        }
+        prepare(&notes);
+        server.shutdown().await.expect("there is nothing to wait for");
+        let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+        let before = tasks();
+        drop(server);
+        let lingers = tasks() > before;
+        let mut reply = Vec::new();
+        client.read_to_end(&mut reply).await.expect("no reset");
+        (lingers, reply)
+    }
+
+    #[tokio::test]
+    async fn only_a_client_that_may_still_be_sending_is_waited_for() {
+        let unread = |notes: &Notes| {
+            notes.ends_well();
+            notes.leaves_unread();
+        };
+        for (what, (lingers, reply), waited_for) in [
+            ("it has all its replies", end(Notes::ends_well, b"").await, false),
+            ("it has said something more", end(Notes::ends_well, b"more").await, true),
+            ("its body was not read", end(unread, b"").await, true),
+            ("it was no HTTP", end(|_| {}, b"").await, true),
+        ] {
+            assert_eq!(lingers, waited_for, "{what}");
+            assert_eq!(reply, b"reply", "{what}");
+        }
     }
 
     #[tokio::test]

@@ -25,6 +25,10 @@ struct Inner {
     parked: AtomicBool,
     /// The first head that must be refused though it could be parsed: of which request, and why.
     flaw: OnceLock<(u32, Flaw)>,
+    /// A reply went before its request was read to the end.
+    left_unread: AtomicBool,
+    /// hyper has ended the connection itself, and not for an error.
+    ended_well: AtomicBool,
 }
 
 impl Notes {
@@ -88,6 +92,21 @@ impl Notes {
     pub(super) fn flaw(&self) -> Option<Flaw> {
         let (request, flaw) = self.0.flaw.get()?;
         (self.requests() >= *request).then_some(*flaw)
+    }
+
+    /// A reply goes while the client may still be sending what it answers.
+    pub(super) fn leaves_unread(&self) {
+        self.0.left_unread.store(true, Ordering::Relaxed);
+    }
+
+    /// The last reply is written, and nobody wants to go on.
+    pub(super) fn ends_well(&self) {
+        self.0.ended_well.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the client has said all that it began to say, and has all its replies.
+    pub(super) fn is_complete(&self) -> bool {
+        self.0.ended_well.load(Ordering::Relaxed) && !self.0.left_unread.load(Ordering::Relaxed)
     }
 
     /// How many requests have come, this one included.

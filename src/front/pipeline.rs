@@ -151,7 +151,7 @@ impl Pipeline<'_> {
         unread: &Unread,
     ) -> Response<Visited> {
         headers::add_server(&mut response);
-        let mut response = unread.before(response);
+        let mut response = unread.before(response, &self.client.notes);
         if version == Version::HTTP_2 {
             // A stream ends by itself, and GOAWAY says the rest (RFC 9113 §8.2.2).
             response.headers_mut().remove(CONNECTION);

@@ -161,7 +161,10 @@ struct Reception {
 
 impl Reception {
     fn takes(&self, (accepted, peer): (Accepted, Option<SocketAddr>)) {
-        let local = accepted.prepare().or(self.bound);
+        accepted.prepare();
+        // Where it is not bound to every address, there is nothing to ask.
+        let bound = self.bound.filter(|bound| !bound.ip().is_unspecified());
+        let local = bound.or_else(|| accepted.local_addr()).or(self.bound);
         let (peer, local) = (peer.map(plainly), local.map(plainly));
         let (notes, watcher, presence) = (Notes::default(), self.watcher.clone(), self.lobby.enters());
         let client = Client { listener: self.id, peer, announced: None, local, session: None, notes };

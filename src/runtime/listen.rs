@@ -5,10 +5,12 @@ use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 
-use tokio::net::{TcpListener, UnixListener};
+use rustix::net::{SocketFlags, acceptfrom_with};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 use crate::config::model::{self, Listen};
 
@@ -17,11 +19,10 @@ const BACKLOG: i32 = 4096;
 
 /// A socket that accepts clients.
 #[derive(Debug)]
-pub(super) enum Listener {
-    /// TCP, v4 or v6.
-    Tcp(TcpListener),
-    /// A unix socket.
-    Unix(UnixListener),
+pub(super) struct Listener {
+    socket: AsyncFd<OwnedFd>,
+    /// Or a unix socket.
+    is_tcp: bool,
 }
 
 /// A client's connection as it was accepted: with no runtime yet.
@@ -64,89 +65,84 @@ impl Listener {
     /// Binds and listens. Needs a tokio runtime.
     pub(super) fn bind(listen: &Listen) -> Result<Self, BindError> {
         let bound = match listen {
-            Listen::Tcp(address) => bind_tcp(*address).map(Self::Tcp),
-            Listen::Unix(path) => bind_unix(path).map(Self::Unix),
+            Listen::Tcp(address) => bind_tcp(*address),
+            Listen::Unix(path) => bind_unix(path),
         };
-        bound.map_err(|source| BindError { listen: listen.to_string(), source })
+        bound
+            .and_then(|socket| Self::of(listen, socket))
+            .map_err(|source| BindError { listen: listen.to_string(), source })
     }
 
     /// One that listens already, as another process has bound it.
     pub(super) fn inherited(listen: &Listen, socket: OwnedFd) -> Result<Self, BindError> {
-        let taken = match listen {
-            Listen::Tcp(_) => inherited_tcp(socket).map(Self::Tcp),
-            Listen::Unix(_) => inherited_unix(socket).map(Self::Unix),
-        };
-        taken.map_err(|source| BindError { listen: listen.to_string(), source })
+        Self::of(listen, socket).map_err(|source| BindError { listen: listen.to_string(), source })
+    }
+
+    #[expect(
+        deprecated,
+        reason = "what took its place is unsafe, for types that may give another descriptor each time: OwnedFd does not"
+    )]
+    fn of(listen: &Listen, socket: OwnedFd) -> io::Result<Self> {
+        rustix::io::ioctl_fionbio(&socket, true)?;
+        let is_tcp = matches!(listen, Listen::Tcp(_));
+        Ok(Self { socket: AsyncFd::with_interest(socket, Interest::READABLE)?, is_tcp })
     }
 
     /// The address it got: with the real port where 0 was asked for. `None` for a unix socket.
     pub(super) fn local_addr(&self) -> Option<SocketAddr> {
-        match self {
-            Self::Tcp(listener) => listener.local_addr().ok(),
-            Self::Unix(_) => None,
-        }
+        address_of(self.socket.get_ref())
     }
 
-    /// The next client, and its address, which a unix client has not.
+    /// The next client, and its address, which a unix client has not. It belongs to no runtime yet: tokio's own listeners would sign
+    /// it up with this one, for nothing.
     pub(super) async fn accept(&self) -> io::Result<(Accepted, Option<SocketAddr>)> {
-        match self {
-            Self::Tcp(listener) => {
-                let (stream, peer) = listener.accept().await?;
-                Ok((Accepted::Tcp(stream.into_std()?), Some(peer)))
-            }
-            Self::Unix(listener) => {
-                let (stream, _) = listener.accept().await?;
-                Ok((Accepted::Unix(stream.into_std()?), None))
-            }
-        }
+        self.socket.async_io(Interest::READABLE, |socket| accept(socket, self.is_tcp)).await
     }
 
     /// Closes it, after everybody is accepted who has connected before.
     pub(super) fn rest(self) -> impl Iterator<Item = (Accepted, Option<SocketAddr>)> {
-        let sockets = match self {
-            Self::Tcp(listener) => (listener.into_std().ok(), None),
-            Self::Unix(listener) => (None, listener.into_std().ok()),
-        };
-        std::iter::from_fn(move || match &sockets {
-            (Some(tcp), _) => tcp.accept().ok().map(|(stream, peer)| (Accepted::Tcp(stream), Some(peer))),
-            (_, Some(unix)) => unix.accept().ok().map(|(stream, _)| (Accepted::Unix(stream), None)),
-            _ => None,
-        })
-        // As tokio has made those that it accepted itself.
-        .filter(|(accepted, _)| accepted.set_nonblocking().is_ok())
+        std::iter::from_fn(move || accept(self.socket.get_ref(), self.is_tcp).ok())
     }
 }
 
 impl AsFd for Listener {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Self::Tcp(listener) => listener.as_fd(),
-            Self::Unix(listener) => listener.as_fd(),
-        }
+        self.socket.as_fd()
     }
+}
+
+fn accept(socket: &OwnedFd, is_tcp: bool) -> io::Result<(Accepted, Option<SocketAddr>)> {
+    let (client, peer) = acceptfrom_with(socket, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?;
+    Ok(match is_tcp {
+        true => (Accepted::Tcp(client.into()), peer.and_then(|peer| SocketAddr::try_from(peer).ok())),
+        false => (Accepted::Unix(client.into()), None),
+    })
+}
+
+fn address_of(socket: impl AsFd) -> Option<SocketAddr> {
+    rustix::net::getsockname(socket).ok().and_then(|address| SocketAddr::try_from(address).ok())
 }
 
 impl Accepted {
-    fn set_nonblocking(&self) -> io::Result<()> {
-        match self {
-            Self::Tcp(stream) => stream.set_nonblocking(true),
-            Self::Unix(stream) => stream.set_nonblocking(true),
-        }
-    }
-
-    /// Makes it fit for replies; returns its own end's address, which a unix client has not.
-    pub(super) fn prepare(&self) -> Option<SocketAddr> {
-        let Self::Tcp(stream) = self else { return None };
+    /// Makes it fit for replies.
+    pub(super) fn prepare(&self) {
+        let Self::Tcp(stream) = self else { return };
         // A reply's last segment must not wait for the acknowledgement of the one before.
         drop(stream.set_nodelay(true));
-        stream.local_addr().ok()
+    }
+
+    /// Its own end's address, which a unix client has not.
+    pub(super) fn local_addr(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(stream) => stream.local_addr().ok(),
+            Self::Unix(_) => None,
+        }
     }
 }
 
-fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+fn bind_tcp(address: SocketAddr) -> io::Result<OwnedFd> {
     use socket2::{Domain, Protocol, Socket, Type};
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_nonblocking(true)?;
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
         // nginx's default: [::]:80 and 0.0.0.0:80 are two listeners.
@@ -154,19 +150,7 @@ fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     }
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
-}
-
-fn inherited_tcp(socket: OwnedFd) -> io::Result<TcpListener> {
-    let socket = std::net::TcpListener::from(socket);
-    socket.set_nonblocking(true)?;
-    TcpListener::from_std(socket)
-}
-
-fn inherited_unix(socket: OwnedFd) -> io::Result<UnixListener> {
-    let socket = std::os::unix::net::UnixListener::from(socket);
-    socket.set_nonblocking(true)?;
-    UnixListener::from_std(socket)
+    Ok(socket.into())
 }
 
 /// Gives a unix socket's file the mode that the configuration says.
@@ -180,12 +164,12 @@ pub(super) fn set_mode(listener: &model::Listener) -> Result<(), BindError> {
 }
 
 /// A socket file that nobody listens on any more is left by a crash, and is replaced.
-fn bind_unix(path: &Path) -> io::Result<UnixListener> {
+fn bind_unix(path: &Path) -> io::Result<OwnedFd> {
     let is_socket = path.metadata().is_ok_and(|found| found.file_type().is_socket());
     if is_socket && UnixStream::connect(path).is_err() {
         std::fs::remove_file(path)?;
     }
-    UnixListener::bind(path)
+    UnixListener::bind(path).map(Into::into)
 }
 
 #[cfg(test)]

@@ -124,7 +124,8 @@ async fn accept(listener: Listener, admin: Arc<Admin>) {
 }
 
 async fn serve(admin: Arc<Admin>, accepted: Accepted) {
-    let own: Option<IpAddr> = accepted.prepare().map(|own| own.ip());
+    accepted.prepare();
+    let own: Option<IpAddr> = accepted.local_addr().map(|own| own.ip());
     let unserved = match accepted {
         Accepted::Tcp(stream) => match TcpStream::from_std(stream) {
             Ok(stream) => return admin.serve(stream, own).await,
