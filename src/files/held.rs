@@ -275,7 +275,7 @@ mod tests {
     #[test]
     fn what_the_router_saw_is_believed_once_and_only_of_its_own_path() {
         let folder = Folder::with(&[("a", b"x"), ("b", b"x")]);
-        let stat = rustix::fs::stat(&folder.path("a")).unwrap();
+        let stat = rustix::fs::stat(folder.path("a")).unwrap();
         let (a, b) = (folder.path("a"), folder.path("b"));
         saw(&a, &stat);
         assert_eq!(seen(b.as_os_str()), None);
