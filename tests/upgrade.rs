@@ -28,12 +28,18 @@ struct Upgradable {
 
 impl Upgradable {
     fn start(tp: Tp) -> Self {
+        Self::start_with(tp, |_| String::new())
+    }
+
+    /// With more of a configuration for that port.
+    fn start_with(tp: Tp, more: impl FnOnce(&Port) -> String) -> Self {
         let (folder, port) = (Scratch::new(), free_port());
         let binary = folder.join("cornac");
         fs::copy(env!("CARGO_BIN_EXE_cornac"), &binary).expect("a copy of the binary");
         let pid_file = format!("pid_file = \"{}\"", folder.join("cornac.pid").display());
         let listen = format!("{port}\", \"unix:{}", folder.join("http.sock").display());
-        folder.write("cornac.toml", tp.quiet().server(&pid_file).toml(&listen));
+        let toml = tp.quiet().server(&pid_file).toml(&listen) + &more(&port);
+        folder.write("cornac.toml", toml);
         let mut command = Command::new(binary);
         // Relative, as many a unit file has it.
         command.args(["run", "-c", "cornac.toml"]).current_dir(folder.path());
@@ -134,6 +140,40 @@ fn three_upgrades_in_a_row_under_load_fail_no_request() {
         answers.len(),
         answers.len()
     );
+}
+
+/// Sockets that listen on a port.
+fn listening(port: u16) -> usize {
+    let table = fs::read_to_string("/proc/net/tcp").expect("Linux has it");
+    let ours = format!("0100007F:{port:04X}");
+    let listens = |line: &&str| {
+        let mut words = line.split_whitespace().skip(1);
+        words.next() == Some(&ours) && words.nth(1) == Some("0A")
+    };
+    table.lines().filter(listens).count()
+}
+
+#[test]
+fn with_reuseport_each_thread_has_a_socket_and_all_are_handed_on_under_load() {
+    let members = ["a", "b"].map(|name| Fpm::builder(name).workers(6).start());
+    let mut cornac = Upgradable::start_with(Tp::over(&members).server("threads = 3"), |port| {
+        format!(
+            "[[sites]]\nlisten = {{ address = \"{port}\", reuseport = true }}\nnames = [\"other.example\"]\n\
+             routes = [{{ match = \"/\", return = {{ status = 204 }} }}]\n"
+        )
+    });
+    let port = cornac.address().port();
+    assert_eq!(listening(port), 3);
+    let load = Load::mixed(cornac.address());
+    load.wait_for(50);
+    for _ in 0..2 {
+        cornac.upgrade();
+        load.wait_for(50);
+        assert_eq!(listening(port), 3, "the same ones");
+    }
+    let answers = load.stop();
+    Answer::all_are_200(&answers);
+    Answer::each_post_ran_once(&answers, &members);
 }
 
 #[test]

@@ -20,6 +20,7 @@ pub(super) struct Written {
     pub(super) tls: bool,
     http2: Option<bool>,
     proxy_protocol: Option<bool>,
+    reuse_port: Option<bool>,
     mode: Option<u32>,
 }
 
@@ -61,7 +62,15 @@ fn read_one(element: Node<'_>, base: &Path, has_certificates: bool) -> Option<Wr
             None => endpoints::listen(&element.text_or(", a port or a table")?, base)?,
         };
         let tls = has_certificates && is_secured(&listen);
-        return Some(Written { listen, span, tls, http2: None, proxy_protocol: None, mode: None });
+        return Some(Written {
+            listen,
+            span,
+            tls,
+            http2: None,
+            proxy_protocol: None,
+            reuse_port: None,
+            mode: None,
+        });
     }
     let table = element.table()?;
     let address = table.required("address", "{ address = \"0.0.0.0:8080\" }").and_then(Node::text);
@@ -74,12 +83,22 @@ fn read_one(element: Node<'_>, base: &Path, has_certificates: bool) -> Option<Wr
     }
     let tls = tls.and_then(Node::boolean);
     let proxy_protocol = table.get("proxy_protocol").and_then(Node::boolean);
+    let reuse_port = table.get("reuseport");
     let mode = table.get("mode");
     table.finish(&[]);
     let listen = endpoints::listen(&address?, base)?;
     let mode = mode.and_then(|mode| read_mode(mode, &listen));
+    let reuse_port = reuse_port.and_then(|reuse_port| read_reuse_port(reuse_port, &listen));
     let tls = tls.unwrap_or(has_certificates && is_secured(&listen));
-    Some(Written { listen, span, tls, http2, proxy_protocol, mode })
+    Some(Written { listen, span, tls, http2, proxy_protocol, reuse_port, mode })
+}
+
+fn read_reuse_port(node: Node<'_>, listen: &Listen) -> Option<bool> {
+    if matches!(listen, Listen::Unix(_)) {
+        node.mistake("a unix socket has no port", "remove it: one socket serves all threads");
+        return None;
+    }
+    node.boolean()
 }
 
 /// Who may connect to a unix socket, as chmod(1) writes it.
@@ -131,8 +150,10 @@ pub(super) fn agreed(claims: &[Claim], report: &Report<'_>) -> Vec<Listener> {
         // Over TLS client and server agree on it; in clear text the client would have to know.
         let http2 = agree("http2", &written, |written| written.http2, report).unwrap_or(tls);
         let announced = agree("proxy_protocol", &written, |written| written.proxy_protocol, report);
+        let proxy_protocol = announced.unwrap_or(false);
+        let reuse_port = written.iter().any(|written| written.reuse_port == Some(true));
         let mode = written.iter().find_map(|written| written.mode);
-        Listener { listen: listen.clone(), tls, http2, proxy_protocol: announced.unwrap_or(false), mode }
+        Listener { listen: listen.clone(), tls, http2, proxy_protocol, reuse_port, mode }
     };
     addresses.into_iter().map(one).collect()
 }

@@ -320,6 +320,12 @@ pub struct Site {
 }
 
 impl Model {
+    /// How many threads have a socket of their own at this address; `None`: there is one for all.
+    pub fn threads_that_listen_on(&self, listen: &Listen) -> Option<usize> {
+        let listener = self.listeners.iter().find(|listener| listener.listen == *listen)?;
+        listener.reuse_port.then(|| self.server.worker_threads())
+    }
+
     /// Says in the log what should not stay so, where it is put in force.
     pub fn warn(&self) {
         if let Some(warnings) = &self.warnings {

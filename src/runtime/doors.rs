@@ -1,26 +1,23 @@
 //! The open listeners: each accepts clients until it is closed, and is over when its last client has gone.
 //!
-//! A door stays open over reloads that leave its address alone. Sockets are bound in `listen`, before anything depends on them.
+//! A door stays open over reloads that leave its address alone. Sockets are bound in `listen`, before anything depends on them, and
+//! accepted from in `reception`.
 
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
-use tracing::{error, warn};
+use tracing::warn;
 
 use super::handover::{Handed, Inheritance};
-use super::listen::{Accepted, BindError, Listener};
-use super::workers::{Arrival, Workers};
+use super::listen::{self, BindError, Listener};
+use super::reception::{self, Entrance, Reception};
+use super::workers::Workers;
 use crate::config::model::Listen;
-use crate::front::{Client, Drain, Lobby, Notes, Watcher};
-use crate::route::Address;
+use crate::front::{Drain, Lobby};
 use crate::site::{Generation, ListenerId};
-
-/// After an accept failed for want of descriptors, so that the loop does not spin until one is given back.
-pub(super) const BREATH: Duration = Duration::from_millis(50);
 
 /// All listeners of the server.
 #[derive(Debug)]
@@ -36,8 +33,8 @@ pub(super) struct Doors {
 struct Door {
     listen: Listen,
     bound: Option<SocketAddr>,
-    /// The same socket, to be handed on.
-    socket: OwnedFd,
+    /// The same sockets, to be handed on.
+    sockets: Vec<OwnedFd>,
     /// Whether a socket file is ours to remove.
     ours: bool,
     close: oneshot::Sender<Option<Arc<Generation>>>,
@@ -50,13 +47,12 @@ impl Doors {
 
     /// Accepts clients from now on. Must be called within a tokio runtime.
     pub(super) fn open(&mut self, id: ListenerId, listen: Listen, socket: Bound) {
-        let Bound { listener, socket, ours } = socket;
+        let Bound { entrance, bound, sockets, ours } = socket;
         let (close, closed) = oneshot::channel();
-        let (drain, bound) = (Drain::new(), listener.local_addr());
-        let (workers, lobby) = (Arc::clone(&self.workers), Arc::clone(&self.lobby));
-        let reception = Reception { id, bound, workers, lobby, watcher: drain.watcher() };
-        self.lives.spawn(live(listener, reception, drain, closed));
-        self.open.push(Door { listen, bound, socket, ours, close });
+        let (drain, lobby) = (Drain::new(), Arc::clone(&self.lobby));
+        let reception = Reception { id, bound, lobby, watcher: drain.watcher() };
+        self.lives.spawn(reception::live(entrance, Arc::clone(&self.workers), reception, drain, closed));
+        self.open.push(Door { listen, bound, sockets, ours, close });
     }
 
     /// The addresses as they were bound, with real ports where 0 was asked for.
@@ -67,9 +63,10 @@ impl Doors {
 
     /// The sockets, by their addresses as they are configured.
     pub(super) fn sockets(&self) -> impl Iterator<Item = Handed<BorrowedFd<'_>>> {
-        self.open.iter().map(|door| {
-            let (address, socket, ours) = (door.listen.to_string(), door.socket.as_fd(), door.ours);
-            Handed { address, socket, ours }
+        self.open.iter().flat_map(|door| {
+            let handed = |socket| (door.listen.to_string(), socket, door.ours);
+            let sockets = door.sockets.iter().map(AsFd::as_fd).map(handed);
+            sockets.map(|(address, socket, ours)| Handed { address, socket, ours })
         })
     }
 
@@ -118,103 +115,60 @@ impl Door {
     }
 }
 
-/// A socket that was bound, and the same once more.
+/// An address that is listened on.
 #[derive(Debug)]
 pub(super) struct Bound {
-    pub(super) listener: Listener,
-    pub(super) socket: OwnedFd,
+    pub(super) entrance: Entrance,
+    /// With the real port where 0 was asked for; `None`: a unix socket.
+    pub(super) bound: Option<SocketAddr>,
+    /// The same sockets once more.
+    pub(super) sockets: Vec<OwnedFd>,
     /// Whether it was bound by cornac, now or before an upgrade.
     pub(super) ours: bool,
 }
 
 impl Bound {
-    /// Binds and listens. Needs a tokio runtime.
-    pub(super) fn new(listen: &Listen) -> Result<Self, BindError> {
-        Self::of(listen, Listener::bind(listen)?, true)
+    /// Binds and listens, with a socket for each of so many threads or, with `None`, one for all. Needs a tokio runtime.
+    pub(super) fn new(listen: &Listen, threads: Option<usize>) -> Result<Self, BindError> {
+        Self::of(listen, Vec::new(), threads, true)
     }
 
     /// As a predecessor or systemd has bound it, or anew.
-    pub(super) fn inherited(listen: &Listen, from: &mut Inheritance) -> Result<Self, BindError> {
-        match from.take(listen) {
-            Some(handed) => Self::of(listen, Listener::inherited(listen, handed.socket)?, handed.ours),
-            None => Self::new(listen),
+    pub(super) fn inherited(
+        listen: &Listen,
+        threads: Option<usize>,
+        from: &mut Inheritance,
+    ) -> Result<Self, BindError> {
+        let handed: Vec<_> = std::iter::from_fn(|| from.take(listen)).collect();
+        let ours = handed.iter().all(|handed| handed.ours);
+        Self::of(listen, handed.into_iter().map(|handed| handed.socket).collect(), threads, ours)
+    }
+
+    /// With those sockets that are there already: each of them may have clients that wait to be accepted.
+    fn of(
+        listen: &Listen,
+        mut sockets: Vec<OwnedFd>,
+        threads: Option<usize>,
+        ours: bool,
+    ) -> Result<Self, BindError> {
+        let fault = |source| BindError { listen: listen.to_string(), source };
+        let mut bound = sockets.first().and_then(listen::address_of);
+        // Beside what was handed on none is bound: without `reuseport` there the kernel would not have it.
+        let more = if sockets.is_empty() { threads.unwrap_or(1) } else { 0 };
+        for _ in 0..more {
+            let at = bound.map_or_else(|| listen.clone(), Listen::Tcp);
+            let socket = listen::bind(&at, threads.is_some()).map_err(fault)?;
+            bound = bound.or_else(|| listen::address_of(&socket));
+            sockets.push(socket);
         }
+        let again = sockets.iter().map(AsFd::as_fd).map(|socket| socket.try_clone_to_owned());
+        let kept = again.collect::<std::io::Result<_>>().map_err(fault)?;
+        let entrance = match <[OwnedFd; 1]>::try_from(sockets) {
+            Ok([only]) => Entrance::Shared(Listener::of(only).map_err(fault)?),
+            Err(several) => Entrance::OfEach(several),
+        };
+        Ok(Self { entrance, bound, sockets: kept, ours })
     }
-
-    fn of(listen: &Listen, listener: Listener, ours: bool) -> Result<Self, BindError> {
-        let socket = listener
-            .as_fd()
-            .try_clone_to_owned()
-            .map_err(|source| BindError { listen: listen.to_string(), source })?;
-        Ok(Self { listener, socket, ours })
-    }
-}
-
-/// Where the clients of one door go.
-struct Reception {
-    id: ListenerId,
-    bound: Option<SocketAddr>,
-    workers: Arc<Workers>,
-    lobby: Arc<Lobby>,
-    watcher: Watcher,
-}
-
-impl Reception {
-    fn takes(&self, (accepted, peer): (Accepted, Option<SocketAddr>)) {
-        accepted.prepare();
-        // Where it is not bound to every address, there is nothing to ask.
-        let bound = self.bound.filter(|bound| !bound.ip().is_unspecified());
-        let local = bound.or_else(|| accepted.local_addr()).or(self.bound);
-        let (peer, local) = (peer.map(plainly), local.map(plainly));
-        let (notes, watcher, presence) = (Notes::default(), self.watcher.clone(), self.lobby.enters());
-        let client = Client { listener: self.id, peer, announced: None, local, session: None, notes };
-        self.workers.take(Arrival { accepted, client, watcher, presence });
-    }
-}
-
-async fn live(
-    listener: Listener,
-    reception: Reception,
-    drain: Drain,
-    mut closed: oneshot::Receiver<Option<Arc<Generation>>>,
-) {
-    let last = loop {
-        tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok(client) => {
-                    reception.takes(client);
-                    // Not before there is a newcomer, so that nobody leaves for nothing.
-                    tokio::select! {
-                        () = reception.lobby.has_room() => {}
-                        last = &mut closed => break last.ok().flatten(),
-                    }
-                }
-                Err(error) if is_the_clients_own(&error) => {}
-                Err(error) => {
-                    if !reception.lobby.dismisses_the_oldest() {
-                        error!(%error, "cannot accept clients; is the limit of open files reached?");
-                    }
-                    tokio::time::sleep(BREATH).await;
-                }
-            },
-            last = &mut closed => break last.ok().flatten(),
-        }
-    };
-    // Who has connected already would be cut off with the socket.
-    listener.rest().for_each(|client| reception.takes(client));
-    drop(reception);
-    drain.shutdown(last).await;
-}
-
-/// A socket of systemd's for both kinds of addresses shows those of IPv4 as `::ffff:192.0.2.1`, which no script expects.
-fn plainly(address: SocketAddr) -> Address {
-    SocketAddr::new(address.ip().to_canonical(), address.port()).into()
-}
-
-/// The client was gone before it was accepted.
-pub(super) fn is_the_clients_own(error: &std::io::Error) -> bool {
-    use std::io::ErrorKind::{ConnectionAborted, ConnectionReset};
-    matches!(error.kind(), ConnectionAborted | ConnectionReset)
 }
 
 /// Of an address as it prints, on which nobody listens any more.

@@ -3,7 +3,7 @@
 use std::fs::Permissions;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
@@ -61,36 +61,29 @@ fn remedy(listen: &str, error: &io::Error) -> &'static str {
     }
 }
 
+/// Binds and listens; with `reuse_port` beside others that have it too.
+pub(super) fn bind(listen: &Listen, reuse_port: bool) -> io::Result<OwnedFd> {
+    match listen {
+        Listen::Tcp(address) => bind_tcp(*address, reuse_port),
+        Listen::Unix(path) => bind_unix(path),
+    }
+}
+
+/// The address that a socket got: with the real port where 0 was asked for. `None` for a unix socket.
+pub(super) fn address_of(socket: &OwnedFd) -> Option<SocketAddr> {
+    rustix::net::getsockname(socket).ok().and_then(|address| SocketAddr::try_from(address).ok())
+}
+
 impl Listener {
-    /// Binds and listens. Needs a tokio runtime.
-    pub(super) fn bind(listen: &Listen) -> Result<Self, BindError> {
-        let bound = match listen {
-            Listen::Tcp(address) => bind_tcp(*address),
-            Listen::Unix(path) => bind_unix(path),
-        };
-        bound
-            .and_then(|socket| Self::of(listen, socket))
-            .map_err(|source| BindError { listen: listen.to_string(), source })
-    }
-
-    /// One that listens already, as another process has bound it.
-    pub(super) fn inherited(listen: &Listen, socket: OwnedFd) -> Result<Self, BindError> {
-        Self::of(listen, socket).map_err(|source| BindError { listen: listen.to_string(), source })
-    }
-
+    /// Of a socket that listens. It belongs to the runtime that this is called in.
     #[expect(
         deprecated,
         reason = "what took its place is unsafe, for types that may give another descriptor each time: OwnedFd does not"
     )]
-    fn of(listen: &Listen, socket: OwnedFd) -> io::Result<Self> {
+    pub(super) fn of(socket: OwnedFd) -> io::Result<Self> {
         rustix::io::ioctl_fionbio(&socket, true)?;
-        let is_tcp = matches!(listen, Listen::Tcp(_));
+        let is_tcp = address_of(&socket).is_some();
         Ok(Self { socket: AsyncFd::with_interest(socket, Interest::READABLE)?, is_tcp })
-    }
-
-    /// The address it got: with the real port where 0 was asked for. `None` for a unix socket.
-    pub(super) fn local_addr(&self) -> Option<SocketAddr> {
-        address_of(self.socket.get_ref())
     }
 
     /// The next client, and its address, which a unix client has not. It belongs to no runtime yet: tokio's own listeners would sign
@@ -105,22 +98,12 @@ impl Listener {
     }
 }
 
-impl AsFd for Listener {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
-    }
-}
-
 fn accept(socket: &OwnedFd, is_tcp: bool) -> io::Result<(Accepted, Option<SocketAddr>)> {
     let (client, peer) = acceptfrom_with(socket, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?;
     Ok(match is_tcp {
         true => (Accepted::Tcp(client.into()), peer.and_then(|peer| SocketAddr::try_from(peer).ok())),
         false => (Accepted::Unix(client.into()), None),
     })
-}
-
-fn address_of(socket: impl AsFd) -> Option<SocketAddr> {
-    rustix::net::getsockname(socket).ok().and_then(|address| SocketAddr::try_from(address).ok())
 }
 
 impl Accepted {
@@ -140,10 +123,11 @@ impl Accepted {
     }
 }
 
-fn bind_tcp(address: SocketAddr) -> io::Result<OwnedFd> {
+fn bind_tcp(address: SocketAddr, reuse_port: bool) -> io::Result<OwnedFd> {
     use socket2::{Domain, Protocol, Socket, Type};
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
+    socket.set_reuse_port(reuse_port)?;
     if address.is_ipv6() {
         // nginx's default: [::]:80 and 0.0.0.0:80 are two listeners.
         socket.set_only_v6(true)?;
@@ -176,22 +160,30 @@ fn bind_unix(path: &Path) -> io::Result<OwnedFd> {
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn a_taken_port_says_so_and_offers_another() {
-        let first = Listener::bind(&Listen::Tcp("127.0.0.1:0".parse().expect("a literal"))).expect("port 0");
-        let taken = first.local_addr().expect("tcp");
-        let error = Listener::bind(&Listen::Tcp(taken)).expect_err("it is taken");
-        let text = error.to_string();
+    #[test]
+    fn a_taken_port_says_so_and_offers_another() {
+        let first = bind(&Listen::Tcp("127.0.0.1:0".parse().expect("a literal")), false).expect("port 0");
+        let taken = Listen::Tcp(address_of(&first).expect("tcp"));
+        let source = bind(&taken, false).expect_err("it is taken");
+        let text = BindError { listen: taken.to_string(), source }.to_string();
         assert!(text.contains(&taken.to_string()) && text.contains("--listen"), "{text}");
     }
 
-    #[tokio::test]
-    async fn a_socket_file_left_by_a_crash_is_replaced_but_a_living_one_is_not() {
+    #[test]
+    fn with_reuse_port_several_listen_and_nobody_else_does() {
+        let first = bind(&Listen::Tcp("127.0.0.1:0".parse().expect("a literal")), true).expect("port 0");
+        let taken = Listen::Tcp(address_of(&first).expect("tcp"));
+        let _second = bind(&taken, true).expect("both have it");
+        assert_eq!(bind(&taken, false).expect_err("it is taken").kind(), io::ErrorKind::AddrInUse);
+    }
+
+    #[test]
+    fn a_socket_file_left_by_a_crash_is_replaced_but_a_living_one_is_not() {
         let folder = tempfile::tempdir().expect("a temp dir");
         let path = folder.path().join("s.sock");
-        drop(std::os::unix::net::UnixListener::bind(&path).expect("fresh"));
-        let _living = Listener::bind(&Listen::Unix(path.clone())).expect("the stale file is replaced");
-        let error = Listener::bind(&Listen::Unix(path)).expect_err("somebody listens");
-        assert_eq!(error.source.kind(), io::ErrorKind::AddrInUse);
+        drop(UnixListener::bind(&path).expect("fresh"));
+        let _living = bind(&Listen::Unix(path.clone()), false).expect("the stale file is replaced");
+        let error = bind(&Listen::Unix(path), false).expect_err("somebody listens");
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
     }
 }

@@ -10,6 +10,7 @@ mod operator;
 mod php;
 mod pid_file;
 mod privileges;
+mod reception;
 mod reload;
 mod server;
 mod service_manager;

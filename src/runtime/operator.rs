@@ -10,9 +10,9 @@ use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 use tracing::error;
 
-use super::doors::{BREATH, Bound, is_the_clients_own};
 use super::handover::{Handed, Inheritance};
-use super::listen::{Accepted, BindError, Listener};
+use super::listen::{self, Accepted, BindError, Listener};
+use super::reception::{BREATH, is_the_clients_own};
 use crate::admin::{Admin, Readiness, Wish, Wishes, wishes};
 use crate::config::Secret;
 use crate::config::model::{self, Listen};
@@ -46,8 +46,14 @@ impl Operator {
         inheritance: &mut Inheritance,
     ) -> Result<Self, BindError> {
         let listen = settings.listen.clone();
-        let Bound { listener, socket, ours } = Bound::inherited(&listen, inheritance)?;
-        let bound = listener.local_addr().map_or_else(|| listen.clone(), Listen::Tcp);
+        let (socket, ours) = match inheritance.take(&listen) {
+            Some(handed) => (Ok(handed.socket), handed.ours),
+            None => (listen::bind(&listen, false), true),
+        };
+        let fault = |source| BindError { listen: listen.to_string(), source };
+        let socket = socket.map_err(fault)?;
+        let listener = socket.try_clone().and_then(Listener::of).map_err(fault)?;
+        let bound = listen::address_of(&socket).map_or_else(|| listen.clone(), Listen::Tcp);
         let (wish, wishes) = wishes();
         let readiness = Arc::new(Readiness::default());
         let admin = Admin::new(Arc::clone(generation), Arc::clone(&readiness), settings.token.clone(), wish);

@@ -133,7 +133,8 @@ impl Server {
     fn bind_what_is_new(&self, model: &Model) -> Result<Vec<(Listen, Bound)>, ReloadError> {
         let sites = Sites::build(model, None);
         let new = sites.listeners().filter(|(_, listen)| !self.doors.has(listen));
-        let bind = |(_, listen): (_, &Listen)| match Bound::new(listen) {
+        let bind = |(_, listen): (_, &Listen)| match Bound::new(listen, model.threads_that_listen_on(listen))
+        {
             Ok(bound) => Ok((listen.clone(), bound)),
             Err(error) if error.source.kind() == io::ErrorKind::AddrInUse && self.has_port_of(listen) => {
                 Err(ReloadError::OwnPort(error))

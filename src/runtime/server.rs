@@ -118,7 +118,8 @@ impl Server {
             .map(|admin| Operator::start(admin, &generation, &mut inheritance))
             .transpose()?;
         let bind = |(id, listen): (_, &Listen)| {
-            Ok((id, listen.clone(), Bound::inherited(listen, &mut inheritance)?))
+            let threads = model.threads_that_listen_on(listen);
+            Ok((id, listen.clone(), Bound::inherited(listen, threads, &mut inheritance)?))
         };
         let bound = generation.load().sites().listeners().map(bind).collect::<Result<Vec<_>, BindError>>()?;
         model.listeners.iter().try_for_each(listen::set_mode)?;

@@ -1,8 +1,8 @@
 //! Another binary takes over while clients are served (SIGUSR2): it is started with our listening sockets, and when it says that it serves
 //! we accept nobody any more, finish what is in flight, and end. If it does not come that far, nothing has changed.
 //!
-//! Both share the sockets, so whoever waits in a backlog is accepted by one of them. (SO_REUSEPORT would give each its own backlog, and
-//! lose whoever waits in the one that closes.)
+//! Both share the sockets, those of each thread with `reuseport` too, so whoever waits in a backlog is accepted by one of them. (Sockets of
+//! the successor's own would have backlogs of their own, and lose whoever waits in one that closes.)
 
 use std::ffi::OsString;
 use std::io;

@@ -4,11 +4,13 @@
 //!
 //! A client stays with the thread that it was given to, the one with the fewest; nginx's workers take what they get.
 
+use std::future::Future;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 
+use tokio::runtime::Handle;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::listen::Accepted;
@@ -30,9 +32,16 @@ pub(super) struct Workers(Vec<Worker>);
 #[derive(Debug)]
 struct Worker {
     /// `None` once it is to end.
-    inbox: Option<UnboundedSender<(Arrival, Guest)>>,
-    guests: Arc<AtomicUsize>,
+    desk: Option<Desk>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// Where a thread is given its clients. It ends when there is none any more.
+#[derive(Debug, Clone)]
+pub(super) struct Desk {
+    inbox: UnboundedSender<(Arrival, Guest)>,
+    guests: Arc<AtomicUsize>,
+    runtime: Handle,
 }
 
 /// Counts a client as long as it is served.
@@ -47,13 +56,30 @@ impl Workers {
 
     /// Gives a client to the thread with the fewest.
     pub(super) fn take(&self, arrival: Arrival) {
-        let fewest = self.0.iter().min_by_key(|worker| worker.guests.load(Ordering::Relaxed));
-        if let Some(worker) = fewest
-            && let Some(inbox) = &worker.inbox
-        {
-            // A worker ends when its inbox is dropped, which is here.
-            drop(inbox.send((arrival, Guest::of(&worker.guests))));
+        if let Some(desk) = self.desks().min_by_key(|desk| desk.guests.load(Ordering::Relaxed)) {
+            desk.take(arrival);
         }
+    }
+
+    /// One for each thread.
+    pub(super) fn desks(&self) -> impl Iterator<Item = &Desk> + Clone {
+        self.0.iter().filter_map(|worker| worker.desk.as_ref())
+    }
+}
+
+impl Desk {
+    /// Gives a client to this thread.
+    pub(super) fn take(&self, arrival: Arrival) {
+        // A thread lives as long as this.
+        drop(self.inbox.send((arrival, Guest::of(&self.guests))));
+    }
+
+    /// Runs on this thread, beside its clients.
+    pub(super) fn spawn(
+        &self,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) -> tokio::task::JoinHandle<()> {
+        self.runtime.spawn(task)
     }
 }
 
@@ -61,19 +87,20 @@ impl Worker {
     fn start(number: usize, front: Arc<Front>) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (inbox, arrivals) = unbounded_channel();
+        let desk = Desk { inbox, guests: Arc::default(), runtime: runtime.handle().clone() };
         let thread = thread::Builder::new().name(format!("cornac-{number}")).spawn(move || {
             runtime.block_on(welcome(front, arrivals));
             // A file being read on another thread is not waited for.
             runtime.shutdown_background();
         })?;
-        Ok(Self { inbox: Some(inbox), guests: Arc::default(), thread: Some(thread) })
+        Ok(Self { desk: Some(desk), thread: Some(thread) })
     }
 }
 
 impl Drop for Workers {
     fn drop(&mut self) {
         for worker in &mut self.0 {
-            worker.inbox = None;
+            worker.desk = None;
         }
         for thread in self.0.iter_mut().filter_map(|worker| worker.thread.take()) {
             // A panic in there was printed when it happened.

@@ -13,6 +13,8 @@ pub struct Listener {
     pub http2: bool,
     /// Whether a PROXY header stands in front of all that a client sends.
     pub proxy_protocol: bool,
+    /// Whether each thread listens on a socket of its own (SO_REUSEPORT). nginx: `reuseport`.
+    pub reuse_port: bool,
     /// Of a unix socket's file; `None`: as the umask leaves it.
     pub mode: Option<u32>,
 }

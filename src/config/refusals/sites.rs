@@ -9,6 +9,10 @@ root = "public""#, &[
         r#"4:50: mode: 'rw' is no mode ["660" for its user and group, "666" for everybody on this machine]"#,
         r#"4:84: mode: a port has none [allow and deny say who may come]"#,
     ]),
+    (SITE, r#"listen = { address = "unix:/run/a.sock", reuseport = true }
+root = "public""#, &[
+        r#"4:54: reuseport: a unix socket has no port [remove it: one socket serves all threads]"#,
+    ]),
     (SITE, r#"listen = ":80"
 root = "public"
 symlinks = "off""#, &[
