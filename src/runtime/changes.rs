@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::{Debug, Display};
 
-use crate::config::model::{Listen, Model, Pool, ServerSpec, Site};
+use crate::config::model::{Listen, Listener, Model, Pool, ServerSpec, Site};
 use crate::site::Generation;
 
 /// The members of each pool by their addresses, and what they have in flight.
@@ -60,11 +60,13 @@ pub(super) fn same_door(old: &Model, new: &Model) -> bool {
 
 /// What is written but holds only from the next start on.
 pub(super) fn not_now(old: &Model, new: &Model) -> Vec<&'static str> {
+    let reuse_port = staying(old, new).any(|(old, new)| old.reuse_port != new.reuse_port);
     let (old, new) = (&old.server, &new.server);
     let keys = [
-        ("threads", old.threads != new.threads),
-        ("pid_file", old.pid_file != new.pid_file),
-        ("user", old.account != new.account),
+        ("server.threads", old.threads != new.threads),
+        ("server.pid_file", old.pid_file != new.pid_file),
+        ("server.user", old.account != new.account),
+        ("reuseport", reuse_port),
     ];
     keys.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
 }
@@ -99,16 +101,26 @@ fn settings(pool: &Pool) -> [(&'static str, String); 10] {
     ]
 }
 
-fn of_listeners(old: &Model, new: &Model) -> Option<String> {
-    let listeners = |model: &Model| -> Vec<Listen> {
-        model.sites.iter().flat_map(|site| site.listen.iter().cloned()).collect()
+fn of_listeners(old: &Model, new: &Model) -> Vec<String> {
+    let only = |some: &Model, others: &Model| -> Vec<String> {
+        let known = |listen: &Listen| others.listeners.iter().any(|other| other.listen == *listen);
+        let listens = some.listeners.iter().map(|listener| &listener.listen);
+        listens.filter(|listen| !known(listen)).map(ToString::to_string).collect()
     };
-    let (old, new) = (listeners(old), listeners(new));
-    one_line(
-        "listeners",
-        &new.iter().filter(|listen| !old.contains(listen)).map(ToString::to_string).collect::<Vec<_>>(),
-        &old.iter().filter(|listen| !new.contains(listen)).map(ToString::to_string).collect::<Vec<_>>(),
-    )
+    let altered = staying(old, new)
+        .filter(|(old, new)| Listener { reuse_port: new.reuse_port, ..(*old).clone() } != **new);
+    let mut lines: Vec<String> =
+        one_line("listeners", &only(new, old), &only(old, new)).into_iter().collect();
+    lines.extend(altered.map(|(_, listener)| format!("listener {}: changed", listener.listen)));
+    lines
+}
+
+/// The listeners whose addresses stay, as they were and as they are.
+fn staying<'m>(old: &'m Model, new: &'m Model) -> impl Iterator<Item = (&'m Listener, &'m Listener)> {
+    new.listeners.iter().filter_map(|listener| {
+        let known = old.listeners.iter().find(|known| known.listen == listener.listen)?;
+        Some((known, listener))
+    })
 }
 
 fn of_sites(old: &Model, new: &Model) -> Vec<String> {
@@ -194,12 +206,23 @@ mod tests {
     }
 
     #[test]
+    fn how_an_address_is_spoken_to_changes_at_once_and_its_sockets_at_the_next_start() {
+        let (old, none) = (model(SITE), Members::default());
+        let with =
+            |key: &str| model(&SITE.replace("[\":80\"]", &format!("{{ address = \":80\", {key} = true }}")));
+        assert_eq!(between(&old, &with("http2"), &none, &none), ["listener 0.0.0.0:80: changed"]);
+        assert_eq!(not_now(&old, &with("http2")), [""; 0]);
+        assert_eq!(between(&old, &with("reuseport"), &none, &none), [""; 0]);
+        assert_eq!(not_now(&old, &with("reuseport")), ["reuseport"]);
+    }
+
+    #[test]
     fn the_same_text_is_no_change_and_another_route_is_one() {
         let text = format!("[server]\nthreads = 2\n[pools.php]\nservers = [\"fpm:9000\"]\n{SITE}");
         let (old, none) = (model(&text), Members::default());
         assert_eq!(between(&old, &model(&text), &none, &none), [""; 0]);
         let new = model(&text.replace("204", "404").replace("threads = 2", "threads = 3"));
         assert_eq!(between(&old, &new, &none, &none), ["site 0.0.0.0:80: changed"]);
-        assert_eq!(not_now(&old, &new), ["threads"]);
+        assert_eq!(not_now(&old, &new), ["server.threads"]);
     }
 }

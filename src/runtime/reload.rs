@@ -98,7 +98,7 @@ impl Server {
         model.warn();
         let lines = self.put_in_force(&model, new, means);
         for key in changes::not_now(&self.model, &model) {
-            warn!("reload: server.{key} holds from the next start on; until then it stays as it is");
+            warn!("reload: {key} holds from the next start on; until then it stays as it is");
         }
         (model.server.threads, model.server.pid_file) =
             (self.model.server.threads, self.model.server.pid_file.take());
