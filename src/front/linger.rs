@@ -39,14 +39,9 @@ pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {
     /// Ready when reading would give bytes, the end or an error. What was read and decoded already counts too.
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()>;
 
-    /// Where bytes go out as they are: a file's may go there without being read.
+    /// Where bytes go out as they are: a file's may go there without being read, and nothing has to be said before its end.
     fn socket(&self) -> Option<&dyn Socket> {
         None
-    }
-
-    /// Whether the peer learns from the socket's end alone that there is no more: nothing has to be said before.
-    fn ends_with_its_socket(&self) -> bool {
-        false
     }
 }
 
@@ -64,10 +59,6 @@ impl Stream for TcpStream {
     fn socket(&self) -> Option<&dyn Socket> {
         Some(self)
     }
-
-    fn ends_with_its_socket(&self) -> bool {
-        true
-    }
 }
 
 impl Stream for UnixStream {
@@ -79,10 +70,6 @@ impl Stream for UnixStream {
 
     fn socket(&self) -> Option<&dyn Socket> {
         Some(self)
-    }
-
-    fn ends_with_its_socket(&self) -> bool {
-        true
     }
 }
 
@@ -170,7 +157,7 @@ impl<S: Stream> Drop for Lingering<S> {
             return;
         }
         let nothing_came = || stream.poll_readable(&mut Context::from_waker(Waker::noop())).is_pending();
-        if self.notes.is_complete() && stream.ends_with_its_socket() && nothing_came() {
+        if self.notes.is_complete() && stream.socket().is_some() && nothing_came() {
             return;
         }
         // While the runtime ends, nothing can wait any more.
@@ -266,7 +253,7 @@ impl<S: Stream> AsyncWrite for Lingering<S> {
         self.notes.flushed(false);
         let stream = self.stream();
         // hyper lets go of the stream next: then it is closed, or lingers, which begins with this.
-        if stream.ends_with_its_socket() { Poll::Ready(Ok(())) } else { stream.poll_shutdown(cx) }
+        if stream.socket().is_some() { Poll::Ready(Ok(())) } else { stream.poll_shutdown(cx) }
     }
 }
 

@@ -64,9 +64,8 @@ impl Doors {
     /// The sockets, by their addresses as they are configured.
     pub(super) fn sockets(&self) -> impl Iterator<Item = Handed<BorrowedFd<'_>>> {
         self.open.iter().flat_map(|door| {
-            let handed = |socket| (door.listen.to_string(), socket, door.ours);
-            let sockets = door.sockets.iter().map(AsFd::as_fd).map(handed);
-            sockets.map(|(address, socket, ours)| Handed { address, socket, ours })
+            let handed = |socket| Handed { address: door.listen.to_string(), socket, ours: door.ours };
+            door.sockets.iter().map(AsFd::as_fd).map(handed)
         })
     }
 
@@ -118,13 +117,13 @@ impl Door {
 /// An address that is listened on.
 #[derive(Debug)]
 pub(super) struct Bound {
-    pub(super) entrance: Entrance,
+    entrance: Entrance,
     /// With the real port where 0 was asked for; `None`: a unix socket.
-    pub(super) bound: Option<SocketAddr>,
+    bound: Option<SocketAddr>,
     /// The same sockets once more.
-    pub(super) sockets: Vec<OwnedFd>,
+    sockets: Vec<OwnedFd>,
     /// Whether it was bound by cornac, now or before an upgrade.
-    pub(super) ours: bool,
+    ours: bool,
 }
 
 impl Bound {
