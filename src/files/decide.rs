@@ -116,18 +116,18 @@ fn refuse_method(request: &FileRequest<'_>) -> Decision {
 
 /// The file is opened first even where a neighbour is sent: without a file of that name there is nothing to stand in for.
 fn select(request: &FileRequest<'_>, negotiated: bool) -> Result<(Opened, Option<Coding>), Unopened> {
-    let plain = find(request, request.path)?;
+    let plain = find(request, request.path, None)?;
     let neighbour = if negotiated { neighbour(request, plain.state.modified) } else { None };
     Ok(neighbour.map_or((plain, None), |(opened, coding)| (opened, Some(coding))))
 }
 
 /// A part is always read from the file, and so is what may not lie outside of a folder.
-fn find(request: &FileRequest<'_>, path: &Path) -> Result<Opened, Unopened> {
+fn find(request: &FileRequest<'_>, path: &Path, coding: Option<Coding>) -> Result<Opened, Unopened> {
     let may_be_held = request.beneath.is_none() && !request.headers.contains_key(RANGE);
     let Some(held) = request.held.filter(|_| may_be_held) else { return open(path, request.beneath) };
     match held.get(path.as_os_str()) {
         Some(opened) => Ok(opened),
-        None => Ok(held.hold(path.as_os_str(), open(path, None)?)),
+        None => Ok(held.hold(path.as_os_str(), open(path, None)?, coding)),
     }
 }
 
@@ -138,7 +138,7 @@ fn neighbour(request: &FileRequest<'_>, modified: i64) -> Option<(Opened, Coding
     acceptable(request.headers, &offered).into_iter().find_map(|coding| {
         let mut path: SmallVec<[u8; 256]> = SmallVec::from_slice(request.path.as_os_str().as_bytes());
         path.extend_from_slice(coding.suffix().as_bytes());
-        let opened = find(request, Path::new(OsStr::from_bytes(&path))).ok()?;
+        let opened = find(request, Path::new(OsStr::from_bytes(&path)), Some(coding)).ok()?;
         if opened.state.modified < modified {
             return None;
         }
@@ -154,10 +154,12 @@ fn answer(
     media: Media<'_>,
 ) -> Decision {
     let options = request.options;
-    let Opened { source, state } = opened;
+    let Opened { source, state, validators } = opened;
     let State { len, modified, .. } = state;
-    let stored =
-        Stored { validators: Validators::new(modified, len, coding, options.etag), coding, negotiated };
+    let validators = validators
+        .and_then(|ready| ready.suit(coding, options.etag))
+        .unwrap_or_else(|| Validators::new(modified, len, coding, options.etag));
+    let stored = Stored { validators, coding, negotiated };
     match preconditions::evaluate(request.headers, &stored.validators, options.if_modified_since) {
         Outcome::Failed => return Decision::PreconditionFailed,
         Outcome::NotModified => return Decision::NotModified(stored),

@@ -20,9 +20,13 @@ use rustix::fs::Stat;
 
 use super::open::{Opened, Source, State};
 use super::reader;
+use super::validators::Validators;
+use crate::route::Coding;
 
 /// Files up to this are held: their bytes cost less than opening them.
 const LARGEST: u64 = 32 * 1024;
+/// What the two header lines of its validators take, roughly.
+const LINES: usize = 160;
 /// What a file is thought to have on average.
 const USUAL: u64 = 8 * 1024;
 /// Fewer than there are by default: each must have room for many files.
@@ -40,6 +44,8 @@ pub struct Held(Cache<OsString, File, Weight>);
 struct File {
     state: State,
     bytes: Bytes,
+    /// As they were first asked for: a neighbour's tag names its coding.
+    validators: Validators,
 }
 
 #[derive(Debug, Clone)]
@@ -47,7 +53,7 @@ struct Weight;
 
 impl Weighter<OsString, File> for Weight {
     fn weight(&self, path: &OsString, file: &File) -> u64 {
-        (path.len() + file.bytes.len() + size_of::<(OsString, File)>()) as u64
+        (path.len() + file.bytes.len() + LINES + size_of::<(OsString, File)>()) as u64
     }
 }
 
@@ -73,14 +79,14 @@ impl Held {
         let file = self.0.get(path)?;
         let now = seen(path).or_else(|| State::of(&rustix::fs::stat(path).ok()?))?;
         if now == file.state {
-            return Some(Opened { source: Source::Held(file.bytes), state: file.state });
+            return Some(file.into());
         }
         self.0.remove(path);
         None
     }
 
-    /// Reads a file to hold it, if it is one to be held.
-    pub(super) fn hold(&self, path: &OsStr, opened: Opened) -> Opened {
+    /// Reads a file to hold it, if it is one to be held. `coding`: as which it is sent.
+    pub(super) fn hold(&self, path: &OsStr, opened: Opened, coding: Option<Coding>) -> Opened {
         let Source::File(file) = &opened.source else { return opened };
         let state = opened.state;
         if state.len == 0
@@ -95,8 +101,17 @@ impl Held {
         if rustix::fs::fstat(file).ok().and_then(|stat| State::of(&stat)) != Some(state) {
             return opened;
         }
-        self.0.insert(path.to_owned(), File { state, bytes: bytes.clone() });
-        Opened { source: Source::Held(bytes), state }
+        let validators = Validators::new(state.modified, state.len, coding, true);
+        let file = File { state, bytes, validators };
+        self.0.insert(path.to_owned(), file.clone());
+        file.into()
+    }
+}
+
+impl From<File> for Opened {
+    fn from(file: File) -> Self {
+        let File { state, bytes, validators } = file;
+        Self { source: Source::Held(bytes), state, validators: Some(validators) }
     }
 }
 
@@ -183,7 +198,8 @@ mod tests {
         let path = folder.path(name);
         let state = State::of(&rustix::fs::stat(&path).unwrap()).unwrap();
         let bytes = Bytes::from(fs::read(&path).unwrap());
-        held.0.insert(path.into(), File { state, bytes });
+        let validators = Validators::new(state.modified, state.len, None, true);
+        held.0.insert(path.into(), File { state, bytes, validators });
         held
     }
 
@@ -196,8 +212,8 @@ mod tests {
         let folder = Folder::with(&[("a.css", b"old")]);
         let held = held_with(&folder, "a.css");
         // Only what is held says so: the file has other bytes, of the same state.
-        let state = held.0.get(folder.path("a.css").as_os_str()).unwrap().state;
-        held.0.insert(folder.path("a.css").into(), File { state, bytes: Bytes::from_static(b"HLD") });
+        let file = held.0.get(folder.path("a.css").as_os_str()).unwrap();
+        held.0.insert(folder.path("a.css").into(), File { bytes: Bytes::from_static(b"HLD"), ..file });
         let first = folder.answer(&held, "a.css");
         let etag = first.headers()[ETAG].clone();
         assert_eq!(bytes_of(first.into_body()).await, b"HLD");
@@ -241,7 +257,7 @@ mod tests {
         let held = Held::new(1 << 20).unwrap();
         for name in ["fresh", "empty", "large"] {
             let path = folder.path(name);
-            assert!(!is_held(&held.hold(path.as_os_str(), open(&path, None).unwrap())), "{name}");
+            assert!(!is_held(&held.hold(path.as_os_str(), open(&path, None).unwrap(), None)), "{name}");
         }
         // A file that nobody has changed for long, on a file system that is not of this machine's disks.
         let foreign = Path::new("/proc/version");
@@ -252,7 +268,7 @@ mod tests {
         // What is not in the page cache is not waited for, so not held either.
         fs::read(old).unwrap();
         if settled().state.stamp.is_settled(SystemTime::now()) && is_local(&settled().file()) {
-            assert!(is_held(&held.hold(old.as_os_str(), settled())));
+            assert!(is_held(&held.hold(old.as_os_str(), settled(), None)));
             assert!(held.get(old.as_os_str()).is_some_and(|opened| is_held(&opened)));
         }
     }

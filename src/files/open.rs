@@ -11,6 +11,8 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 
+use super::validators::Validators;
+
 /// NONBLOCK: a FIFO without a writer, or a device, would hold the thread in `open` itself.
 /// NOCTTY: a terminal below a document root must not become ours.
 const READ: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
@@ -20,6 +22,8 @@ const READ: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NONBLOC
 pub(super) struct Opened {
     pub(super) source: Source,
     pub(super) state: State,
+    /// Ready-made, where the file is held.
+    pub(super) validators: Option<Validators>,
 }
 
 /// Where a file's bytes come from.
@@ -101,7 +105,7 @@ pub(super) fn open(path: &Path, beneath: Option<usize>) -> Result<Opened, Unopen
     };
     let stat = rustix::fs::fstat(&file)?;
     match State::of(&stat) {
-        Some(state) => Ok(Opened { source: Source::File(file), state }),
+        Some(state) => Ok(Opened { source: Source::File(file), state, validators: None }),
         None if FileType::from_raw_mode(stat.st_mode) == FileType::Directory => Err(Unopened::Directory),
         // nginx answers 404 for what is neither a file nor a directory.
         None => Err(Unopened::NotFound),

@@ -16,10 +16,9 @@ const BACKUPS: &[&[u8]] = &[
 /// Whether a file of that name may hold the source of a script. A real extension behind `.php` makes it something
 /// else (`jquery.php.js`).
 pub fn is_source(name: &[u8]) -> bool {
-    let name = name.to_ascii_lowercase();
-    let mut name = name.as_slice();
+    let mut name = name;
     loop {
-        if EXTENSIONS.iter().any(|extension| name.ends_with(extension)) {
+        if EXTENSIONS.iter().any(|extension| without(name, extension).is_some()) {
             return true;
         }
         match without_ending(name) {
@@ -29,8 +28,14 @@ pub fn is_source(name: &[u8]) -> bool {
     }
 }
 
+/// The name before `ending`, in whatever case that is written.
+fn without<'a>(name: &'a [u8], ending: &[u8]) -> Option<&'a [u8]> {
+    let (shorter, end) = name.split_at_checked(name.len().checked_sub(ending.len())?)?;
+    end.eq_ignore_ascii_case(ending).then_some(shorter)
+}
+
 fn without_ending(name: &[u8]) -> Option<&[u8]> {
-    if let Some(shorter) = BACKUPS.iter().find_map(|backup| name.strip_suffix(*backup)) {
+    if let Some(shorter) = BACKUPS.iter().find_map(|backup| without(name, backup)) {
         return Some(shorter);
     }
     match name {
