@@ -18,7 +18,8 @@ use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 use rustix::fd::OwnedFd;
 use rustix::fs::Stat;
 
-use super::open::{Opened, Source, State};
+use super::media::Media;
+use super::open::{Opened, Ready, Source, State};
 use super::reader;
 use super::validators::Validators;
 use crate::route::Coding;
@@ -44,8 +45,7 @@ pub struct Held(Cache<OsString, File, Weight>);
 struct File {
     state: State,
     bytes: Bytes,
-    /// As they were first asked for: a neighbour's tag names its coding.
-    validators: Validators,
+    ready: Ready,
 }
 
 #[derive(Debug, Clone)]
@@ -102,7 +102,8 @@ impl Held {
             return opened;
         }
         let validators = Validators::new(state.modified, state.len, coding, true);
-        let file = File { state, bytes, validators };
+        let ready = Ready { validators, media: Media::usual(Path::new(path)) };
+        let file = File { state, bytes, ready };
         self.0.insert(path.to_owned(), file.clone());
         file.into()
     }
@@ -110,8 +111,8 @@ impl Held {
 
 impl From<File> for Opened {
     fn from(file: File) -> Self {
-        let File { state, bytes, validators } = file;
-        Self { source: Source::Held(bytes), state, validators: Some(validators) }
+        let File { state, bytes, ready } = file;
+        Self { source: Source::Held(bytes), state, ready: Some(ready) }
     }
 }
 
@@ -152,8 +153,8 @@ mod tests {
     use std::fs;
     use std::path::PathBuf;
 
-    use http::header::{ETAG, RANGE};
-    use http::{HeaderMap, HeaderValue, Method, Response};
+    use http::header::{ACCEPT_ENCODING, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, RANGE};
+    use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 
     use super::super::open::open;
     use super::super::testing::bytes_of;
@@ -195,12 +196,18 @@ mod tests {
 
     fn held_with(folder: &Folder, name: &str) -> Held {
         let held = Held::new(1 << 20).unwrap();
-        let path = folder.path(name);
+        add(&held, folder.path(name), None);
+        held
+    }
+
+    fn add(held: &Held, path: PathBuf, coding: Option<Coding>) {
         let state = State::of(&rustix::fs::stat(&path).unwrap()).unwrap();
         let bytes = Bytes::from(fs::read(&path).unwrap());
-        let validators = Validators::new(state.modified, state.len, None, true);
-        held.0.insert(path.into(), File { state, bytes, validators });
-        held
+        let ready = Ready {
+            validators: Validators::new(state.modified, state.len, coding, true),
+            media: Media::usual(&path),
+        };
+        held.0.insert(path.into(), File { state, bytes, ready });
     }
 
     fn is_held(opened: &Opened) -> bool {
@@ -221,6 +228,43 @@ mod tests {
         let second = folder.answer(&held, "a.css");
         assert_ne!(second.headers()[ETAG], etag);
         assert_eq!(bytes_of(second.into_body()).await, b"new and longer");
+    }
+
+    #[test]
+    fn what_is_held_is_answered_as_what_is_opened() {
+        let folder = Folder::with(&[("a.js", b"plain"), ("a.js.br", b"packed")]);
+        let lines = |held: Option<&Held>, name: &str, asked: &[(HeaderName, &str)]| {
+            forget();
+            let asked = asked.iter().map(|(name, value)| (name.clone(), value.parse().unwrap()));
+            let (headers, options) = (HeaderMap::from_iter(asked), FileOptions::default());
+            let (method, path) = (&Method::GET, &*folder.path(name));
+            let request =
+                FileRequest { method, headers: &headers, path, options: &options, beneath: None, held };
+            let answer = decide(request).render().unwrap();
+            (answer.status(), super::super::testing::lines(&answer))
+        };
+        let tags = ["a.js", "a.js.br"].map(|name| folder.answer(&Held::new(1).unwrap(), name));
+        let tags = tags.map(|answer| answer.headers()[ETAG].to_str().unwrap().to_owned());
+        let modified = lines(None, "a.js", &[]).1[3].replace("last-modified: ", "");
+        // As which the neighbour was first asked for.
+        for coding in [None, Some(Coding::Brotli)] {
+            let held = Held::new(1 << 20).unwrap();
+            add(&held, folder.path("a.js"), None);
+            add(&held, folder.path("a.js.br"), coding);
+            for (name, asked) in [
+                ("a.js", &[][..]),
+                ("a.js.br", &[]),
+                ("a.js", &[(ACCEPT_ENCODING, "br")]),
+                ("a.js", &[(IF_NONE_MATCH, &*tags[0])]),
+                ("a.js", &[(IF_NONE_MATCH, &*tags[0]), (ACCEPT_ENCODING, "br")]),
+                ("a.js", &[(IF_MODIFIED_SINCE, &*modified)]),
+                ("a.js", &[(IF_MODIFIED_SINCE, "Sunday, 06-Nov-94 08:49:37 GMT")]),
+                ("a.js.br", &[(IF_NONE_MATCH, &*tags[1])]),
+            ] {
+                let expected = lines(None, name, asked);
+                assert_eq!(lines(Some(&held), name, asked), expected, "{name} {asked:?} {coding:?}");
+            }
+        }
     }
 
     #[tokio::test]

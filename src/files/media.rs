@@ -21,14 +21,20 @@ pub(super) enum Media<'a> {
 }
 
 impl<'a> Media<'a> {
-    pub(super) fn of(path: &Path, own: Option<&'a HashMap<String, String>>) -> Self {
-        let Some(extension) = path.extension().and_then(|extension| extension.to_str()) else {
-            return Self::Unknown;
-        };
-        if let Some(media) = own.and_then(|own| own.get(&*lower_case(extension))) {
-            return Self::Own(media);
-        }
-        mime_guess::from_ext(extension).first_raw().map_or(Self::Unknown, Self::Usual)
+    /// What the configuration knows nothing of is what it usually is, which may have been asked before.
+    pub(super) fn of(
+        path: &Path,
+        own: Option<&'a HashMap<String, String>>,
+        usual: Option<Media<'static>>,
+    ) -> Self {
+        let own = own.and_then(|own| own.get(&*lower_case(extension(path)?)));
+        own.map_or_else(|| usual.unwrap_or_else(|| Media::usual(path)), |media| Self::Own(media))
+    }
+
+    /// A search in a table of a thousand.
+    pub(super) fn usual(path: &Path) -> Self {
+        let usual = extension(path).and_then(|extension| mime_guess::from_ext(extension).first_raw());
+        usual.map_or(Self::Unknown, Self::Usual)
     }
 
     fn text(self) -> Option<&'a str> {
@@ -76,6 +82,10 @@ impl<'a> Media<'a> {
     }
 }
 
+fn extension(path: &Path) -> Option<&str> {
+    path.extension()?.to_str()
+}
+
 /// Nearly always it is that already.
 fn lower_case(extension: &str) -> Cow<'_, str> {
     if extension.bytes().any(|byte| byte.is_ascii_uppercase()) {
@@ -118,7 +128,7 @@ mod tests {
     use super::*;
 
     fn header_of(name: &str, options: &FileOptions<'_>) -> String {
-        Media::of(Path::new(name), options.types).header(options).to_str().unwrap().to_owned()
+        Media::of(Path::new(name), options.types, None).header(options).to_str().unwrap().to_owned()
     }
 
     #[test]
@@ -170,7 +180,7 @@ mod tests {
 
     #[test]
     fn neighbours_are_looked_for_beside_text_only() {
-        let worth = |name: &str| Media::of(Path::new(name), None).is_worth_compressing();
+        let worth = |name: &str| Media::usual(Path::new(name)).is_worth_compressing();
         assert!(["a.js", "a.svg", "a.wasm", "a.ttf", "a.json", "data"].into_iter().all(worth));
         assert!(!["a.png", "a.mp4", "a.woff2", "a.zip", "a.gz", "a.pdf"].into_iter().any(worth));
     }

@@ -179,7 +179,7 @@ mod tests {
 
     #[test]
     fn a_length_that_is_known_takes_no_larger_tables() {
-        let words = |number: u64| number.wrapping_mul(6_364_136_223_846_793_005) >> 33 & 0xffff;
+        let words = |number: u64| (number.wrapping_mul(6_364_136_223_846_793_005) >> 33) & 0xffff;
         let page: String = (0..6_000).map(|number| format!("{:x} ", words(number * number))).collect();
         let packed = |length| {
             let mut encoder = Encoder::new(Coding::Brotli, 5, length).unwrap();
