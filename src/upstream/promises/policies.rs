@@ -3,7 +3,9 @@
 use super::*;
 use crate::balance::PolicyKind;
 use crate::config::model::EndpointSpec;
+use crate::upstream::Order;
 use parking_lot::Mutex;
+use std::num::NonZeroU16;
 
 #[tokio::test(start_paused = true)]
 async fn least_time_leaves_a_slow_member_out_and_tries_it_again_after_a_while() {
@@ -33,6 +35,76 @@ async fn least_time_holds_an_answer_that_never_came_against_the_member() {
         ask(&cluster, "/").await;
     }
     assert_eq!(silent.requests(), 1);
+}
+
+/// So many members, all of them one responder.
+async fn many(count: u8) -> (Responder, crate::config::model::Pool) {
+    let responder = Responder::at("0.0.0.0:0".parse().unwrap(), usize::from(count), |_| hello("hello")).await;
+    let port = responder.address.port();
+    let mut pool = pool((1..=count).map(|host| spec(([127, 0, 9, host], port).into())).collect());
+    pool.policy = PolicyKind::LeastConn;
+    (responder, pool)
+}
+
+fn served(cluster: &Cluster) -> Vec<u64> {
+    cluster.status().members.iter().map(|member| member.reused + member.fresh).collect()
+}
+
+#[tokio::test]
+async fn least_conn_gives_everybody_a_turn_before_anybody_has_a_second() {
+    let (_responder, pool) = many(70).await;
+    let cluster = cluster(&pool);
+    for round in 1..=3 {
+        for _ in 0..70 {
+            ask(&cluster, "/").await;
+        }
+        assert_eq!(served(&cluster), [round; 70]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn least_conn_finds_every_slot_that_gets_free_whichever_thread_frees_it() {
+    let (_responder, mut pool) = many(70).await;
+    pool.servers.iter_mut().for_each(|server| server.max_conns = MaxConns::Most(1));
+    let cluster = Arc::new(cluster(&pool));
+    let mut clients = tokio::task::JoinSet::new();
+    for _ in 0..280 {
+        let asking = Arc::clone(&cluster);
+        clients.spawn(async move {
+            for _ in 0..5 {
+                assert_eq!(ask(&asking, "/").await, "hello");
+            }
+        });
+    }
+    clients.join_all().await;
+    assert_eq!(served(&cluster).iter().sum::<u64>(), 280 * 5);
+}
+
+#[tokio::test]
+async fn least_conn_goes_by_what_was_changed_a_moment_ago() {
+    let members = [echo().await, echo().await];
+    let mut policy = pool(members.iter().map(Responder::spec).collect());
+    let before = cluster(&policy);
+    assert_eq!(share_of(&members[1], &before, 8).await, 4);
+    policy.policy = PolicyKind::LeastConn;
+    let cluster = Cluster::new(&policy, &super::super::Buffers::default(), Some(&before));
+    assert_eq!(share_of(&members[1], &cluster, 8).await, 4);
+    let address = Arc::clone(&cluster.status().members[1].address);
+    let steps = [
+        (Order::Weight(NonZeroU16::new(3)), 6),
+        (Order::TakeDown, 0),
+        (Order::PutBack, 6),
+        (Order::Weight(None), 4),
+        (Order::Drain, 0),
+    ];
+    for (order, share) in steps {
+        cluster.order(&address, order).unwrap();
+        assert_eq!(share_of(&members[1], &cluster, 8).await, share, "{order:?}");
+    }
+    policy.servers.remove(0);
+    let alone = Cluster::new(&policy, &super::super::Buffers::default(), Some(&cluster));
+    alone.order(&address, Order::PutBack).unwrap();
+    assert_eq!(share_of(&members[1], &alone, 3).await, 3);
 }
 
 #[tokio::test]
