@@ -38,8 +38,9 @@ async fn least_time_holds_an_answer_that_never_came_against_the_member() {
 }
 
 /// So many members, all of them one responder.
-async fn many(count: u8) -> (Responder, crate::config::model::Pool) {
-    let responder = Responder::at("0.0.0.0:0".parse().unwrap(), usize::from(count), |_| hello("hello")).await;
+async fn many(count: u8, says: Vec<Step>) -> (Responder, crate::config::model::Pool) {
+    let says = move |_: &Received| says.clone();
+    let responder = Responder::at("0.0.0.0:0".parse().unwrap(), usize::from(count), says).await;
     let port = responder.address.port();
     let mut pool = pool((1..=count).map(|host| spec(([127, 0, 9, host], port).into())).collect());
     pool.policy = PolicyKind::LeastConn;
@@ -52,7 +53,7 @@ fn served(cluster: &Cluster) -> Vec<u64> {
 
 #[tokio::test]
 async fn least_conn_gives_everybody_a_turn_before_anybody_has_a_second() {
-    let (_responder, pool) = many(70).await;
+    let (_responder, pool) = many(70, hello("hello")).await;
     let cluster = cluster(&pool);
     for round in 1..=3 {
         for _ in 0..70 {
@@ -64,20 +65,21 @@ async fn least_conn_gives_everybody_a_turn_before_anybody_has_a_second() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn least_conn_finds_every_slot_that_gets_free_whichever_thread_frees_it() {
-    let (_responder, mut pool) = many(70).await;
+    let gate = gate();
+    let (responder, mut pool) = many(70, [vec![Step::Wait(Arc::clone(&gate))], hello("late")].concat()).await;
     pool.servers.iter_mut().for_each(|server| server.max_conns = MaxConns::Most(1));
     let cluster = Arc::new(cluster(&pool));
     let mut clients = tokio::task::JoinSet::new();
     for _ in 0..280 {
         let asking = Arc::clone(&cluster);
-        clients.spawn(async move {
-            for _ in 0..5 {
-                assert_eq!(ask(&asking, "/").await, "hello");
-            }
-        });
+        clients.spawn(async move { ask(&asking, "/").await });
+    }
+    for turn in 1..=4 {
+        until("every member has one", || responder.requests() == turn * 70).await;
+        assert_eq!(in_flight(&cluster), 70);
+        gate.add_permits(70);
     }
     clients.join_all().await;
-    assert_eq!(served(&cluster).iter().sum::<u64>(), 280 * 5);
 }
 
 #[tokio::test]
