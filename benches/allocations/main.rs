@@ -32,7 +32,7 @@ const COUNTED: u32 = 1_000;
 const CASES: [(&str, &str, f64); 3] = [
     ("FastCGI hello", "/hello.php", 15.0),
     ("file of 1 KiB, saved just now", "/1k.bin", 8.0),
-    ("file that is held", "/held.toml", 8.0),
+    ("file that is held", "/held.css", 8.0),
 ];
 /// It was saved long enough ago to be held.
 const OLD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/rustfmt.toml");
@@ -54,7 +54,7 @@ fn count(places: usize) -> Result<(), String> {
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     let written = std::fs::write(folder.path().join("hello.php"), "<?php")
         .and_then(|()| std::fs::write(folder.path().join("1k.bin"), [b'x'; 1 << 10]))
-        .and_then(|()| std::os::unix::fs::symlink(OLD, folder.path().join("held.toml")));
+        .and_then(|()| std::os::unix::fs::symlink(OLD, folder.path().join("held.css")));
     written.map_err(|error| error.to_string())?;
     let responder = Responder::start().map_err(|error| error.to_string())?;
     let to = serve(folder.path(), responder.address())?;

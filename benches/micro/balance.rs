@@ -1,5 +1,6 @@
 //! Whom each policy chooses, by how many members there are.
 
+use std::cell::Cell;
 use std::hint::black_box;
 
 use cornac::balance::{Members, Policy, PolicyKind, Tier};
@@ -14,11 +15,15 @@ const KINDS: [PolicyKind; 5] = [
 ];
 
 /// All usable, none like the next.
-struct Busy(Vec<u32>);
+struct Busy {
+    in_flight: Vec<Cell<u32>>,
+    /// Between two choices one request begins and one ends: two members are not as they were.
+    latest: Cell<usize>,
+}
 
 impl Members for Busy {
     fn len(&self) -> usize {
-        self.0.len()
+        self.in_flight.len()
     }
 
     fn weight(&self, _: usize) -> u32 {
@@ -26,7 +31,7 @@ impl Members for Busy {
     }
 
     fn in_flight(&self, index: usize) -> u32 {
-        self.0[index]
+        self.in_flight[index].get()
     }
 
     fn usable(&self, _: usize) -> bool {
@@ -44,6 +49,15 @@ impl Members for Busy {
     fn latency(&self, index: usize) -> Option<f64> {
         Some(0.002 + index as f64 * 1e-6)
     }
+
+    fn changed(&self, mut each: impl FnMut(usize)) {
+        let latest = (self.latest.get() + 7) % self.len();
+        self.latest.set(latest);
+        for index in [latest, self.len() - 1 - latest] {
+            self.in_flight[index].update(|in_flight| in_flight ^ 1);
+            each(index);
+        }
+    }
 }
 
 pub(crate) fn steps(criterion: &mut Criterion) {
@@ -51,7 +65,8 @@ pub(crate) fn steps(criterion: &mut Criterion) {
     for kind in KINDS {
         let mut group = criterion.benchmark_group(kind.name());
         for count in [3, 30, 300] {
-            let members = Busy((0..count).map(|index| 1 + index * 7 % 4).collect());
+            let in_flight = (0..count).map(|index| Cell::new(1 + index * 7 % 4)).collect();
+            let members = Busy { in_flight, latest: Cell::new(0) };
             let mut policy = Policy::new(kind);
             group.bench_function(BenchmarkId::from_parameter(count), |bencher| {
                 bencher.iter(|| policy.prefer(black_box(&members), 42, &mut rng));

@@ -161,6 +161,9 @@ impl Kept for Box<Connection> {
     fn requests(&self) -> u32 {
         self.requests
     }
+    fn lane(&self) -> u32 {
+        self.lane.bit()
+    }
     fn is_near(&self) -> bool {
         self.lane == Lane::here()
     }

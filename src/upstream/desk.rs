@@ -4,6 +4,7 @@
 //! what must not happen under it.
 
 use super::admission::{Admission, Refusal};
+use super::changed::Changed;
 use super::lease::Grant;
 use super::member::{Member, Seat};
 use super::queue::{Queue, Wish};
@@ -25,6 +26,8 @@ pub(super) struct Desk {
     /// by weight remember what they were given.
     in_parts: bool,
     policy: Policy,
+    /// Of the seats, where the policy asks for it.
+    changed: Arc<Changed>,
     /// The same as in the terms of `admission`: taking a slot under the lock loads nothing.
     keepalive: Keepalive,
     rng: SmallRng,
@@ -54,6 +57,7 @@ impl Desk {
             seats: Vec::new(),
             in_parts: false,
             policy: Policy::new(pool.policy),
+            changed: Arc::default(),
             keepalive: pool.keepalive,
             rng: SmallRng::from_rng(&mut rand::rng()),
             shares: pool.shares.iter().map(|&percent| Share::new(percent)).collect(),
@@ -68,6 +72,7 @@ impl Desk {
     pub(super) fn follow(&mut self, pool: &Pool, now: Instant) {
         if self.policy.kind() != pool.policy {
             self.policy = Policy::new(pool.policy);
+            self.marks_changes();
         }
         self.keepalive = pool.keepalive;
         let before = std::mem::take(&mut self.shares);
@@ -90,7 +95,27 @@ impl Desk {
             before.into_iter().map(|seat| seat.member).filter(|member| !is_seated(member)).collect();
         self.gone.retain(|known| known.upgrade().is_some_and(|member| !is_seated(&member)));
         self.gone.extend(gone.iter().map(Arc::downgrade));
+        gone.iter().for_each(|member| member.marks_changes(None));
+        self.marks_changes();
         gone
+    }
+
+    /// The members mark their changes for the policy, if it asks for them. To begin with everybody has changed.
+    fn marks_changes(&mut self) {
+        let asks = self.policy.looks_at_changes();
+        self.changed = if asks { Changed::all(self.seats.len()) } else { Arc::default() };
+        for (place, seat) in self.seats.iter().enumerate() {
+            seat.member.marks_changes(asks.then(|| self.changed.mark_of(place)));
+        }
+    }
+
+    /// Who was tried before is out for this wish.
+    fn looks_at_tried(&self, wish: &Wish) {
+        for tried in &wish.tried {
+            if let Some(place) = self.seats.iter().position(|seat| Arc::ptr_eq(&seat.member, tried)) {
+                self.changed.mark(place);
+            }
+        }
     }
 
     /// Its members, and those who have gone and are still answering: who comes back is the same, with what it has in use.
@@ -191,8 +216,10 @@ impl Desk {
         let panic = self.panics(now);
         // Who has met one dead member is not sent to find out about another while somebody is known to be well.
         let mut probes = wish.tried.is_empty() || panic;
+        self.looks_at_tried(wish);
         loop {
-            let view = View { seats: &self.seats, in_parts: self.in_parts, wish, now, panic, probes };
+            let (seats, in_parts, changed) = (&*self.seats, self.in_parts, &*self.changed);
+            let view = View { seats, in_parts, changed, wish, now, panic, probes };
             let Some(index) = self.policy.prefer(&view, wish.key, &mut self.rng) else {
                 if probes {
                     return self.without_choice(wish, now, panic);
@@ -219,7 +246,8 @@ impl Desk {
     }
 
     pub(super) fn without_choice(&self, wish: &Wish, now: Instant, panic: bool) -> Choice {
-        let view = View { seats: &self.seats, in_parts: self.in_parts, wish, now, panic, probes: true };
+        let (seats, in_parts, changed) = (&*self.seats, self.in_parts, &*self.changed);
+        let view = View { seats, in_parts, changed, wish, now, panic, probes: true };
         let could_answer = |index| view.answers(index) && self.seats[index].weight() > 0;
         let wait = self.names_pending || (0..self.seats.len()).any(could_answer);
         if wait { Choice::Wait } else { Choice::Nobody }

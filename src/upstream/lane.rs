@@ -23,6 +23,11 @@ impl Lane {
             lane
         })
     }
+
+    /// For a set of lanes. With more than 32 of them some share a bit.
+    pub(crate) fn bit(self) -> u32 {
+        1 << (self.0 % 32)
+    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 
 mod condition;
 
+use super::changed::Mark;
 use super::connection::Connection;
 use super::endpoint::Endpoint;
 use super::pulse::Pulse;
@@ -74,16 +75,24 @@ pub(crate) struct Member {
     troubled: AtomicBool,
     vitals: Vitals,
     pulse: Pulse,
-    slots: Mutex<Slots<Box<Connection>>>,
-    /// These mirror `slots`, to be read without its lock.
+    held: Mutex<Held>,
+    /// These mirror its slots, to be read without the lock.
     in_flight: AtomicU32,
     learnt: AtomicU32,
+    kept_in: AtomicU32,
     others_wait: AtomicBool,
     /// Only kept where the policy goes by it.
     latency: Mutex<Latency>,
     /// Not seated any more: what it still has in use is not kept.
     unseated: AtomicBool,
     by_hand: ByHand,
+}
+
+#[derive(Debug)]
+struct Held {
+    slots: Slots<Box<Connection>>,
+    /// While the pool's policy asks for changes.
+    mark: Option<Mark>,
 }
 
 /// What the operator said at run time. It holds over a reload, until it is taken back or the member is gone.
@@ -117,7 +126,8 @@ impl Member {
         Arc::new(Self {
             learnt: AtomicU32::new(slots.learnt()),
             others_wait: AtomicBool::new(false),
-            slots: Mutex::new(slots),
+            kept_in: AtomicU32::new(0),
+            held: Mutex::new(Held { slots, mark: None }),
             name: endpoint.to_string().into(),
             key: endpoint.key(),
             endpoint,
@@ -150,13 +160,18 @@ impl Member {
         self.in_flight.load(Ordering::Relaxed)
     }
 
+    /// The lanes of its idle connections, a bit each.
+    pub(crate) fn kept_in(&self) -> u32 {
+        self.kept_in.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn idle(&self) -> usize {
-        self.slots.lock().idle()
+        self.held.lock().slots.idle()
     }
 
     /// Requests that went on a kept connection, and on a fresh one.
     pub(crate) fn reuse(&self) -> (u64, u64) {
-        self.slots.lock().reuse()
+        self.held.lock().slots.reuse()
     }
 
     /// Whether other front ends wait for its workers.
@@ -165,23 +180,36 @@ impl Member {
     }
 
     pub(super) fn with_slots<T>(&self, what: impl FnOnce(&mut Slots<Box<Connection>>) -> T) -> T {
-        let mut slots = self.slots.lock();
-        let done = what(&mut slots);
-        self.in_flight.store(slots.in_use(), Ordering::Relaxed);
-        let (learnt, others_wait) = (slots.learnt(), slots.others_wait());
-        // Written under the lock only, and seldom: other threads read these all the time.
+        let mut held = self.held.lock();
+        let done = what(&mut held.slots);
+        let (learnt, others_wait) = (held.slots.learnt(), held.slots.others_wait());
         let before = self.learnt.load(Ordering::Relaxed);
-        if before != learnt {
-            self.learnt.store(learnt, Ordering::Relaxed);
-        }
+        let used = renew(&self.in_flight, held.slots.in_use());
+        let kept = renew(&self.kept_in, held.slots.lanes());
+        let differs = renew(&self.learnt, learnt) || used || kept;
         if self.others_wait.load(Ordering::Relaxed) != others_wait {
             self.others_wait.store(others_wait, Ordering::Relaxed);
         }
-        drop(slots);
+        if differs && let Some(mark) = &held.mark {
+            mark.set();
+        }
+        drop(held);
         if before != learnt {
             tracing::debug!(member = &*self.name, limit = learnt, before, others_wait, "learnt");
         }
         done
+    }
+
+    /// Its seat may look otherwise now to whoever chooses.
+    fn has_changed(&self) {
+        if let Some(mark) = &self.held.lock().mark {
+            mark.set();
+        }
+    }
+
+    /// From now on its changes are marked there, or nowhere.
+    pub(super) fn marks_changes(&self, mark: Option<Mark>) {
+        self.held.lock().mark = mark;
     }
 
     /// How many parts of its weight it has (`balance::WHOLE` is all of it).
@@ -227,6 +255,7 @@ impl Member {
     /// Sets the share, or gives it back to the configuration.
     pub(crate) fn set_weight(&self, weight: Option<NonZeroU16>) {
         self.by_hand.weight.store(weight.map_or(0, |weight| weight.get().into()), Ordering::Relaxed);
+        self.has_changed();
     }
 
     /// Takes a slot below the limit, with an idle connection unless a fresh one is wanted.
@@ -242,7 +271,7 @@ impl Member {
 
     /// The idle connection that came with a slot is dead. Without another, a fresh one is to come.
     pub(crate) fn take_another(&self) -> Option<Box<Connection>> {
-        self.slots.lock().take_another()
+        self.with_slots(Slots::take_another)
     }
 
     /// Turns a connection in use into an idle one, if it is worth keeping; gives it back to be closed if not, and the
@@ -275,7 +304,7 @@ impl Member {
 
     /// A slot's connection is to be closed, and the slot stays.
     pub(crate) fn loses_connection(&self) {
-        self.slots.lock().loses_connection();
+        self.held.lock().slots.loses_connection();
     }
 
     /// Closes the idle connections that are not worth keeping any more. Returns how many are left.
@@ -291,7 +320,7 @@ impl Member {
     /// Closes every idle connection: php-fpm's graceful stop does not wake a worker that waits on one (fpm-facts 18).
     /// Returns how many there were.
     pub(crate) fn close_idle(&self) -> usize {
-        let closing = self.slots.lock().take_idle();
+        let closing = self.with_slots(Slots::take_idle);
         closing.len()
     }
 
@@ -304,4 +333,13 @@ impl Member {
         self.unseated.store(true, Ordering::Relaxed);
         self.close_idle();
     }
+}
+
+/// Under the lock only, and written seldom: other threads read it all the time. Returns whether it was another.
+fn renew(mirror: &AtomicU32, value: u32) -> bool {
+    let differs = mirror.load(Ordering::Relaxed) != value;
+    if differs {
+        mirror.store(value, Ordering::Relaxed);
+    }
+    differs
 }

@@ -7,7 +7,7 @@
 //! - `by_hand`: what an operator does to one member at run time.
 //! - `talk`: one exchange over one lease; `connection` its socket, `lane` the thread that polls it; `complaints` what php writes to STDERR.
 //! - `afterwork`: whose scripts go on after their reply.
-//! - `view`: the members as a policy sees them; `pulse` and `troubles`: whether anything moves, and what goes wrong.
+//! - `view`: the members as a policy sees them, `changed` whom it has to look at again; `pulse` and `troubles`: whether anything moves, and what goes wrong.
 //! - `pump` and `spool`: a reply taken from php-fpm faster than its reader reads; `buffers` how much of that there may be in all.
 //! - `checks`: active health: every member is asked every few seconds; `inquiry` one such question; `vitals` what is
 //!   known from the answers.
@@ -19,6 +19,7 @@ mod admission;
 mod afterwork;
 mod buffers;
 mod by_hand;
+mod changed;
 mod checks;
 mod cluster;
 mod complaints;

@@ -1,8 +1,10 @@
 //! The seats of a pool as a policy sees them for one request.
 
+use super::changed::Changed;
+use super::lane::Lane;
 use super::member::Seat;
 use super::queue::Wish;
-use crate::balance::{Members, Tier};
+use crate::balance::{Members, Tier, WHOLE};
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -10,6 +12,7 @@ use tokio::time::Instant;
 pub(super) struct View<'a> {
     pub(super) seats: &'a [Seat],
     pub(super) in_parts: bool,
+    pub(super) changed: &'a Changed,
     pub(super) wish: &'a Wish,
     pub(super) now: Instant,
     /// Every member is out by failures: rather than fail for certain, use them all.
@@ -24,10 +27,23 @@ impl View<'_> {
         let member = &self.seats[index].member;
         let serves = member.takes_requests(self.now) || (self.panic && member.is_out_by_failure());
         let wanted = self.probes || !member.is_out_by_failure();
-        serves
-            && wanted
-            && !self.seats[index].is_down()
-            && !self.wish.tried.iter().any(|tried| Arc::ptr_eq(tried, member))
+        serves && wanted && !self.seats[index].is_down() && !self.was_tried(index)
+    }
+
+    fn was_tried(&self, index: usize) -> bool {
+        self.wish.tried.iter().any(|tried| Arc::ptr_eq(tried, &self.seats[index].member))
+    }
+
+    /// How many parts of its weight it has.
+    fn part(&self, index: usize) -> u32 {
+        let seat = &self.seats[index];
+        seat.member.part(seat.slow_start, self.now)
+    }
+
+    /// Whether it looks as it does to this wish or at this moment only.
+    fn passes(&self, index: usize) -> bool {
+        let troubled = self.seats[index].member.is_troubled();
+        troubled || self.was_tried(index) || (self.in_parts && self.part(index) < WHOLE)
     }
 }
 
@@ -38,7 +54,7 @@ impl Members for View<'_> {
     fn weight(&self, index: usize) -> u32 {
         let seat = &self.seats[index];
         match self.in_parts {
-            true => seat.weight() * seat.member.part(seat.slow_start, self.now),
+            true => seat.weight() * self.part(index),
             false => seat.weight(),
         }
     }
@@ -56,5 +72,22 @@ impl Members for View<'_> {
     }
     fn latency(&self, index: usize) -> Option<f64> {
         self.seats[index].member.latency(self.now)
+    }
+    fn kept_in(&self, index: usize) -> u32 {
+        self.seats[index].member.kept_in()
+    }
+    fn lane(&self) -> u32 {
+        Lane::here().bit()
+    }
+    fn changed(&self, mut each: impl FnMut(usize)) {
+        self.changed.drain(|index| {
+            // Seats are marked by the word; the last one may have some to spare.
+            if index < self.seats.len() {
+                if self.passes(index) {
+                    self.changed.mark(index);
+                }
+                each(index);
+            }
+        });
     }
 }

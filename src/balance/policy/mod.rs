@@ -8,7 +8,9 @@ mod least_time;
 mod random;
 mod rendezvous;
 mod smooth;
+mod tournament;
 
+use least_conn::LeastConn;
 use rand::Rng;
 use smooth::Turns;
 
@@ -32,6 +34,19 @@ pub trait Members {
     fn key(&self, index: usize) -> u64;
     /// Seconds in which it has been answering, if that is known. Only `least_time` asks.
     fn latency(&self, index: usize) -> Option<f64>;
+    /// The lanes (threads) in which it has a kept connection, a bit each.
+    fn kept_in(&self, _index: usize) -> u32 {
+        0
+    }
+    /// The lane that asks, as a bit.
+    fn lane(&self) -> u32 {
+        0
+    }
+    /// Names those of whom something may be otherwise now than when this was asked before: nobody else need be looked at again. Only
+    /// [`Policy::looks_at_changes`] asks.
+    fn changed(&self, each: impl FnMut(usize)) {
+        (0..self.len()).for_each(each);
+    }
 }
 
 /// Who is asked first.
@@ -69,6 +84,7 @@ pub enum PolicyKind {
 pub struct Policy {
     kind: PolicyKind,
     turns: Turns,
+    least_conn: LeastConn,
 }
 
 impl PolicyKind {
@@ -98,12 +114,17 @@ impl PolicyKind {
 impl Policy {
     /// A policy that has chosen nothing yet.
     pub fn new(kind: PolicyKind) -> Self {
-        Self { kind, turns: Turns::default() }
+        Self { kind, turns: Turns::default(), least_conn: LeastConn::default() }
     }
 
     /// What was asked for.
     pub fn kind(&self) -> PolicyKind {
         self.kind
+    }
+
+    /// Whether it remembers the members as they were, and asks for those that have changed.
+    pub fn looks_at_changes(&self) -> bool {
+        self.kind == PolicyKind::LeastConn
     }
 
     /// The best usable member for a request whose hash is `key` (only the hash policies look at it). One of a
@@ -124,7 +145,8 @@ impl Policy {
     ) -> Option<usize> {
         match self.kind {
             PolicyKind::RoundRobin => self.turns.next(members, eligible),
-            PolicyKind::LeastConn => least_conn::choose(&mut self.turns, members, eligible),
+            // It knows the tiers by itself.
+            PolicyKind::LeastConn => self.least_conn.next(members),
             PolicyKind::LeastTime => least_time::choose(&mut self.turns, members, eligible),
             PolicyKind::Random => random::choose(members, eligible, rng),
             PolicyKind::IpHash | PolicyKind::Hash => rendezvous::choose(members, eligible, key),

@@ -8,6 +8,10 @@ pub trait Kept {
     fn opened(&self) -> Instant;
     /// Requests it has served.
     fn requests(&self) -> u32;
+    /// The lane (thread) that can use it as it is, as a bit.
+    fn lane(&self) -> u32 {
+        0
+    }
     /// Whether the calling thread can use it as it is: such a one goes first.
     fn is_near(&self) -> bool {
         true

@@ -18,6 +18,8 @@ use std::time::{Duration, Instant};
 /// Overtaken within less time than this, a connection may have met a worker that was just being woken.
 const HARDLY_WAITED: Duration = Duration::from_millis(2);
 const OVERTAKEN: u32 = 3;
+/// So many idle connections are asked for their lanes: who has more has some in most.
+const NEWEST: usize = 8;
 
 /// The connections of one member.
 #[derive(Debug)]
@@ -25,8 +27,8 @@ pub struct Slots<C> {
     in_use: u32,
     /// Of those in use: no connection yet, or no more.
     opening: u32,
-    /// Oldest first, each since when: the newest is used again, the oldest is closed.
-    idle: VecDeque<(Instant, C)>,
+    /// Oldest first: the newest is used again, the oldest is closed.
+    idle: VecDeque<Idle<C>>,
     backlog: Backlog,
     learnt: Learnt,
     turns: Turns,
@@ -37,6 +39,13 @@ pub struct Slots<C> {
     on_demand: bool,
     reused: u64,
     fresh: u64,
+}
+
+#[derive(Debug)]
+struct Idle<C> {
+    since: Instant,
+    lane: u32,
+    connection: C,
 }
 
 impl<C> Default for Slots<C> {
@@ -66,6 +75,11 @@ impl<C: Kept> Slots<C> {
     /// Connections that lie idle.
     pub fn idle(&self) -> usize {
         self.idle.len()
+    }
+
+    /// The lanes of the newest of them, a bit each.
+    pub fn lanes(&self) -> u32 {
+        self.idle.iter().rev().take(NEWEST).fold(0, |lanes, idle| lanes | idle.lane)
     }
 
     /// What [`Limit::Learnt`] is at present.
@@ -103,7 +117,7 @@ impl<C: Kept> Slots<C> {
         let open = self.in_use as usize + self.idle.len();
         let beyond = limit.most().is_some_and(|most| open > most as usize);
         let surplus = if beyond || mode.swaps_idle_for_fresh() { self.idle.pop_front() } else { None };
-        Some(Taken { idle: None, surplus: surplus.map(|(_, idle)| idle) })
+        Some(Taken { idle: None, surplus: surplus.map(|idle| idle.connection) })
     }
 
     /// The idle connection that came with a slot was dead: another one, or from now on the slot waits for a fresh one.
@@ -117,12 +131,12 @@ impl<C: Kept> Slots<C> {
     }
 
     fn newest_idle(&mut self) -> Option<C> {
-        let near = self.idle.iter().rposition(|(_, idle)| idle.is_near());
+        let near = self.idle.iter().rposition(|idle| idle.connection.is_near());
         let newest = match near {
             Some(place) => self.idle.remove(place),
             None => self.idle.pop_back(),
         };
-        newest.map(|(_, idle)| idle)
+        newest.map(|idle| idle.connection)
     }
 
     /// A slot's connection is to be closed, and the slot stays.
@@ -195,7 +209,7 @@ impl<C: Kept> Slots<C> {
             }
             Keep::Keep if beyond => Some(connection),
             Keep::Keep => {
-                self.idle.push_back((now, connection));
+                self.idle.push_back(Idle { since: now, lane: connection.lane(), connection });
                 self.release(now);
                 return None;
             }
@@ -252,19 +266,19 @@ impl<C: Kept> Slots<C> {
     ) -> SmallVec<[C; 4]> {
         let mut closing = SmallVec::new();
         let hold = self.hold(mode);
-        while self.idle.front().is_some_and(|(since, _)| now.saturating_duration_since(*since) >= hold) {
-            closing.extend(self.idle.pop_front().map(|(_, idle)| idle));
+        while self.idle.front().is_some_and(|idle| now.saturating_duration_since(idle.since) >= hold) {
+            closing.extend(self.idle.pop_front().map(|idle| idle.connection));
         }
         let waits = self.backlog.first(now).is_some_and(|(waited, _)| waited >= Keepalive::PATIENCE);
         if waits && (learns || mode.swaps_idle_for_fresh()) {
-            closing.extend(self.idle.pop_front().map(|(_, idle)| idle));
+            closing.extend(self.idle.pop_front().map(|idle| idle.connection));
         }
         let mut place = 0;
         while place < self.idle.len() {
-            if is_quiet(&self.idle[place].1) {
+            if is_quiet(&self.idle[place].connection) {
                 place += 1;
             } else {
-                closing.extend(self.idle.remove(place).map(|(_, idle)| idle));
+                closing.extend(self.idle.remove(place).map(|idle| idle.connection));
             }
         }
         closing
@@ -280,7 +294,7 @@ impl<C: Kept> Slots<C> {
 
     /// All idle connections.
     pub fn take_idle(&mut self) -> Vec<C> {
-        self.idle.drain(..).map(|(_, idle)| idle).collect()
+        self.idle.drain(..).map(|idle| idle.connection).collect()
     }
 
     /// Time went by. Returns whether there is room now that was not there before.

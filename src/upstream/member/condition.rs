@@ -69,6 +69,7 @@ impl Member {
         self.troubled.store(*health != Health::Ready, Ordering::Relaxed);
         let after = *health;
         drop(health);
+        self.has_changed();
         self.vitals.changed(before, after, now);
         (before, after)
     }
@@ -113,7 +114,7 @@ impl Member {
 
     /// What an operator reads.
     pub(crate) fn standing(&self, now: Instant) -> Standing {
-        let silence = self.slots.lock().longest_silence(now.into_std());
+        let silence = self.held.lock().slots.longest_silence(now.into_std());
         let asking = self.vitals.busy_since().map(|since| now.duration_since(since));
         let busy_for = silence.max(asking).filter(|&wait| wait >= BUSY_AFTER);
         Standing { health: *self.health.lock(), in_flight: self.in_flight(), busy_for }
@@ -122,5 +123,6 @@ impl Member {
     /// It serves again, or for the first time in a pool that has been serving.
     pub(crate) fn is_back(&self, now: Instant) {
         *self.back_since.lock() = Some(now);
+        self.has_changed();
     }
 }

@@ -3,7 +3,9 @@
 use super::*;
 use crate::balance::PolicyKind;
 use crate::config::model::EndpointSpec;
+use crate::upstream::Order;
 use parking_lot::Mutex;
+use std::num::NonZeroU16;
 
 #[tokio::test(start_paused = true)]
 async fn least_time_leaves_a_slow_member_out_and_tries_it_again_after_a_while() {
@@ -33,6 +35,78 @@ async fn least_time_holds_an_answer_that_never_came_against_the_member() {
         ask(&cluster, "/").await;
     }
     assert_eq!(silent.requests(), 1);
+}
+
+/// So many members, all of them one responder.
+async fn many(count: u8, says: Vec<Step>) -> (Responder, crate::config::model::Pool) {
+    let says = move |_: &Received| says.clone();
+    let responder = Responder::at("0.0.0.0:0".parse().unwrap(), usize::from(count), says).await;
+    let port = responder.address.port();
+    let mut pool = pool((1..=count).map(|host| spec(([127, 0, 9, host], port).into())).collect());
+    pool.policy = PolicyKind::LeastConn;
+    (responder, pool)
+}
+
+fn served(cluster: &Cluster) -> Vec<u64> {
+    cluster.status().members.iter().map(|member| member.reused + member.fresh).collect()
+}
+
+#[tokio::test]
+async fn least_conn_gives_everybody_a_turn_before_anybody_has_a_second() {
+    let (_responder, pool) = many(70, hello("hello")).await;
+    let cluster = cluster(&pool);
+    for round in 1..=3 {
+        for _ in 0..70 {
+            ask(&cluster, "/").await;
+        }
+        assert_eq!(served(&cluster), [round; 70]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn least_conn_finds_every_slot_that_gets_free_whichever_thread_frees_it() {
+    let gate = gate();
+    let (responder, mut pool) = many(70, [vec![Step::Wait(Arc::clone(&gate))], hello("late")].concat()).await;
+    pool.servers.iter_mut().for_each(|server| server.max_conns = MaxConns::Most(1));
+    let cluster = Arc::new(cluster(&pool));
+    let mut clients = tokio::task::JoinSet::new();
+    for _ in 0..280 {
+        let asking = Arc::clone(&cluster);
+        clients.spawn(async move { ask(&asking, "/").await });
+    }
+    for turn in 1..=4 {
+        until("every member has one", || responder.requests() == turn * 70).await;
+        assert_eq!(in_flight(&cluster), 70);
+        gate.add_permits(70);
+    }
+    clients.join_all().await;
+}
+
+#[tokio::test]
+async fn least_conn_goes_by_what_was_changed_a_moment_ago() {
+    let members = [echo().await, echo().await];
+    let mut policy = pool(members.iter().map(Responder::spec).collect());
+    let before = cluster(&policy);
+    assert_eq!(share_of(&members[1], &before, 8).await, 4);
+    policy.policy = PolicyKind::LeastConn;
+    let cluster = Cluster::new(&policy, &super::super::Buffers::default(), Some(&before));
+    assert_eq!(share_of(&members[1], &cluster, 8).await, 4);
+    let address = Arc::clone(&cluster.status().members[1].address);
+    let steps = [
+        (Order::Weight(NonZeroU16::new(3)), 6),
+        (Order::TakeDown, 0),
+        (Order::PutBack, 6),
+        (Order::Weight(None), 4),
+        (Order::Drain, 0),
+    ];
+    for (order, share) in steps {
+        cluster.order(&address, order).unwrap();
+        assert_eq!(share_of(&members[1], &cluster, 8).await, share, "{order:?}");
+    }
+    policy.servers.remove(0);
+    let alone = Cluster::new(&policy, &super::super::Buffers::default(), Some(&cluster));
+    alone.order(&address, Order::PutBack).unwrap();
+    assert_eq!(share_of(&members[1], &alone, 3).await, 3);
 }
 
 #[tokio::test]
