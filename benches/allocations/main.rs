@@ -29,8 +29,13 @@ const WARM: u32 = 500;
 const COUNTED: u32 = 1_000;
 
 /// A name, what is asked for, and how many allocations it should not exceed.
-const CASES: [(&str, &str, f64); 2] =
-    [("FastCGI hello", "/hello.php", 15.0), ("static file of 1 KiB", "/1k.bin", 8.0)];
+const CASES: [(&str, &str, f64); 3] = [
+    ("FastCGI hello", "/hello.php", 15.0),
+    ("file of 1 KiB, saved just now", "/1k.bin", 8.0),
+    ("file that is held", "/held.css", 8.0),
+];
+/// It was saved long enough ago to be held.
+const OLD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/rustfmt.toml");
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().collect();
@@ -48,7 +53,8 @@ fn main() -> ExitCode {
 fn count(places: usize) -> Result<(), String> {
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     let written = std::fs::write(folder.path().join("hello.php"), "<?php")
-        .and_then(|()| std::fs::write(folder.path().join("1k.bin"), [b'x'; 1 << 10]));
+        .and_then(|()| std::fs::write(folder.path().join("1k.bin"), [b'x'; 1 << 10]))
+        .and_then(|()| std::os::unix::fs::symlink(OLD, folder.path().join("held.css")));
     written.map_err(|error| error.to_string())?;
     let responder = Responder::start().map_err(|error| error.to_string())?;
     let to = serve(folder.path(), responder.address())?;

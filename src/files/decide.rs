@@ -98,12 +98,7 @@ pub fn decide(request: FileRequest<'_>) -> Decision {
     if !matches!(*request.method, Method::GET | Method::HEAD) {
         return refuse_method(&request);
     }
-    let media = Media::of(request.path, request.options.types);
-    let negotiated = !request.options.codings.is_empty() && media.is_worth_compressing();
-    match select(&request, negotiated) {
-        Ok((opened, coding)) => answer(&request, opened, coding, negotiated, media),
-        Err(unopened) => unopened.into(),
-    }
+    select(&request).map_or_else(Decision::from, |chosen| answer(&request, chosen))
 }
 
 /// nginx answers 404 to a POST that finds no file, and 405 to all else.
@@ -114,20 +109,33 @@ fn refuse_method(request: &FileRequest<'_>) -> Decision {
     open(request.path, request.beneath).map_or_else(Decision::from, |_| Decision::MethodNotAllowed)
 }
 
+/// The stored bytes that a request gets.
+struct Chosen<'a> {
+    opened: Opened,
+    coding: Option<Coding>,
+    negotiated: bool,
+    /// Of the file itself, also where a neighbour is sent.
+    media: Media<'a>,
+}
+
 /// The file is opened first even where a neighbour is sent: without a file of that name there is nothing to stand in for.
-fn select(request: &FileRequest<'_>, negotiated: bool) -> Result<(Opened, Option<Coding>), Unopened> {
-    let plain = find(request, request.path)?;
+fn select<'a>(request: &FileRequest<'a>) -> Result<Chosen<'a>, Unopened> {
+    let plain = find(request, request.path, None)?;
+    let usual = plain.ready.as_ref().map(|ready| ready.media);
+    let media = Media::of(request.path, request.options.types, usual);
+    let negotiated = !request.options.codings.is_empty() && media.is_worth_compressing();
     let neighbour = if negotiated { neighbour(request, plain.state.modified) } else { None };
-    Ok(neighbour.map_or((plain, None), |(opened, coding)| (opened, Some(coding))))
+    let (opened, coding) = neighbour.map_or((plain, None), |(opened, coding)| (opened, Some(coding)));
+    Ok(Chosen { opened, coding, negotiated, media })
 }
 
 /// A part is always read from the file, and so is what may not lie outside of a folder.
-fn find(request: &FileRequest<'_>, path: &Path) -> Result<Opened, Unopened> {
+fn find(request: &FileRequest<'_>, path: &Path, coding: Option<Coding>) -> Result<Opened, Unopened> {
     let may_be_held = request.beneath.is_none() && !request.headers.contains_key(RANGE);
     let Some(held) = request.held.filter(|_| may_be_held) else { return open(path, request.beneath) };
     match held.get(path.as_os_str()) {
         Some(opened) => Ok(opened),
-        None => Ok(held.hold(path.as_os_str(), open(path, None)?)),
+        None => Ok(held.hold(path.as_os_str(), open(path, None)?, coding)),
     }
 }
 
@@ -138,7 +146,7 @@ fn neighbour(request: &FileRequest<'_>, modified: i64) -> Option<(Opened, Coding
     acceptable(request.headers, &offered).into_iter().find_map(|coding| {
         let mut path: SmallVec<[u8; 256]> = SmallVec::from_slice(request.path.as_os_str().as_bytes());
         path.extend_from_slice(coding.suffix().as_bytes());
-        let opened = find(request, Path::new(OsStr::from_bytes(&path))).ok()?;
+        let opened = find(request, Path::new(OsStr::from_bytes(&path)), Some(coding)).ok()?;
         if opened.state.modified < modified {
             return None;
         }
@@ -146,18 +154,14 @@ fn neighbour(request: &FileRequest<'_>, modified: i64) -> Option<(Opened, Coding
     })
 }
 
-fn answer(
-    request: &FileRequest<'_>,
-    opened: Opened,
-    coding: Option<Coding>,
-    negotiated: bool,
-    media: Media<'_>,
-) -> Decision {
+fn answer(request: &FileRequest<'_>, chosen: Chosen<'_>) -> Decision {
     let options = request.options;
-    let Opened { source, state } = opened;
+    let Chosen { opened: Opened { source, state, ready }, coding, negotiated, media } = chosen;
     let State { len, modified, .. } = state;
-    let stored =
-        Stored { validators: Validators::new(modified, len, coding, options.etag), coding, negotiated };
+    let validators = ready
+        .and_then(|ready| ready.validators.suit(coding, options.etag))
+        .unwrap_or_else(|| Validators::new(modified, len, coding, options.etag));
+    let stored = Stored { validators, coding, negotiated };
     match preconditions::evaluate(request.headers, &stored.validators, options.if_modified_since) {
         Outcome::Failed => return Decision::PreconditionFailed,
         Outcome::NotModified => return Decision::NotModified(stored),

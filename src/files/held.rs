@@ -18,11 +18,16 @@ use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 use rustix::fd::OwnedFd;
 use rustix::fs::Stat;
 
-use super::open::{Opened, Source, State};
+use super::media::Media;
+use super::open::{Opened, Ready, Source, State};
 use super::reader;
+use super::validators::Validators;
+use crate::route::Coding;
 
 /// Files up to this are held: their bytes cost less than opening them.
 const LARGEST: u64 = 32 * 1024;
+/// What the two header lines of its validators take, roughly.
+const LINES: usize = 160;
 /// What a file is thought to have on average.
 const USUAL: u64 = 8 * 1024;
 /// Fewer than there are by default: each must have room for many files.
@@ -40,6 +45,7 @@ pub struct Held(Cache<OsString, File, Weight>);
 struct File {
     state: State,
     bytes: Bytes,
+    ready: Ready,
 }
 
 #[derive(Debug, Clone)]
@@ -47,7 +53,7 @@ struct Weight;
 
 impl Weighter<OsString, File> for Weight {
     fn weight(&self, path: &OsString, file: &File) -> u64 {
-        (path.len() + file.bytes.len() + size_of::<(OsString, File)>()) as u64
+        (path.len() + file.bytes.len() + LINES + size_of::<(OsString, File)>()) as u64
     }
 }
 
@@ -73,14 +79,14 @@ impl Held {
         let file = self.0.get(path)?;
         let now = seen(path).or_else(|| State::of(&rustix::fs::stat(path).ok()?))?;
         if now == file.state {
-            return Some(Opened { source: Source::Held(file.bytes), state: file.state });
+            return Some(file.into());
         }
         self.0.remove(path);
         None
     }
 
-    /// Reads a file to hold it, if it is one to be held.
-    pub(super) fn hold(&self, path: &OsStr, opened: Opened) -> Opened {
+    /// Reads a file to hold it, if it is one to be held. `coding`: as which it is sent.
+    pub(super) fn hold(&self, path: &OsStr, opened: Opened, coding: Option<Coding>) -> Opened {
         let Source::File(file) = &opened.source else { return opened };
         let state = opened.state;
         if state.len == 0
@@ -95,8 +101,18 @@ impl Held {
         if rustix::fs::fstat(file).ok().and_then(|stat| State::of(&stat)) != Some(state) {
             return opened;
         }
-        self.0.insert(path.to_owned(), File { state, bytes: bytes.clone() });
-        Opened { source: Source::Held(bytes), state }
+        let validators = Validators::new(state.modified, state.len, coding, true);
+        let ready = Ready { validators, media: Media::usual(Path::new(path)) };
+        let file = File { state, bytes, ready };
+        self.0.insert(path.to_owned(), file.clone());
+        file.into()
+    }
+}
+
+impl From<File> for Opened {
+    fn from(file: File) -> Self {
+        let File { state, bytes, ready } = file;
+        Self { source: Source::Held(bytes), state, ready: Some(ready) }
     }
 }
 
@@ -137,8 +153,8 @@ mod tests {
     use std::fs;
     use std::path::PathBuf;
 
-    use http::header::{ETAG, RANGE};
-    use http::{HeaderMap, HeaderValue, Method, Response};
+    use http::header::{ACCEPT_ENCODING, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, RANGE};
+    use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 
     use super::super::open::open;
     use super::super::testing::bytes_of;
@@ -180,11 +196,18 @@ mod tests {
 
     fn held_with(folder: &Folder, name: &str) -> Held {
         let held = Held::new(1 << 20).unwrap();
-        let path = folder.path(name);
+        add(&held, folder.path(name), None);
+        held
+    }
+
+    fn add(held: &Held, path: PathBuf, coding: Option<Coding>) {
         let state = State::of(&rustix::fs::stat(&path).unwrap()).unwrap();
         let bytes = Bytes::from(fs::read(&path).unwrap());
-        held.0.insert(path.into(), File { state, bytes });
-        held
+        let ready = Ready {
+            validators: Validators::new(state.modified, state.len, coding, true),
+            media: Media::usual(&path),
+        };
+        held.0.insert(path.into(), File { state, bytes, ready });
     }
 
     fn is_held(opened: &Opened) -> bool {
@@ -196,8 +219,8 @@ mod tests {
         let folder = Folder::with(&[("a.css", b"old")]);
         let held = held_with(&folder, "a.css");
         // Only what is held says so: the file has other bytes, of the same state.
-        let state = held.0.get(folder.path("a.css").as_os_str()).unwrap().state;
-        held.0.insert(folder.path("a.css").into(), File { state, bytes: Bytes::from_static(b"HLD") });
+        let file = held.0.get(folder.path("a.css").as_os_str()).unwrap();
+        held.0.insert(folder.path("a.css").into(), File { bytes: Bytes::from_static(b"HLD"), ..file });
         let first = folder.answer(&held, "a.css");
         let etag = first.headers()[ETAG].clone();
         assert_eq!(bytes_of(first.into_body()).await, b"HLD");
@@ -205,6 +228,43 @@ mod tests {
         let second = folder.answer(&held, "a.css");
         assert_ne!(second.headers()[ETAG], etag);
         assert_eq!(bytes_of(second.into_body()).await, b"new and longer");
+    }
+
+    #[test]
+    fn what_is_held_is_answered_as_what_is_opened() {
+        let folder = Folder::with(&[("a.js", b"plain"), ("a.js.br", b"packed")]);
+        let lines = |held: Option<&Held>, name: &str, asked: &[(HeaderName, &str)]| {
+            forget();
+            let asked = asked.iter().map(|(name, value)| (name.clone(), value.parse().unwrap()));
+            let (headers, options) = (HeaderMap::from_iter(asked), FileOptions::default());
+            let (method, path) = (&Method::GET, &*folder.path(name));
+            let request =
+                FileRequest { method, headers: &headers, path, options: &options, beneath: None, held };
+            let answer = decide(request).render().unwrap();
+            (answer.status(), super::super::testing::lines(&answer))
+        };
+        let tags = ["a.js", "a.js.br"].map(|name| folder.answer(&Held::new(1).unwrap(), name));
+        let tags = tags.map(|answer| answer.headers()[ETAG].to_str().unwrap().to_owned());
+        let modified = lines(None, "a.js", &[]).1[3].replace("last-modified: ", "");
+        // As which the neighbour was first asked for.
+        for coding in [None, Some(Coding::Brotli)] {
+            let held = Held::new(1 << 20).unwrap();
+            add(&held, folder.path("a.js"), None);
+            add(&held, folder.path("a.js.br"), coding);
+            for (name, asked) in [
+                ("a.js", &[][..]),
+                ("a.js.br", &[]),
+                ("a.js", &[(ACCEPT_ENCODING, "br")]),
+                ("a.js", &[(IF_NONE_MATCH, &*tags[0])]),
+                ("a.js", &[(IF_NONE_MATCH, &*tags[0]), (ACCEPT_ENCODING, "br")]),
+                ("a.js", &[(IF_MODIFIED_SINCE, &*modified)]),
+                ("a.js", &[(IF_MODIFIED_SINCE, "Sunday, 06-Nov-94 08:49:37 GMT")]),
+                ("a.js.br", &[(IF_NONE_MATCH, &*tags[1])]),
+            ] {
+                let expected = lines(None, name, asked);
+                assert_eq!(lines(Some(&held), name, asked), expected, "{name} {asked:?} {coding:?}");
+            }
+        }
     }
 
     #[tokio::test]
@@ -241,7 +301,7 @@ mod tests {
         let held = Held::new(1 << 20).unwrap();
         for name in ["fresh", "empty", "large"] {
             let path = folder.path(name);
-            assert!(!is_held(&held.hold(path.as_os_str(), open(&path, None).unwrap())), "{name}");
+            assert!(!is_held(&held.hold(path.as_os_str(), open(&path, None).unwrap(), None)), "{name}");
         }
         // A file that nobody has changed for long, on a file system that is not of this machine's disks.
         let foreign = Path::new("/proc/version");
@@ -252,7 +312,7 @@ mod tests {
         // What is not in the page cache is not waited for, so not held either.
         fs::read(old).unwrap();
         if settled().state.stamp.is_settled(SystemTime::now()) && is_local(&settled().file()) {
-            assert!(is_held(&held.hold(old.as_os_str(), settled())));
+            assert!(is_held(&held.hold(old.as_os_str(), settled(), None)));
             assert!(held.get(old.as_os_str()).is_some_and(|opened| is_held(&opened)));
         }
     }

@@ -1,6 +1,7 @@
 //! Content-Type by the file's name: mime_guess knows the types, this file adds the charset and knows which types are
 //! worth a precompressed neighbour.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -8,25 +9,46 @@ use http::HeaderValue;
 
 use super::FileOptions;
 
-/// What a file is, by its name. `None` inside: the name tells nothing.
+/// What a file is, by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Media<'a>(Option<&'a str>);
+pub(super) enum Media<'a> {
+    /// The name tells nothing.
+    Unknown,
+    /// One of the usual ones, whose header line takes no memory of its own.
+    Usual(&'static str),
+    /// As the configuration has it.
+    Own(&'a str),
+}
 
 impl<'a> Media<'a> {
-    pub(super) fn of(path: &Path, own: Option<&'a HashMap<String, String>>) -> Self {
-        let extension = path.extension().and_then(|extension| extension.to_str());
-        if let (Some(own), Some(extension)) = (own, extension)
-            && let Some(media) = own.get(&extension.to_ascii_lowercase())
-        {
-            return Self(Some(media));
+    /// What the configuration knows nothing of is what it usually is, which may have been asked before.
+    pub(super) fn of(
+        path: &Path,
+        own: Option<&'a HashMap<String, String>>,
+        usual: Option<Media<'static>>,
+    ) -> Self {
+        let own = own.and_then(|own| own.get(&*lower_case(extension(path)?)));
+        own.map_or_else(|| usual.unwrap_or_else(|| Media::usual(path)), |media| Self::Own(media))
+    }
+
+    /// A search in a table of a thousand.
+    pub(super) fn usual(path: &Path) -> Self {
+        let usual = extension(path).and_then(|extension| mime_guess::from_ext(extension).first_raw());
+        usual.map_or(Self::Unknown, Self::Usual)
+    }
+
+    fn text(self) -> Option<&'a str> {
+        match self {
+            Self::Unknown => None,
+            Self::Usual(media) => Some(media),
+            Self::Own(media) => Some(media),
         }
-        Self(extension.and_then(|extension| mime_guess::from_ext(extension).first_raw()))
     }
 
     /// Pictures, sound, films, fonts and archives are compressed in themselves; for those nobody stores a `.gz`
     /// beside the file, and three failed `open`s a request would be for nothing.
     pub(super) fn is_worth_compressing(self) -> bool {
-        let Some(media) = self.0 else { return true };
+        let Some(media) = self.text() else { return true };
         if media == "image/svg+xml" {
             return true;
         }
@@ -39,17 +61,38 @@ impl<'a> Media<'a> {
     }
 
     pub(super) fn header(self, options: &FileOptions<'_>) -> HeaderValue {
-        let Some(media) = self.0 else { return options.default_type.clone() };
+        let Some(media) = self.text() else { return options.default_type.clone() };
         match options.charset {
-            Some(charset) if takes_charset(media) => with_charset(media, charset),
-            _ => plain(media),
+            Some(charset) if takes_charset(media) => {
+                ready_made(media, charset).or_else(|| with_charset(media, charset))
+            }
+            _ => None,
+        }
+        .unwrap_or_else(|| self.plain())
+    }
+
+    /// The configuration has refused what no header can carry.
+    fn plain(self) -> HeaderValue {
+        let unknown = HeaderValue::from_static("application/octet-stream");
+        match self {
+            Self::Unknown => unknown,
+            Self::Usual(media) => HeaderValue::from_static(media),
+            Self::Own(media) => HeaderValue::from_str(media).unwrap_or(unknown),
         }
     }
 }
 
-/// The configuration has refused what no header can carry.
-fn plain(media: &str) -> HeaderValue {
-    HeaderValue::from_str(media).unwrap_or(HeaderValue::from_static("application/octet-stream"))
+fn extension(path: &Path) -> Option<&str> {
+    path.extension()?.to_str()
+}
+
+/// Nearly always it is that already.
+fn lower_case(extension: &str) -> Cow<'_, str> {
+    if extension.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        extension.to_ascii_lowercase().into()
+    } else {
+        extension.into()
+    }
 }
 
 fn takes_charset(media: &str) -> bool {
@@ -57,21 +100,27 @@ fn takes_charset(media: &str) -> bool {
         || matches!(media, "application/javascript" | "application/json" | "application/manifest+json")
 }
 
-/// The types that make up nearly all requests are ready-made.
-fn with_charset(media: &str, charset: &str) -> HeaderValue {
-    let ready = match media {
+/// The types that make up nearly all requests.
+fn ready_made(media: &str, charset: &str) -> Option<HeaderValue> {
+    if !charset.eq_ignore_ascii_case("utf-8") {
+        return None;
+    }
+    Some(HeaderValue::from_static(match media {
         "text/html" => "text/html; charset=utf-8",
         "text/css" => "text/css; charset=utf-8",
         "text/javascript" => "text/javascript; charset=utf-8",
         "text/plain" => "text/plain; charset=utf-8",
+        "text/xml" => "text/xml; charset=utf-8",
+        "application/javascript" => "application/javascript; charset=utf-8",
         "application/json" => "application/json; charset=utf-8",
-        _ => "",
-    };
-    if !ready.is_empty() && charset.eq_ignore_ascii_case("utf-8") {
-        return HeaderValue::from_static(ready);
-    }
-    // A charset that no header can carry is left out rather than refused at each request.
-    HeaderValue::try_from([media, "; charset=", charset].concat()).unwrap_or_else(|_| plain(media))
+        "application/manifest+json" => "application/manifest+json; charset=utf-8",
+        _ => return None,
+    }))
+}
+
+/// A charset that no header can carry is left out rather than refused at each request.
+fn with_charset(media: &str, charset: &str) -> Option<HeaderValue> {
+    HeaderValue::try_from([media, "; charset=", charset].concat()).ok()
 }
 
 #[cfg(test)]
@@ -79,7 +128,7 @@ mod tests {
     use super::*;
 
     fn header_of(name: &str, options: &FileOptions<'_>) -> String {
-        Media::of(Path::new(name), options.types).header(options).to_str().unwrap().to_owned()
+        Media::of(Path::new(name), options.types, None).header(options).to_str().unwrap().to_owned()
     }
 
     #[test]
@@ -131,7 +180,7 @@ mod tests {
 
     #[test]
     fn neighbours_are_looked_for_beside_text_only() {
-        let worth = |name: &str| Media::of(Path::new(name), None).is_worth_compressing();
+        let worth = |name: &str| Media::usual(Path::new(name)).is_worth_compressing();
         assert!(["a.js", "a.svg", "a.wasm", "a.ttf", "a.json", "data"].into_iter().all(worth));
         assert!(!["a.png", "a.mp4", "a.woff2", "a.zip", "a.gz", "a.pdf"].into_iter().any(worth));
     }

@@ -11,6 +11,9 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 
+use super::media::Media;
+use super::validators::Validators;
+
 /// NONBLOCK: a FIFO without a writer, or a device, would hold the thread in `open` itself.
 /// NOCTTY: a terminal below a document root must not become ours.
 const READ: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
@@ -20,6 +23,17 @@ const READ: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NONBLOC
 pub(super) struct Opened {
     pub(super) source: Source,
     pub(super) state: State,
+    /// Where the file is held.
+    pub(super) ready: Option<Ready>,
+}
+
+/// What a file's header says, made once and not at each request.
+#[derive(Debug, Clone)]
+pub(super) struct Ready {
+    /// As they were first asked for: a neighbour's tag names its coding.
+    pub(super) validators: Validators,
+    /// By the name alone.
+    pub(super) media: Media<'static>,
 }
 
 /// Where a file's bytes come from.
@@ -101,7 +115,7 @@ pub(super) fn open(path: &Path, beneath: Option<usize>) -> Result<Opened, Unopen
     };
     let stat = rustix::fs::fstat(&file)?;
     match State::of(&stat) {
-        Some(state) => Ok(Opened { source: Source::File(file), state }),
+        Some(state) => Ok(Opened { source: Source::File(file), state, ready: None }),
         None if FileType::from_raw_mode(stat.st_mode) == FileType::Directory => Err(Unopened::Directory),
         // nginx answers 404 for what is neither a file nor a directory.
         None => Err(Unopened::NotFound),

@@ -34,7 +34,7 @@ fn still_the_one(headers: &HeaderMap, held: &Validators) -> bool {
     if headers.contains_key(IF_MATCH) {
         return any_tag(headers, IF_MATCH, held, Compare::Strong);
     }
-    date(headers, IF_UNMODIFIED_SINCE).is_none_or(|limit| held.modified <= limit)
+    date(headers, IF_UNMODIFIED_SINCE, held).is_none_or(|limit| held.modified <= limit)
 }
 
 /// If-None-Match, else If-Modified-Since.
@@ -42,7 +42,7 @@ fn client_has_it(headers: &HeaderMap, held: &Validators, mode: IfModifiedSince) 
     if headers.contains_key(IF_NONE_MATCH) {
         return any_tag(headers, IF_NONE_MATCH, held, Compare::Weak);
     }
-    let Some(since) = date(headers, IF_MODIFIED_SINCE) else { return false };
+    let Some(since) = date(headers, IF_MODIFIED_SINCE, held) else { return false };
     match mode {
         IfModifiedSince::Off => false,
         IfModifiedSince::Exact => held.modified == since,
@@ -57,11 +57,11 @@ pub(super) fn part_still_fits(headers: &HeaderMap, held: &Validators) -> bool {
     if value.as_bytes().ends_with(b"\"") {
         return held.etag.as_ref() == Some(value);
     }
-    HttpTime::parse(value) == Some(held.modified)
+    held.time_in(value) == Some(held.modified)
 }
 
-fn date(headers: &HeaderMap, name: HeaderName) -> Option<HttpTime> {
-    headers.get(name).and_then(HttpTime::parse)
+fn date(headers: &HeaderMap, name: HeaderName, held: &Validators) -> Option<HttpTime> {
+    headers.get(name).and_then(|line| held.time_in(line))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -54,7 +54,7 @@ impl Stored {
         *response.status_mut() = status;
         // Room for the lines of the entity too, and a few of the site's: one allocation, not three.
         let mut headers = HeaderMap::with_capacity(12);
-        headers.insert(LAST_MODIFIED, self.validators.modified.header());
+        headers.insert(LAST_MODIFIED, self.validators.last_modified);
         if let Some(etag) = self.validators.etag {
             headers.insert(ETAG, etag);
         }

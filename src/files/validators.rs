@@ -16,12 +16,28 @@ pub(super) struct Validators {
     /// Strong: a new length or a new time makes a new tag. `None` where ETags are switched off.
     pub(super) etag: Option<HeaderValue>,
     pub(super) modified: HttpTime,
+    /// The time as the client is told it, and as it tells it again.
+    pub(super) last_modified: HeaderValue,
+    /// Which the tag names.
+    coding: Option<Coding>,
 }
 
 impl Validators {
     pub(super) fn new(modified: i64, len: u64, coding: Option<Coding>, with_etag: bool) -> Self {
         let etag = with_etag.then(|| etag(modified, len, coding));
-        Self { etag, modified: HttpTime::clamped(modified) }
+        let modified = HttpTime::clamped(modified);
+        Self { etag, modified, last_modified: modified.header(), coding }
+    }
+
+    /// Those that were made before, if they are for the same use of the file.
+    pub(super) fn suit(self, coding: Option<Coding>, with_etag: bool) -> Option<Self> {
+        let etag = self.etag.filter(|_| with_etag);
+        (self.coding == coding).then_some(Self { etag, ..self })
+    }
+
+    /// A client nearly always repeats the line that it was sent: only another one has to be read as a date.
+    pub(super) fn time_in(&self, line: &HeaderValue) -> Option<HttpTime> {
+        if *line == self.last_modified { Some(self.modified) } else { HttpTime::parse(line) }
     }
 }
 
@@ -61,13 +77,13 @@ impl HttpTime {
     }
 
     /// Any of the three formats of RFC 9110 §5.6.7.
-    pub(super) fn parse(value: &HeaderValue) -> Option<Self> {
+    fn parse(value: &HeaderValue) -> Option<Self> {
         let time = httpdate::parse_http_date(value.to_str().ok()?).ok()?;
         let since = time.duration_since(SystemTime::UNIX_EPOCH).ok()?;
         Some(Self(since.as_secs()))
     }
 
-    pub(super) fn header(self) -> HeaderValue {
+    fn header(self) -> HeaderValue {
         let time = SystemTime::UNIX_EPOCH + Duration::from_secs(self.0);
         let mut text = Line(SmallVec::new());
         write!(text, "{}", HttpDate::from(time)).expect("a list takes every byte");

@@ -1,8 +1,8 @@
 //! The only way from a URI to a path on disk. A [`DiskPath`] is absolute, holds no NUL, and nothing that came from a
 //! client climbs out of it; every look-up and every plan goes through here.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use super::{Kind, Lookup, Settings, os_bytes};
@@ -120,8 +120,12 @@ impl DiskPath {
         Path::new(OsStr::from_bytes(bytes))
     }
 
+    /// In the very memory that it was put together in.
     pub(super) fn into_path(self) -> PathBuf {
-        self.as_path().to_path_buf()
+        let len = os_bytes(self.as_path()).len();
+        let mut bytes = self.bytes;
+        bytes.truncate(len);
+        OsString::from_vec(bytes).into()
     }
 
     /// `$request_filename`: the slash of a directory's URI stays.

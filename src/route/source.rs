@@ -1,6 +1,8 @@
 //! Names that look like a script's source, under any spelling that an editor, a backup or an attacker gives them. Such
 //! a file is never sent.
 
+use smallvec::SmallVec;
+
 /// What php may be told to run, or what scripts include.
 const EXTENSIONS: &[&[u8]] = &[
     b".php", b".phtml", b".phps", b".php3", b".php4", b".php5", b".php6", b".php7", b".php8", b".pht",
@@ -16,8 +18,10 @@ const BACKUPS: &[&[u8]] = &[
 /// Whether a file of that name may hold the source of a script. A real extension behind `.php` makes it something
 /// else (`jquery.php.js`).
 pub fn is_source(name: &[u8]) -> bool {
-    let name = name.to_ascii_lowercase();
-    let mut name = name.as_slice();
+    // One pass that the compiler makes of whole registers, and on the stack: cheaper than 25 comparisons of either case.
+    let mut lower: SmallVec<[u8; 64]> = SmallVec::from_slice(name);
+    lower.make_ascii_lowercase();
+    let mut name = lower.as_slice();
     loop {
         if EXTENSIONS.iter().any(|extension| name.ends_with(extension)) {
             return true;

@@ -54,7 +54,8 @@ pub(super) fn compress(
     let Some(&coding) = acceptable(facts.headers, &compression.algorithms).first() else { return response };
     // A coder lives as long as its reader reads: where many are slow, the next gets it as it is.
     let mut room = means.buffers.memory();
-    if !room.grow(encoder::memory(coding, length)) {
+    let level = compression.levels.of(coding);
+    if !room.grow(encoder::memory(coding, level, length)) {
         return response;
     }
     let headers = response.headers_mut();
@@ -66,7 +67,6 @@ pub(super) fn compress(
         &Method::HEAD => response,
         // A pace is the client's: it counts what is sent.
         _ => {
-            let level = compression.levels.of(coding);
             let packed = |body| pack(body, (coding, level, length), room, means.kept);
             response.map(|body| body.below_pace(packed))
         }
