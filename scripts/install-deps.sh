@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the named groups need, through apt, and only what is missing.
-#   scripts/install-deps.sh build php nginx tls etcd demo bench peers docker ha
+#   scripts/install-deps.sh build php nginx tls etcd demo bench peers pgo docker ha
 # Without root or apt it says what to install, and ends with 1.
 set -euo pipefail
 
@@ -49,6 +49,7 @@ packages_for() {
         peers) have caddy || echo caddy
                have lighttpd || echo lighttpd
                have apache2 || echo apache2-bin ;;
+        pgo)   compgen -c llvm-profdata- | grep -qE '^llvm-profdata-(19|[2-9][0-9])$' || echo llvm-19 ;;
         # objcopy (binutils) comes with gcc. With a Docker of another maker, only what is missing is taken from Debian.
         docker) have dockerd || docker info >/dev/null 2>&1 || echo docker.io iptables
                have docker || echo docker.io
@@ -57,7 +58,7 @@ packages_for() {
         ha)    have keepalived || echo keepalived
                have ip || echo iproute2
                have curl || echo curl ;;
-        *)     echo "install-deps: unknown group '$1' (build, php, nginx, tls, etcd, demo, bench, peers, docker, ha)" >&2; exit 2 ;;
+        *)     echo "install-deps: unknown group '$1' (build, php, nginx, tls, etcd, demo, bench, peers, pgo, docker, ha)" >&2; exit 2 ;;
     esac
 }
 
