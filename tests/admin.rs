@@ -307,6 +307,8 @@ fn a_unix_socket_does_as_well_and_is_taken_away_at_the_end() {
     let toml = Tp::over([&a]).toml(&port.to_string());
     let cornac =
         Cornac::run(&format!("{toml}\n[admin]\nlisten = \"unix:{}\"\n", socket.display()), vec![port]);
+    // A port is open before all is ready; an answer comes behind that.
+    assert_eq!(cornac.get("/json").status, 200);
     let mut stream = UnixStream::connect(&socket).expect("the admin socket");
     stream
         .write_all(b"GET /api/v1/pools/php HTTP/1.1\r\nHost: any\r\nConnection: close\r\n\r\n")
