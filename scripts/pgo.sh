@@ -14,16 +14,10 @@ host=$(rustc -vV | sed -n 's/^host: //p')
 
 # Of the toolchain (rustup component add llvm-tools), or else the newest of the system's: an older one reads the counters of a newer
 # compiler as long as their format stays (LLVM 19 to 22 have the same).
-profdata() {
-    local own="$sysroot/lib/rustlib/$host/bin/llvm-profdata"
-    if [ -x "$own" ]; then echo "$own"; return; fi
-    compgen -c llvm-profdata- | grep -E '^llvm-profdata-(19|[2-9][0-9])$' | sort -V | tail -n 1
-}
-
-merge=$(profdata || true)
-if [ -z "$merge" ]; then
+merge="$sysroot/lib/rustlib/$host/bin/llvm-profdata"
+if [ ! -x "$merge" ]; then
     scripts/install-deps.sh pgo
-    merge=$(profdata)
+    merge=$(compgen -c llvm-profdata- | grep -E '^llvm-profdata-(19|[2-9][0-9])$' | sort -V | tail -n 1)
 fi
 
 folder=$PWD/target/pgo

@@ -61,23 +61,19 @@ impl<'a> Media<'a> {
     }
 
     pub(super) fn header(self, options: &FileOptions<'_>) -> HeaderValue {
-        let Some(media) = self.text() else { return options.default_type.clone() };
-        match options.charset {
-            Some(charset) if takes_charset(media) => {
-                ready_made(media, charset).or_else(|| with_charset(media, charset))
-            }
-            _ => None,
-        }
-        .unwrap_or_else(|| self.plain())
+        let text = self.text().filter(|media| takes_charset(media)).zip(options.charset);
+        let whole = text
+            .and_then(|(media, charset)| ready_made(media, charset).or_else(|| with_charset(media, charset)));
+        whole.unwrap_or_else(|| self.plain(&options.default_type))
     }
 
-    /// The configuration has refused what no header can carry.
-    fn plain(self) -> HeaderValue {
-        let unknown = HeaderValue::from_static("application/octet-stream");
+    fn plain(self, unknown: &HeaderValue) -> HeaderValue {
         match self {
-            Self::Unknown => unknown,
+            Self::Unknown => unknown.clone(),
             Self::Usual(media) => HeaderValue::from_static(media),
-            Self::Own(media) => HeaderValue::from_str(media).unwrap_or(unknown),
+            // The configuration has refused what no header can carry.
+            Self::Own(media) => HeaderValue::from_str(media)
+                .unwrap_or_else(|_| HeaderValue::from_static("application/octet-stream")),
         }
     }
 }

@@ -158,13 +158,6 @@ fn eligible(members: &impl Members, index: usize) -> bool {
     members.usable(index) && members.weight(index) > 0
 }
 
-/// Whether member `a` is less loaded than `b` for its weight, without dividing.
-fn compare_load(members: &impl Members, a: usize, b: usize) -> std::cmp::Ordering {
-    let load_of_a = u64::from(members.in_flight(a)) * u64::from(members.weight(b));
-    let load_of_b = u64::from(members.in_flight(b)) * u64::from(members.weight(a));
-    load_of_a.cmp(&load_of_b)
-}
-
 #[cfg(test)]
 pub(super) mod testing {
     use super::{Members, Tier};

@@ -2,7 +2,7 @@
 //!
 //! Nearly as even as least_conn, without every front end choosing the same member at the same moment.
 
-use super::{Members, compare_load};
+use super::Members;
 use rand::{Rng, RngExt};
 
 pub(super) fn choose(
@@ -14,7 +14,7 @@ pub(super) fn choose(
     let Some(second) = draw(members, &|index| index != first && eligible(index), rng) else {
         return Some(first);
     };
-    Some(if compare_load(members, second, first).is_lt() { second } else { first })
+    Some(if is_less_loaded(members, second, first) { second } else { first })
 }
 
 /// One eligible member, each with a chance in proportion to its weight.
@@ -31,6 +31,12 @@ fn draw(members: &impl Members, eligible: &impl Fn(usize) -> bool, rng: &mut imp
         ticket = ticket.wrapping_sub(weight);
         drawn
     })
+}
+
+/// For its weight, without dividing.
+fn is_less_loaded(members: &impl Members, one: usize, than: usize) -> bool {
+    let load = |of: usize, other: usize| u64::from(members.in_flight(of)) * u64::from(members.weight(other));
+    load(one, than) < load(than, one)
 }
 
 #[cfg(test)]
