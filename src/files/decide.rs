@@ -1,21 +1,16 @@
-//! What to send for a file: opens it, holds the request against it, and says so in one [`Decision`]. No socket, no
+//! What to send for a file: holds the request against the bytes that `choose` found, and says so in one [`Decision`]. No socket, no
 //! header written: that is `render`'s.
-
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
 
 use http::header::RANGE;
 use http::{HeaderValue, Method, StatusCode};
-use smallvec::SmallVec;
 
 use super::FileRequest;
-use super::media::Media;
+use super::choose::{Chosen, choose};
 use super::open::{Opened, Source, State, Unopened, open};
 use super::preconditions::{self, Outcome};
 use super::ranges::{self, Asked, Span, Spans};
 use super::validators::Validators;
-use crate::route::{Coding, acceptable};
+use crate::route::Coding;
 
 /// What will be sent.
 #[derive(Debug)]
@@ -98,7 +93,7 @@ pub fn decide(request: FileRequest<'_>) -> Decision {
     if !matches!(*request.method, Method::GET | Method::HEAD) {
         return refuse_method(&request);
     }
-    select(&request).map_or_else(Decision::from, |chosen| answer(&request, chosen))
+    choose(&request).map_or_else(Decision::from, |chosen| answer(&request, chosen))
 }
 
 /// nginx answers 404 to a POST that finds no file, and 405 to all else.
@@ -107,51 +102,6 @@ fn refuse_method(request: &FileRequest<'_>) -> Decision {
         return Decision::MethodNotAllowed;
     }
     open(request.path, request.beneath).map_or_else(Decision::from, |_| Decision::MethodNotAllowed)
-}
-
-/// The stored bytes that a request gets.
-struct Chosen<'a> {
-    opened: Opened,
-    coding: Option<Coding>,
-    negotiated: bool,
-    /// Of the file itself, also where a neighbour is sent.
-    media: Media<'a>,
-}
-
-/// The file is opened first even where a neighbour is sent: without a file of that name there is nothing to stand in for.
-fn select<'a>(request: &FileRequest<'a>) -> Result<Chosen<'a>, Unopened> {
-    let plain = find(request, request.path, None)?;
-    let usual = plain.ready.as_ref().map(|ready| ready.media);
-    let media = Media::of(request.path, request.options.types, usual);
-    let negotiated = !request.options.codings.is_empty() && media.is_worth_compressing();
-    let neighbour = if negotiated { neighbour(request, plain.state.modified) } else { None };
-    let (opened, coding) = neighbour.map_or((plain, None), |(opened, coding)| (opened, Some(coding)));
-    Ok(Chosen { opened, coding, negotiated, media })
-}
-
-/// A part is always read from the file, and so is what may not lie outside of a folder.
-fn find(request: &FileRequest<'_>, path: &Path, coding: Option<Coding>) -> Result<Opened, Unopened> {
-    let may_be_held = request.beneath.is_none() && !request.headers.contains_key(RANGE);
-    let Some(held) = request.held.filter(|_| may_be_held) else { return open(path, request.beneath) };
-    match held.get(path.as_os_str()) {
-        Some(opened) => Ok(opened),
-        None => Ok(held.hold(path.as_os_str(), open(path, None)?, coding)),
-    }
-}
-
-/// One that is older was made of another state of the file.
-fn neighbour(request: &FileRequest<'_>, modified: i64) -> Option<(Opened, Coding)> {
-    let offered = Coding::ALL.into_iter().filter(|coding| request.options.codings.contains(coding));
-    let offered: SmallVec<[Coding; 3]> = offered.collect();
-    acceptable(request.headers, &offered).into_iter().find_map(|coding| {
-        let mut path: SmallVec<[u8; 256]> = SmallVec::from_slice(request.path.as_os_str().as_bytes());
-        path.extend_from_slice(coding.suffix().as_bytes());
-        let opened = find(request, Path::new(OsStr::from_bytes(&path)), Some(coding)).ok()?;
-        if opened.state.modified < modified {
-            return None;
-        }
-        Some((opened, coding))
-    })
 }
 
 fn answer(request: &FileRequest<'_>, chosen: Chosen<'_>) -> Decision {
@@ -252,53 +202,6 @@ mod tests {
         assert!(matches!(root.ask("dir").decide(), Decision::Directory));
         assert!(matches!(root.ask("none").decide(), Decision::NotFound));
         assert!(matches!(root.ask("dir/a.txt/b").decide(), Decision::NotFound));
-    }
-
-    fn coding_of(decision: &Decision) -> Option<Coding> {
-        match decision {
-            Decision::Full(entity) | Decision::Range(entity, _) => entity.stored().coding(),
-            other => panic!("nothing is sent: {other:?}"),
-        }
-    }
-
-    #[test]
-    fn the_best_neighbour_that_exists_stands_in() {
-        let root = Root::with(&[("a.js", "plain"), ("a.js.br", "br"), ("a.js.gz", "gz"), ("b.js", "plain")]);
-        for (name, accept, expected) in [
-            ("a.js", "gzip, br", Some(Coding::Brotli)),
-            ("a.js", "gzip, zstd", Some(Coding::Gzip)),
-            ("a.js", "zstd", None),
-            ("a.js", "br;q=0.1, gzip", Some(Coding::Gzip)),
-            ("a.js", "br;q=0, gzip;q=0", None),
-            ("b.js", "gzip, br", None),
-        ] {
-            let decision = root.ask(name).header(ACCEPT_ENCODING, accept).decide();
-            assert_eq!(coding_of(&decision), expected, "{name} {accept}");
-        }
-        assert_eq!(coding_of(&root.ask("a.js").decide()), None);
-    }
-
-    #[test]
-    fn a_neighbour_that_was_left_behind_is_not_sent() {
-        let root = Root::with(&[("a.js", "new"), ("a.js.br", "old"), ("a.js.gz", "packed")]);
-        let before = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
-        std::fs::File::options()
-            .append(true)
-            .open(root.path("a.js.br"))
-            .unwrap()
-            .set_modified(before)
-            .unwrap();
-        let decision = root.ask("a.js").header(ACCEPT_ENCODING, "br, gzip;q=0.5").decide();
-        assert_eq!(coding_of(&decision), Some(Coding::Gzip));
-    }
-
-    #[test]
-    fn a_neighbour_without_its_file_is_nothing() {
-        let root = Root::with(&[("a.js.gz", "gz"), ("dir/x", ""), ("dir.gz", "gz")]);
-        let ask = |name| root.ask(name).header(ACCEPT_ENCODING, "gzip").decide();
-        assert!(matches!(ask("a.js"), Decision::NotFound));
-        assert!(matches!(ask("dir"), Decision::Directory));
-        assert_eq!(coding_of(&ask("a.js.gz")), None);
     }
 
     #[test]

@@ -135,6 +135,11 @@ pub(super) fn forget() {
     SEEN.with_borrow_mut(|seen| seen.state = None);
 }
 
+/// The router looks at the same path again, as it does at what `try_files` has found.
+pub(super) fn was_seen(path: &Path) -> bool {
+    SEEN.with_borrow(|seen| seen.state.is_some() && seen.path.as_slice() == path.as_os_str().as_bytes())
+}
+
 /// The router has looked at a regular file.
 pub(super) fn saw(path: &Path, stat: &Stat) {
     SEEN.with_borrow_mut(|seen| {
@@ -144,7 +149,8 @@ pub(super) fn saw(path: &Path, stat: &Stat) {
     });
 }
 
-fn seen(path: &OsStr) -> Option<State> {
+/// What a regular file was when the router looked at it for this request; told once.
+pub(super) fn seen(path: &OsStr) -> Option<State> {
     SEEN.with_borrow_mut(|seen| seen.state.take_if(|_| seen.path.as_slice() == path.as_bytes()))
 }
 

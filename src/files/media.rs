@@ -31,9 +31,11 @@ impl<'a> Media<'a> {
         own.map_or_else(|| usual.unwrap_or_else(|| Media::usual(path)), |media| Self::Own(media))
     }
 
-    /// A search in a table of a thousand.
     pub(super) fn usual(path: &Path) -> Self {
-        let usual = extension(path).and_then(|extension| mime_guess::from_ext(extension).first_raw());
+        let usual = extension(path).and_then(|extension| {
+            // A search in a table of a thousand.
+            common(extension).or_else(|| mime_guess::from_ext(extension).first_raw())
+        });
         usual.map_or(Self::Unknown, Self::Usual)
     }
 
@@ -80,6 +82,25 @@ impl<'a> Media<'a> {
 
 fn extension(path: &Path) -> Option<&str> {
     path.extension()?.to_str()
+}
+
+/// What the table says of nearly every file of a site.
+fn common(extension: &str) -> Option<&'static str> {
+    Some(match extension {
+        "html" => "text/html",
+        "css" => "text/css",
+        "js" => "text/javascript",
+        "json" => "application/json",
+        "txt" => "text/plain",
+        "svg" => "image/svg+xml",
+        "png" => "image/png",
+        "jpg" | "jpeg" => "image/jpeg",
+        "gif" => "image/gif",
+        "webp" => "image/webp",
+        "ico" => "image/x-icon",
+        "woff2" => "font/woff2",
+        _ => return None,
+    })
 }
 
 /// Nearly always it is that already.
@@ -149,6 +170,18 @@ mod tests {
         ] {
             assert_eq!(header_of(name, &FileOptions::default()), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn what_is_common_is_what_the_table_says() {
+        let named =
+            ["html", "css", "js", "json", "txt", "svg", "png", "jpg", "jpeg", "gif", "webp", "ico", "woff2"];
+        for extension in named {
+            let table = mime_guess::from_ext(extension).first_raw();
+            assert_eq!(common(extension), table, "{extension}");
+            assert_eq!(Media::usual(Path::new(&format!("A.{}", extension.to_uppercase()))).text(), table);
+        }
+        assert_eq!(common("HTML"), None);
     }
 
     #[test]

@@ -57,7 +57,7 @@ impl Recent {
 
 impl Lookup for Recent {
     fn kind(&self, path: &Path) -> Kind {
-        Disk.kind(path)
+        if held::was_seen(path) { Kind::File } else { Disk.kind(path) }
     }
 
     fn script_kind(&self, path: &Path) -> Kind {

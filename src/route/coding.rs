@@ -46,9 +46,9 @@ impl Coding {
         HeaderValue::from_static(self.token())
     }
 
-    fn is_named(self, token: &str) -> bool {
-        let alias = self == Self::Gzip && token.eq_ignore_ascii_case("x-gzip");
-        alias || token.eq_ignore_ascii_case(self.token())
+    fn named(token: &[u8]) -> Option<Self> {
+        let token = if token.eq_ignore_ascii_case(b"x-gzip") { b"gzip" } else { token };
+        Self::ALL.into_iter().find(|coding| token.eq_ignore_ascii_case(coding.token().as_bytes()))
     }
 }
 
@@ -56,14 +56,13 @@ impl Coding {
 /// between equals the order in which they are offered.
 #[must_use]
 pub fn acceptable(headers: &HeaderMap, offered: &[Coding]) -> SmallVec<[Coding; 3]> {
-    if offered.is_empty() || !headers.contains_key(ACCEPT_ENCODING) {
-        return SmallVec::new();
-    }
     let mut liked: SmallVec<[(u16, Coding); 3]> = SmallVec::new();
-    let plain = weight(headers, |token| token.eq_ignore_ascii_case("identity")).unwrap_or(0);
+    let Some(weights) = Weights::read(headers).filter(|_| !offered.is_empty()) else {
+        return SmallVec::new();
+    };
+    let plain = weights.plain.unwrap_or(0);
     for &coding in offered {
-        let named = weight(headers, |token| coding.is_named(token));
-        let quality = named.or_else(|| weight(headers, |token| token == "*")).unwrap_or(0);
+        let quality = weights.of(coding);
         if quality > 0 && quality >= plain {
             liked.push((quality, coding));
         }
@@ -72,17 +71,49 @@ pub fn acceptable(headers: &HeaderMap, offered: &[Coding]) -> SmallVec<[Coding; 
     liked.into_iter().map(|(_, coding)| coding).collect()
 }
 
-/// The weight of the first listed coding that `is_it`, in thousandths.
-fn weight(headers: &HeaderMap, is_it: impl Fn(&str) -> bool) -> Option<u16> {
-    let lines = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|line| line.to_str().ok());
-    lines.flat_map(|line| line.split(',')).find_map(|item| {
-        let (token, parameters) = item.split_once(';').unwrap_or((item, ""));
-        is_it(token.trim()).then(|| quality(parameters))
-    })
+/// What the client says of each coding, in thousandths; of what it names twice, the first word.
+#[derive(Debug, Default)]
+struct Weights {
+    named: [Option<u16>; Coding::ALL.len()],
+    /// `*`: of what is not named.
+    any: Option<u16>,
+    /// `identity`.
+    plain: Option<u16>,
 }
 
-/// `q=0.5` → 500. A weight that cannot be read counts as a refusal: sending the plain file is never wrong.
-fn quality(parameters: &str) -> u16 {
+impl Weights {
+    /// `None`: it says nothing.
+    fn read(headers: &HeaderMap) -> Option<Self> {
+        let mut weights = None;
+        for line in headers.get_all(ACCEPT_ENCODING) {
+            let weights = weights.get_or_insert_with(Self::default);
+            for item in line.as_bytes().split(|&byte| byte == b',') {
+                let end = item.iter().position(|&byte| byte == b';').unwrap_or(item.len());
+                let (token, parameters) = item.split_at(end);
+                weights.note(token.trim_ascii(), parameters);
+            }
+        }
+        weights
+    }
+
+    fn note(&mut self, token: &[u8], parameters: &[u8]) {
+        let slot = match Coding::named(token) {
+            Some(coding) => &mut self.named[coding as usize],
+            None if token == b"*" => &mut self.any,
+            None if token.eq_ignore_ascii_case(b"identity") => &mut self.plain,
+            None => return,
+        };
+        slot.get_or_insert_with(|| quality(parameters));
+    }
+
+    fn of(&self, coding: Coding) -> u16 {
+        self.named[coding as usize].or(self.any).unwrap_or(0)
+    }
+}
+
+/// `;q=0.5` → 500. A weight that cannot be read counts as a refusal: sending the plain file is never wrong.
+fn quality(parameters: &[u8]) -> u16 {
+    let Ok(parameters) = str::from_utf8(parameters.strip_prefix(b";").unwrap_or_default()) else { return 0 };
     let parameters = parameters.trim();
     if parameters.is_empty() {
         return 1000;
@@ -121,6 +152,8 @@ mod tests {
             ("gzip;q=1.0, br;q=0.8, zstd ; q=0.9", &[Gzip, Zstd, Brotli]),
             ("gzip;q=0.001", &[Gzip]),
             ("gzip;q=0", &[]),
+            ("gzip;q=0, gzip", &[]),
+            ("gzip;, \t br ;", &[Brotli, Gzip]),
             ("gzip;q=0.000, br", &[Brotli]),
             ("identity, gzip;q=0.5", &[]),
             ("identity;q=0.5, gzip;q=0.5", &[Gzip]),
