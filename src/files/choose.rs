@@ -102,19 +102,43 @@ fn read(request: &FileRequest<'_>, path: &Path, coding: Option<Coding>) -> Resul
     })
 }
 
-/// One that is older was made of another state of the file.
+/// The best that the client takes.
 fn neighbour(request: &FileRequest<'_>, modified: i64) -> Option<(Opened, Coding)> {
     let offered = Coding::ALL.into_iter().filter(|coding| request.options.codings.contains(coding));
     let offered: SmallVec<[Coding; 3]> = offered.collect();
-    acceptable(request.headers, &offered).into_iter().find_map(|coding| {
-        let mut path: SmallVec<[u8; 256]> = SmallVec::from_slice(request.path.as_os_str().as_bytes());
-        path.extend_from_slice(coding.suffix().as_bytes());
-        let opened = find(request, Path::new(OsStr::from_bytes(&path)), Some(coding)).ok()?;
-        if opened.state.modified < modified {
+    let liked = acceptable(request.headers, &offered);
+    if liked.is_empty() {
+        return None;
+    }
+    let (absent, file) = (held(request).map(Held::absent), request.path.as_os_str());
+    let mut lack = absent.map(|absent| absent.of(file, Instant::now()));
+    let known = lack;
+    let found = liked.into_iter().find_map(|coding| {
+        if lack.is_some_and(|lack| lack.has(coding)) {
             return None;
         }
-        Some((opened, coding))
-    })
+        let found = fresh_neighbour(request, coding, modified);
+        if let (Err(Unopened::NotFound), Some(lack)) = (&found, &mut lack) {
+            lack.note(coding);
+        }
+        Some((found.ok()??, coding))
+    });
+    if let (Some(absent), Some(lack)) = (absent, lack.filter(|_| lack != known)) {
+        absent.remember(file, lack);
+    }
+    found
+}
+
+/// `None`: it is older than its file, and so was made of another state of it.
+fn fresh_neighbour(
+    request: &FileRequest<'_>,
+    coding: Coding,
+    modified: i64,
+) -> Result<Option<Opened>, Unopened> {
+    let mut path: SmallVec<[u8; 256]> = SmallVec::from_slice(request.path.as_os_str().as_bytes());
+    path.extend_from_slice(coding.suffix().as_bytes());
+    let opened = find(request, Path::new(OsStr::from_bytes(&path)), Some(coding))?;
+    Ok((opened.state.modified >= modified).then_some(opened))
 }
 
 #[cfg(test)]
@@ -170,5 +194,56 @@ mod tests {
         assert!(matches!(ask("a.js"), Decision::NotFound));
         assert!(matches!(ask("dir"), Decision::Directory));
         assert_eq!(coding_of(&ask("a.js.gz")), None);
+    }
+
+    /// As the router does, a moment before.
+    fn look_at(root: &Root, name: &str) {
+        held::saw(&root.path(name), &rustix::fs::stat(root.path(name)).unwrap());
+    }
+
+    #[test]
+    fn a_file_that_the_router_saw_is_not_opened_where_a_neighbour_is_sent() {
+        let root = Root::with(&[("a.js", "plain"), ("a.js.br", "br")]);
+        look_at(&root, "a.js");
+        std::fs::remove_file(root.path("a.js")).unwrap();
+        let ask = || root.ask("a.js").header(ACCEPT_ENCODING, "br").decide();
+        assert_eq!(coding_of(&ask()), Some(Coding::Brotli));
+        assert!(matches!(ask(), Decision::NotFound), "what was seen is believed once");
+    }
+
+    #[test]
+    fn what_the_router_saw_is_opened_where_no_neighbour_is_sent() {
+        let root = Root::with(&[("a.js", "new"), ("a.js.br", "old"), ("b.png", "plain"), ("b.png.br", "br")]);
+        let before = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
+        let old = std::fs::File::options().append(true).open(root.path("a.js.br")).unwrap();
+        old.set_modified(before).unwrap();
+        for (name, accept) in [("a.js", "br"), ("a.js", "gzip"), ("a.js", "identity"), ("b.png", "br")] {
+            look_at(&root, name);
+            let decision = root.ask(name).header(ACCEPT_ENCODING, accept).decide();
+            assert_eq!(coding_of(&decision), None, "{name} {accept}");
+        }
+    }
+
+    #[test]
+    fn the_router_s_look_at_a_path_does_not_say_what_lies_beneath_a_folder() {
+        let root = Root::with(&[("www/b.js.br", "br"), ("secret.js", "secret")]);
+        std::os::unix::fs::symlink("../secret.js", root.path("www/b.js")).unwrap();
+        look_at(&root, "www/b.js");
+        let ask = root.ask("www/b.js").header(ACCEPT_ENCODING, "br").beneath(&root.path("www"));
+        assert!(matches!(ask.decide(), Decision::Forbidden));
+    }
+
+    #[test]
+    fn that_a_neighbour_is_not_there_is_remembered_where_files_are_held() {
+        let (root, now) = (Root::with(&[("a.js", "plain")]), Instant::now());
+        let held = Held::new(1 << 20).unwrap();
+        let ask = || root.ask("a.js").header(ACCEPT_ENCODING, "br, gzip");
+        assert_eq!(coding_of(&ask().decide_with(Some(&held))), None);
+        let lack = held.absent().of(root.path("a.js").as_os_str(), now);
+        assert_eq!(Coding::ALL.map(|coding| lack.has(coding)), [true, false, true], "nobody asked for zstd");
+        std::fs::write(root.path("a.js.br"), "br").unwrap();
+        assert_eq!(coding_of(&ask().decide()), Some(Coding::Brotli));
+        let part = ask().header(RANGE, "bytes=0-0").decide_with(Some(&held));
+        assert_eq!(coding_of(&part), Some(Coding::Brotli), "a part is always read");
     }
 }

@@ -18,6 +18,7 @@ use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 use rustix::fd::OwnedFd;
 use rustix::fs::Stat;
 
+use super::absent::Absent;
 use super::media::Media;
 use super::open::{Opened, Ready, Source, State};
 use super::reader;
@@ -37,9 +38,12 @@ const SHARDS: usize = 8;
 const LOCAL: [u32; 8] =
     [0xEF53, 0x5846_5342, 0x9123_683E, 0xF2F5_2010, 0x2FC1_2FC1, 0xCA45_1A4E, 0x0102_1994, 0x794C_7630];
 
-/// The small files of a process.
+/// The small files of a process, and which neighbours of a file are not there.
 #[derive(Debug)]
-pub struct Held(Cache<OsString, File, Weight>);
+pub struct Held {
+    files: Cache<OsString, File, Weight>,
+    absent: Absent,
+}
 
 #[derive(Debug, Clone)]
 struct File {
@@ -71,17 +75,22 @@ impl Held {
             .build()
             .expect("both capacities are named");
         let hasher = DefaultHashBuilder::default();
-        Some(Self(Cache::with_options(options, Weight, hasher, Default::default())))
+        let files = Cache::with_options(options, Weight, hasher, Default::default());
+        Some(Self { files, absent: Absent::new() })
+    }
+
+    pub(super) const fn absent(&self) -> &Absent {
+        &self.absent
     }
 
     /// The file as it is, if it is as it was.
     pub(super) fn get(&self, path: &OsStr) -> Option<Opened> {
-        let file = self.0.get(path)?;
+        let file = self.files.get(path)?;
         let now = seen(path).or_else(|| State::of(&rustix::fs::stat(path).ok()?))?;
         if now == file.state {
             return Some(file.into());
         }
-        self.0.remove(path);
+        self.files.remove(path);
         None
     }
 
@@ -104,7 +113,7 @@ impl Held {
         let validators = Validators::new(state.modified, state.len, coding, true);
         let ready = Ready { validators, media: Media::usual(Path::new(path)) };
         let file = File { state, bytes, ready };
-        self.0.insert(path.to_owned(), file.clone());
+        self.files.insert(path.to_owned(), file.clone());
         file.into()
     }
 }
@@ -178,7 +187,7 @@ mod tests {
         }
 
         fn path(&self, name: &str) -> PathBuf {
-            self.0.path().join(name)
+            self.files.path().join(name)
         }
 
         fn ask(&self, held: &Held, name: &str) -> Decision {
@@ -213,7 +222,7 @@ mod tests {
             validators: Validators::new(state.modified, state.len, coding, true),
             media: Media::usual(&path),
         };
-        held.0.insert(path.into(), File { state, bytes, ready });
+        held.files.insert(path.into(), File { state, bytes, ready });
     }
 
     fn is_held(opened: &Opened) -> bool {
@@ -225,8 +234,8 @@ mod tests {
         let folder = Folder::with(&[("a.css", b"old")]);
         let held = held_with(&folder, "a.css");
         // Only what is held says so: the file has other bytes, of the same state.
-        let file = held.0.get(folder.path("a.css").as_os_str()).unwrap();
-        held.0.insert(folder.path("a.css").into(), File { bytes: Bytes::from_static(b"HLD"), ..file });
+        let file = held.files.get(folder.path("a.css").as_os_str()).unwrap();
+        held.files.insert(folder.path("a.css").into(), File { bytes: Bytes::from_static(b"HLD"), ..file });
         let first = folder.answer(&held, "a.css");
         let etag = first.headers()[ETAG].clone();
         assert_eq!(bytes_of(first.into_body()).await, b"HLD");
@@ -358,9 +367,9 @@ mod tests {
     fn there_is_an_end_to_what_is_held() {
         let folder = Folder::with(&[("a", &[b'x'; 1000])]);
         let held = held_with(&folder, "a");
-        let file = held.0.get(folder.path("a").as_os_str()).unwrap();
-        (0..10_000).for_each(|number| held.0.insert(number.to_string().into(), file.clone()));
-        assert!(held.0.weight() <= 1 << 20, "{}", held.0.weight());
+        let file = held.files.get(folder.path("a").as_os_str()).unwrap();
+        (0..10_000).for_each(|number| held.files.insert(number.to_string().into(), file.clone()));
+        assert!(held.files.weight() <= 1 << 20, "{}", held.files.weight());
         assert!(Held::new(0).is_none());
     }
 }

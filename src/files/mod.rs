@@ -12,12 +12,13 @@
 //! | `preconditions` | If-Match, If-None-Match and their kin |
 //! | `ranges` | Range: which bytes |
 //! | `choose` | the file's own bytes, or a precompressed neighbour's |
-| `decide`, `render`, `multipart` | the decision, its response, its response in parts |
+//! | `decide`, `render`, `multipart` | the decision, its response, its response in parts |
 //! | `body`, `reader`, `region`, `spare` | the bytes on their way: frames, reads, what is sent unread, buffers |
-//! | `held` | small files in memory, as long as they are what they were |
+//! | `held`, `absent` | small files in memory, as long as they are what they were; neighbours that are not there |
 //! | `listing` | a folder's content as a page or as JSON |
 //! | `disk`, `recent` | the file system as the router sees it |
 
+mod absent;
 mod body;
 mod choose;
 mod decide;

@@ -82,7 +82,19 @@ mod tests {
         std::fs::remove_file(&script).unwrap();
         assert_eq!(recent.script_kind_at(&script, now + MEMORY / 2), Kind::File);
         assert_eq!(recent.script_kind_at(&script, now + MEMORY), Kind::Missing);
-        assert_eq!(recent.kind(&script), Kind::Missing, "what is sent as a file is never remembered");
+        assert_eq!(recent.begin().kind(&script), Kind::Missing, "what is sent as a file is never remembered");
+    }
+
+    #[test]
+    fn a_file_is_looked_at_once_for_a_request_and_anew_for_the_next() {
+        let (root, recent) = (Root::with(&[("a.txt", "x"), ("b.txt", "x")]), Recent::default());
+        let file = root.path("a.txt");
+        assert_eq!(recent.begin().kind(&file), Kind::File);
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(recent.kind(&file), Kind::File);
+        assert_eq!(recent.kind(&root.path("b.txt")), Kind::File);
+        assert_eq!(recent.kind(&file), Kind::Missing, "another was looked at meanwhile");
+        assert_eq!(recent.begin().kind(&root.path("b.txt")), Kind::File);
     }
 
     #[test]

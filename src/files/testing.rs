@@ -8,7 +8,7 @@ use http::header::ETAG;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 use http_body_util::BodyExt as _;
 
-use super::{Decision, FileBody, FileOptions, FileRequest, decide};
+use super::{Decision, FileBody, FileOptions, FileRequest, Held, decide};
 
 /// 2024-01-02 03:04:05 UTC: the time of every file.
 pub(super) const THEN: &str = "Tue, 02 Jan 2024 03:04:05 GMT";
@@ -43,6 +43,7 @@ impl Root {
             method: Method::GET,
             headers: HeaderMap::new(),
             path: self.path(name),
+            beneath: None,
             options: FileOptions::default(),
         }
     }
@@ -57,6 +58,7 @@ pub(super) struct Ask {
     method: Method,
     headers: HeaderMap,
     path: PathBuf,
+    beneath: Option<usize>,
     options: FileOptions<'static>,
 }
 
@@ -76,9 +78,19 @@ impl Ask {
         self
     }
 
+    /// Links may not lead out of this folder, by which the path begins.
+    pub(super) fn beneath(mut self, folder: &Path) -> Self {
+        self.beneath = Some(folder.as_os_str().len());
+        self
+    }
+
     pub(super) fn decide(self) -> Decision {
-        let Self { method, headers, path, options } = &self;
-        decide(FileRequest { method, headers, path, beneath: None, options, held: None })
+        self.decide_with(None)
+    }
+
+    pub(super) fn decide_with(self, held: Option<&Held>) -> Decision {
+        let Self { method, headers, path, beneath, options } = &self;
+        decide(FileRequest { method, headers, path, beneath: *beneath, options, held })
     }
 
     pub(super) fn answer(self) -> Response<FileBody> {
