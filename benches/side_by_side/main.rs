@@ -80,7 +80,7 @@ fn compare(args: &Args) -> Result<(), String> {
     let mut report = Report::begin(args);
     for row in &rows {
         let length = Length::of(args);
-        eprint!("{:<18}", row.name);
+        eprint!("{:<18} ", row.name);
         let backend = Backend::start(row.backend, &document, &reaper)?;
         let scene = Scene { row, document: &document, reaper: &reaper, length };
         match row.task {

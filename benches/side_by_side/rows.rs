@@ -149,7 +149,8 @@ impl Ask {
 pub(crate) fn chosen(args: &Args) -> Result<Vec<Row>, String> {
     let all = table::all(args);
     if args.list {
-        let list: Vec<_> = all.iter().map(|row| format!("  {:<18}{}", row.name, row.what)).collect();
+        let longest = all.iter().map(|row| row.name.len()).max().unwrap_or(0);
+        let list: Vec<_> = all.iter().map(|row| format!("  {:<longest$}  {}", row.name, row.what)).collect();
         return Err(format!("the rows are\n{}", list.join("\n")));
     }
     let known = |name: &String| all.iter().any(|row| row.name == name);

@@ -1,7 +1,7 @@
 //! The command line's words and their help: what `--help` says is written here and nowhere else.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -49,7 +49,16 @@ pub(super) enum Command {
 pub(super) struct Config {
     /// The configuration file
     #[arg(short, long, value_name = "FILE", default_value = "cornac.toml")]
-    pub(super) config: PathBuf,
+    config: PathBuf,
+    /// The same without -c
+    #[arg(value_name = "FILE", conflicts_with = "config")]
+    file: Option<PathBuf>,
+}
+
+impl Config {
+    pub(super) fn path(&self) -> &Path {
+        self.file.as_deref().unwrap_or(&self.config)
+    }
 }
 
 /// `cornac serve`.
@@ -118,9 +127,8 @@ pub(super) struct Explain {
     Exit codes: 0 fine, or hints and warnings only; 1 problems found."
 )]
 pub(super) struct Doctor {
-    /// The configuration file
-    #[arg(short, long, value_name = "FILE", default_value = "cornac.toml")]
-    pub(super) config: PathBuf,
+    #[command(flatten)]
+    pub(super) config: Config,
     /// Answer in JSON, for programs
     #[arg(long)]
     pub(super) json: bool,
@@ -191,8 +199,32 @@ pub(super) enum CtlOrder {
 mod tests {
     use clap::CommandFactory;
 
+    use super::*;
+
+    fn path_of(words: &str) -> Result<PathBuf, clap::error::ErrorKind> {
+        let cli = Cli::try_parse_from(words.split(' ')).map_err(|error| error.kind())?;
+        match &cli.command {
+            Command::Run(config) | Command::Check(config) => Ok(config.path().to_owned()),
+            Command::Doctor(doctor) => Ok(doctor.config.path().to_owned()),
+            other => panic!("{other:?} has no file"),
+        }
+    }
+
+    #[test]
+    fn the_configuration_may_be_named_without_its_flag() {
+        for command in ["run", "check", "doctor"] {
+            let path = |rest: &str| path_of(&format!("cornac {command}{rest}"));
+            assert_eq!(path(""), Ok("cornac.toml".into()), "{command}");
+            for rest in [" a.toml", " -c a.toml", " --config=a.toml"] {
+                assert_eq!(path(rest), Ok("a.toml".into()), "{command}{rest}");
+            }
+            let two = path(" -c a.toml b.toml");
+            assert_eq!(two, Err(clap::error::ErrorKind::ArgumentConflict), "{command}");
+        }
+    }
+
     #[test]
     fn the_command_line_is_well_formed() {
-        super::Cli::command().debug_assert();
+        Cli::command().debug_assert();
     }
 }

@@ -72,8 +72,8 @@ impl Failure {
 pub fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Serve(args) => serve::serve(&args),
-        Command::Run(args) => run::run(&args.config),
-        Command::Check(args) => check(&args.config),
+        Command::Run(args) => run::run(args.path()),
+        Command::Check(args) => check(args.path()),
         Command::Explain(args) => explain::explain(&args),
         Command::Doctor(args) => doctor::doctor(&args),
         Command::Ctl(args) => ctl::ctl(&args),

@@ -42,7 +42,7 @@ use workers::{Look, Page};
 const PATIENCE: Duration = Duration::from_secs(3);
 
 pub(super) fn doctor(args: &Doctor) -> Result<(), Failure> {
-    let model = super::load(&args.config)?;
+    let model = super::load(args.config.path())?;
     let diagnosis = run::runtime()?.block_on(examine(Arc::new(model)));
     let text = match args.json {
         true => diagnosis.to_json().map_err(|error| Failure::Request(error.to_string()))? + "\n",
