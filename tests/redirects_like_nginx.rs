@@ -42,10 +42,14 @@ location /list/json/ { autoindex on; autoindex_format json; }
 location /exp/a/ { expires 1h; } location /exp/b/ { expires -1; } location /exp/c/ { expires epoch; } location /exp/d/ { expires max; }
 location /exp/m/ { expires modified 1d; } location /exp/n/ { expires modified -1; }
 location /exp/cc/ { expires 1h; add_header Cache-Control public; }
+location /exp/t/ { expires $by_type; }
 location = /exp/say.php { RUN expires 1h; }
 location /types/ { types { text/x-own own; } default_type text/x-other; }
 location ~ \.php$ { RUN }
 "#;
+
+const NGINX_HTTP: &str =
+    "map $sent_http_content_type $by_type { text/html epoch; text/css max; ~image/ 30d; }";
 
 const CORNAC: &str = r#"
 index = ["index.html", "index.php"]
@@ -143,6 +147,9 @@ match = "/exp/cc/"
 expires = "1h"
 headers = { Cache-Control = "public" }
 [[sites.routes]]
+match = "/exp/t/"
+expires = { "image/*" = "30d", "text/html" = "epoch", default = "off", "text/css" = "max" }
+[[sites.routes]]
 match = "= /exp/say.php"
 fastcgi = true
 expires = "1h"
@@ -180,6 +187,8 @@ fn asked() -> Vec<(String, Asked)> {
         ("GET", "/pages/missing", "If-None-Match: *"),
         ("GET", "/pages/missing", "If-Match: \"x\""),
         ("GET", "/exp/m/a.txt", "If-None-Match: *"),
+        ("GET", "/exp/t/a.css", "If-None-Match: *"),
+        ("GET", "/exp/t/a.css", "Range: bytes=0-0"),
     ] {
         add(format!("{method} {target} [{line}]"), method, target, &[line]);
     }
@@ -273,6 +282,11 @@ const TARGETS: &[&str] = &[
     "/exp/n/a.txt",
     "/exp/cc/a.txt",
     "/exp/a/missing",
+    "/exp/t/a.html",
+    "/exp/t/a.css",
+    "/exp/t/a.jpg",
+    "/exp/t/a.txt",
+    "/exp/t/missing.css",
     "/types/a.own",
     "/types/a.other",
     "/types/a",
@@ -514,6 +528,10 @@ fn redirects_pages_and_listings_are_those_of_nginx_but_for_what_is_listed() {
         "exp/m/a.txt",
         "exp/n/a.txt",
         "exp/cc/a.txt",
+        "exp/t/a.html",
+        "exp/t/a.css",
+        "exp/t/a.jpg",
+        "exp/t/a.txt",
         "types/a.own",
         "types/a.other",
         "types/a",
@@ -535,7 +553,7 @@ fn redirects_pages_and_listings_are_those_of_nginx_but_for_what_is_listed() {
         fpm.server()
     );
     let conf = NGINX.replace("RUNNABLE", "").replace("RUN", &run).replace("ROOT", &path);
-    let nginx = Nginx::start(&format!("server_name {HOST};\n{conf}"));
+    let nginx = Nginx::start_with(NGINX_HTTP, &format!("server_name {HOST};\n{conf}"));
     let cornac = Cornac::serving(|listen| {
         let site = CORNAC.replace("ROOT", &path);
         format!(

@@ -78,6 +78,9 @@ struct Explanation {
     /// What the reply says in any case, being the page of an error.
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<u16>,
+    /// How long it may be kept, where the route says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires: Option<String>,
 }
 
 /// What the client, or php, would get.
@@ -143,12 +146,14 @@ fn explanation(request: &Request, site: &Site, model: &Model) -> Result<Explanat
         }
     };
     let (plan, status) = with_error_page(plan, site, &facts, &mut steps);
+    let expires = plan.settings().expires.as_ref().map(ToString::to_string);
     Ok(Explanation {
         request: format!("{} {}", request.method, lossy(target.raw)),
         site: name(site),
         steps: steps.0,
         answer: answer(plan, &facts, model)?,
         status,
+        expires,
     })
 }
 
@@ -228,6 +233,9 @@ impl Explanation {
         }
         if let Some(status) = self.status {
             put(&mut text, format_args!("and says {status}, whatever the page says\n"));
+        }
+        if let Some(expires) = &self.expires {
+            put(&mut text, format_args!("expires: {expires}\n"));
         }
         text
     }

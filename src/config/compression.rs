@@ -68,13 +68,17 @@ fn read_level(levels: &mut Levels, node: Node<'_>) {
 }
 
 /// `text/html`, `text/*`, `application/*+json` or `*`.
-fn read_type(text: &Text<'_>) -> Option<String> {
+pub(super) fn is_media_pattern(text: &str) -> bool {
     let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$&-^_.+*".contains(&byte);
     let stars = text.bytes().filter(|byte| *byte == b'*').count();
     let named = text.split_once('/').is_some_and(|(kind, name)| {
         !kind.is_empty() && !name.is_empty() && (kind.bytes().chain(name.bytes())).all(token)
     });
-    if stars > 1 || !named && text.value != "*" {
+    stars <= 1 && (named || text == "*")
+}
+
+fn read_type(text: &Text<'_>) -> Option<String> {
+    if !is_media_pattern(text.value) {
         let hint = "\"text/html\", \"text/*\" or \"application/*+json\"";
         text.mistake(format_args!("'{}' is not a media type", text.value), hint);
         return None;

@@ -157,7 +157,9 @@ pub(super) fn no_variables(text: &Text<'_>) -> Option<()> {
 #[cfg(test)]
 mod tests {
     use crate::config::testing::{model_in, project, site};
-    use crate::route::{Expires, Location, Who};
+    use std::sync::Arc;
+
+    use crate::route::{Expires, Expiry, Location, Who};
     use std::path::Path;
 
     fn route(site_lines: &str, lines: &str) -> Location {
@@ -169,7 +171,7 @@ mod tests {
         let settings = site("").settings;
         assert_eq!(settings.max_body, 64 << 20);
         assert_eq!(settings.script_extensions, [".php"]);
-        assert_eq!((settings.charset.as_str(), settings.expires), ("utf-8", None));
+        assert_eq!((settings.charset.as_str(), &settings.expires), ("utf-8", &None));
         assert!(settings.buffering && !settings.serve_source && !settings.internal);
         assert_eq!(settings.root, settings.backend_root);
         assert!(settings.sendfile);
@@ -227,12 +229,21 @@ mod tests {
             ("\"modified 1d\"", Some(Expires::Modified(86_400))),
             ("\"modified -1m\"", Some(Expires::Modified(-60))),
         ] {
-            assert_eq!(
-                route("expires = \"1s\"", &format!("expires = {written}")).settings.expires,
-                expires,
-                "{written}"
-            );
+            let read = route("expires = \"1s\"", &format!("expires = {written}")).settings.expires.clone();
+            let all = expires.map(|expires| Arc::new(Expiry::new(Vec::new(), Some(expires))));
+            assert_eq!(read, all, "{written}");
         }
+    }
+
+    #[test]
+    fn expires_by_type_takes_the_place_of_what_is_inherited() {
+        let table =
+            r#"expires = { "image/*" = "30d", default = "1h", "text/css" = "max", "text/html" = "off" }"#;
+        for site in ["expires = \"1s\"", r#"expires = { "text/plain" = "1s" }"#] {
+            let read = route(site, table).settings.expires.clone().unwrap();
+            assert_eq!(read.to_string(), "text/css max, text/html off, image/* 30d, else 1h", "{site}");
+        }
+        assert_eq!(route(table, "expires = \"off\"").settings.expires, None);
     }
 
     #[test]

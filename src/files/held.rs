@@ -187,7 +187,7 @@ mod tests {
         }
 
         fn path(&self, name: &str) -> PathBuf {
-            self.files.path().join(name)
+            self.0.path().join(name)
         }
 
         fn ask(&self, held: &Held, name: &str) -> Decision {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::header::{CACHE_CONTROL, EXPIRES, LAST_MODIFIED, SERVER, STRICT_TRANSPORT_SECURITY};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, EXPIRES, LAST_MODIFIED, SERVER, STRICT_TRANSPORT_SECURITY};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use jiff::civil::Time;
 use jiff::tz::TimeZone;
@@ -37,7 +37,8 @@ pub(super) fn add<B>(response: &mut Response<B>, settings: &Settings, facts: &Re
         return;
     }
     let decorated = is_decorated(response.status());
-    if let Some(expires) = settings.expires.filter(|_| decorated) {
+    let expiry = settings.expires.as_deref().filter(|_| decorated);
+    if let Some(expires) = expiry.and_then(|expiry| expiry.of(response.headers().get(CONTENT_TYPE))) {
         add_expires(response, expires, SystemTime::now());
     }
     let variables = Variables::new(facts, settings);

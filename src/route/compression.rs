@@ -101,9 +101,7 @@ impl MediaTypes {
     /// would be a block of its own, which makes short ones longer.
     #[must_use]
     pub fn contain(&self, content_type: &HeaderValue) -> bool {
-        let bytes = content_type.as_bytes();
-        let end = bytes.iter().position(|byte| *byte == b';').unwrap_or(bytes.len());
-        let media = bytes[..end].trim_ascii();
+        let media = essence(content_type);
         if media.eq_ignore_ascii_case(b"text/event-stream") {
             return self.0.iter().any(|pattern| pattern.eq_ignore_ascii_case("text/event-stream"));
         }
@@ -111,7 +109,15 @@ impl MediaTypes {
     }
 }
 
-fn fits(media: &[u8], pattern: &[u8]) -> bool {
+/// A Content-Type without its parameters.
+pub(super) fn essence(content_type: &HeaderValue) -> &[u8] {
+    let bytes = content_type.as_bytes();
+    let end = bytes.iter().position(|byte| *byte == b';').unwrap_or(bytes.len());
+    bytes[..end].trim_ascii()
+}
+
+/// Whether a media type is what a pattern with at most one `*` means.
+pub(super) fn fits(media: &[u8], pattern: &[u8]) -> bool {
     let Some(star) = pattern.iter().position(|byte| *byte == b'*') else {
         return media.eq_ignore_ascii_case(pattern);
     };

@@ -12,6 +12,7 @@ mod content;
 mod disk_path;
 pub mod env;
 mod escape;
+mod expiry;
 mod facts;
 mod guard;
 mod inside;
@@ -42,6 +43,7 @@ pub use access::BadWho;
 pub use address::{Address, Announced};
 pub use coding::{Coding, acceptable};
 pub use compression::{Compression, Levels, MediaTypes};
+pub use expiry::{Expires, Expiry};
 pub use facts::{GivenLabel, Label, RequestFacts, Scheme, protocol};
 pub use guard::{
     Asked, AuthRequest, BasicAuth, Check, Guard, Guarded, Limit, Limits, RequestRate, What, WhoIs,
@@ -54,9 +56,7 @@ pub use real_ip::{Origin, RealIp, RealIpSource};
 pub use router::Router;
 pub use rule::{Condition, Flag, Return, ReturnBody, Rewrite, Rule};
 pub use secured::{ClientCertificate, Proof, Secured, SslVariable};
-pub use settings::{
-    AccessRule, ErrorPage, Expires, HeaderRule, ListingFormat, PageStatus, Settings, Types, Who,
-};
+pub use settings::{AccessRule, ErrorPage, HeaderRule, ListingFormat, PageStatus, Settings, Types, Who};
 pub use source::is_source;
 pub use target::{BadTarget, Target};
 pub use template::{Template, TemplateError, TemplateErrorKind};

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use http::{HeaderValue, StatusCode};
 
-use super::{Compression, Guard, Template};
+use super::{Compression, Expiry, Guard, Template};
 
 /// The settings of one location.
 #[derive(Debug, Clone)]
@@ -36,7 +36,7 @@ pub struct Settings {
     /// Added to replies.
     pub headers: Vec<HeaderRule>,
     /// nginx's `expires`.
-    pub expires: Option<Expires>,
+    pub expires: Option<Arc<Expiry>>,
     /// What files are, where it is not what everybody says; `None`: as everybody says.
     pub types: Option<Arc<Types>>,
     /// A folder without an index is listed (nginx's `autoindex`).
@@ -148,19 +148,4 @@ pub enum ListingFormat {
     Html,
     /// nginx's `autoindex_format json`.
     Json,
-}
-
-/// nginx's `expires`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Expires {
-    /// `Cache-Control: no-cache` and a date in the past.
-    Epoch,
-    /// Far in the future.
-    Max,
-    /// This many seconds from now; negative: already stale, `no-cache`.
-    Seconds(i64),
-    /// This many seconds from Last-Modified on; from now, where a reply has none.
-    Modified(i64),
-    /// At this second of the day, by the machine's time zone, wherever it comes next.
-    Daily(u32),
 }

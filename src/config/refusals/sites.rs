@@ -176,6 +176,14 @@ expires = "soon""#, &[
     ]),
     (SITE, r#"listen = [":8080"]
 root = "public"
+expires = { css = "max", "image/*" = "soon", "*/*" = "1d", default = 1.5 }"#, &[
+        r#"6:13: 'css' is not a media type [expires = { "text/css" = "max", "image/*" = "30d", default = "off" }]"#,
+        r#"6:38: image/*: not a duration ["30d", "-1", "modified +1h", "@15h30m", "epoch", "max" or "off"]"#,
+        r#"6:46: '*/*' is not a media type [expires = { "text/css" = "max", "image/*" = "30d", default = "off" }]"#,
+        r#"6:70: default: expected a string such as "30d", found a fraction"#,
+    ]),
+    (SITE, r#"listen = [":8080"]
+root = "public"
 error_pages = { 200 = "/200.html", 404 = "missing.html", 500 = "@nobody" }"#, &[
         r#"6:17: '200' names no statuses [404 or "502 503 504"; statuses are 300 to 599]"#,
         r#"6:42: 404: 'missing.html' is not a page ["/404.html", "@name", "https://example.com/", or with a status for the reply: "=200 /page"; "= @name" leaves the status to the page]"#,
