@@ -191,11 +191,29 @@ fn without_port(host: &str) -> Option<&str> {
         Some(at) if !host.as_bytes()[at..].contains(&b']') => (&host[..at], &host[at + 1..]),
         _ => (host, ""),
     };
-    let allowed = |c: u8| c.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=[]:%".contains(&c);
-    let has_empty_label = name.starts_with('.') || memchr::memmem::find(name.as_bytes(), b"..").is_some();
-    let fits = name.bytes().all(allowed) && !has_empty_label && port.bytes().all(|c| c.is_ascii_digit());
+    let has_empty_label = name.starts_with('.') || name.as_bytes().windows(2).any(|pair| pair == b"..");
+    let fits = name.bytes().all(|byte| OF_HOSTS[usize::from(byte)])
+        && !has_empty_label
+        && port.bytes().all(|c| c.is_ascii_digit());
     fits.then_some(name)
 }
+
+/// What a host is made of (RFC 3986 §3.2.2): a table, for each byte of every request's host is looked up.
+const OF_HOSTS: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let others = b"-._~!$&'()*+,;=[]:%";
+    let mut at = 0;
+    while at < others.len() {
+        table[others[at] as usize] = true;
+        at += 1;
+    }
+    table
+};
 
 #[cfg(test)]
 mod tests {
