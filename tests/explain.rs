@@ -211,6 +211,24 @@ fn explain_tells_the_part_of_the_workers_that_a_route_may_have() {
 }
 
 #[test]
+fn explain_tells_how_long_a_reply_may_be_kept() {
+    let folder = Scratch::new();
+    let route =
+        "[[sites.routes]]\nmatch = \"/kept/\"\nexpires = { \"text/css\" = \"max\", default = \"1h\" }\n";
+    let config = folder.write(
+        "cornac.toml",
+        format!(
+            "[[sites]]\nlisten = [\"127.0.0.1:1\"]\nroot = {:?}\n{route}",
+            folder.path().display().to_string()
+        ),
+    );
+    assert_eq!(explain(&config, &[], "/kept/a.css")["expires"], "text/css max, else 1h");
+    assert_eq!(explain(&config, &[], "/a.css")["expires"], Value::Null);
+    let text = Cornac::command(&["explain", "-c", config.to_str().unwrap(), "/kept/"]).text;
+    assert!(text.contains("\nexpires: text/css max, else 1h\n"), "{text}");
+}
+
+#[test]
 fn explain_refuses_what_is_no_request_with_1() {
     let fpm = Fpm::start("a");
     let config = site(&fpm, "tp/public", "thinkphp").config_file();
