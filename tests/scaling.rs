@@ -66,8 +66,8 @@ fn a_name_scaled_from_3_to_5_to_2_under_load_fails_no_request_and_new_members_ge
 
     fleet.hosts.lead_to(&[0, 1, 2, 3, 4]);
     fleet.wait_for(&cornac, '+', &[3, 4]);
-    load.wait_for(100);
-    assert!(fleet.counts("runs")[3..].iter().all(|&runs| runs >= 5), "{:?}", fleet.counts("runs"));
+    let get_traffic = || fleet.counts("runs")[3..].iter().all(|&runs| runs >= 5);
+    assert!(wait_until(Duration::from_secs(5), get_traffic), "{:?}", fleet.counts("runs"));
 
     fleet.hosts.lead_to(&[3, 4]);
     fleet.wait_for(&cornac, '−', &[0, 1, 2]);
