@@ -11,7 +11,7 @@ use std::io;
 /// Bytes of a reply that are kept in memory, if the server has as many to spare.
 const MEMORY: u64 = 256 * 1024;
 /// The same while there is plenty: a reader who falls behind for a moment costs no file.
-const AMPLE: u64 = 2 * 1024 * 1024;
+const AMPLE: u64 = 1024 * 1024;
 /// A reader who is as far behind has its turn before more is fetched. Less than `MEMORY` by a read from php-fpm.
 const BEHIND: u64 = MEMORY - 64 * 1024;
 /// What a chunk costs beside its bytes: a reply of one-byte records must not take many times its length.
@@ -204,8 +204,9 @@ mod tests {
         let memory = 8 * AMPLE;
         let buffers = buffers(memory, 1 << 30, 1 << 30);
         let mut greedy: Vec<_> = (0..8).map(|_| Spool::new(&buffers)).collect();
+        let piece = chunk(1, 50_000);
         for _ in 0..80 {
-            greedy.iter_mut().for_each(|spool| spool.push(chunk(1, 50_000)));
+            greedy.iter_mut().for_each(|spool| spool.push(piece.clone()));
         }
         let (used, in_files) = buffers.used();
         assert!((memory / 2 - 100_000..=memory / 2).contains(&used), "{used}");
@@ -250,12 +251,12 @@ mod tests {
     #[test]
     fn without_a_disk_the_writer_waits_for_the_reader_and_nothing_is_lost() {
         let mut spool = Spool::new(&without_a_disk());
-        let chunks = [chunk(1, 2_000_000), chunk(2, 100_000), chunk(3, 100_000)];
+        let chunks = [chunk(1, 1_000_000), chunk(2, 100_000), chunk(3, 100_000)];
         spool.push(chunks[0].clone());
         assert!(spool.has_room(), "a small reply never touches the disk");
         spool.push(chunks[1].clone());
         assert!(!spool.has_room());
-        assert_eq!(spool.pop().unwrap().map(|chunk| chunk.len()), Some(2_000_000));
+        assert_eq!(spool.pop().unwrap().map(|chunk| chunk.len()), Some(1_000_000));
         assert!(!spool.has_room(), "the last one is still there");
         assert_eq!(spool.pop().unwrap(), Some(chunks[1].clone()));
         assert!(spool.has_room());
