@@ -4,11 +4,13 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use cornac::app::{self, Cli};
+use cornac::runtime::small_pages;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    small_pages::only();
     match app::run(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

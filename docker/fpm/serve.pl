@@ -10,8 +10,15 @@
 # Perl, and of it only what perl-base has, which is in every Debian; php's command line could not do this without extensions.
 use strict;
 use warnings;
-use Errno qw(EINTR);
+use POSIX qw(:signal_h WNOHANG);
 use Socket;
+
+# Signals are waited for in one place, below, so that none comes too early or between two looks.
+my %told;
+my @signals = qw(QUIT TERM INT USR1 USR2 CHLD);
+my $signals = POSIX::SigSet->new(map { POSIX->can("SIG$_")->() } @signals);
+sigprocmask(SIG_BLOCK, $signals);
+$SIG{$_} = sub { $told{ $_[0] } = 1 } for @signals;
 
 my ($address, @command) = @ARGV;
 die "usage: serve.pl ADDRESS COMMAND …\n" unless @command;
@@ -35,35 +42,48 @@ $ENV{FPM_SOCKETS} = "$address=" . fileno $listener;    # php-fpm's own way to ha
 
 my $php = fork // die "fork: $!\n";
 if ($php == 0) {
+    $SIG{$_} = 'DEFAULT' for @signals;
+    sigprocmask(SIG_UNBLOCK, $signals);
     exec { $command[0] } @command or die "$command[0]: $!\n";
 }
 
-# How many are let in by the kernel and not yet met by a worker (proc(5): rx_queue of a listening socket).
+# How many are let in by the kernel and not yet met by a worker (tcp(7): of a listening socket, TCP_INFO's tcpi_unacked says that).
 sub waiting {
-    open my $table, '<', '/proc/net/tcp' or return 0;
-    my $local = sprintf ':%04X$', $port;
-    while (<$table>) {
-        my (undef, $at, undef, $state, $queues) = split;
-        return hex((split /:/, $queues)[1]) if $state eq '0A' && $at =~ $local;
-    }
-    return 0;
+    use constant TCP_INFO => 11;
+    return unpack 'x24 L', getsockopt($listener, Socket::IPPROTO_TCP, TCP_INFO) // return 0;
 }
 
 sub pause { select undef, undef, undef, $_[0] }
 
-# Ending a TCP listener throws out who waits, so it is done in a moment when nobody does; a unix one is still emptied.
+# From here on the kernel drops who knocks (a SYN, RFC 9293 3.1), and lets in who is on the way already. A classic BPF program
+# (Linux: networking/filter): the byte of flags; to the last line if SYN is among them; whole; nothing.
+sub drop_newcomers {
+    use constant SO_ATTACH_FILTER => 26;
+    my @lines = ([0x30, 0, 0, 13], [0x45, 1, 0, 0x02], [0x06, 0, 0, 0xffffffff], [0x06, 0, 0, 0]);
+    my $program = join '', map { pack 'S C C L', @$_ } @lines;
+    setsockopt $listener, SOL_SOCKET, SO_ATTACH_FILTER, pack 'S x![P] P', scalar @lines, $program;
+}
+
+# Ending a TCP listener throws out who waits: so it is done when nobody does and nobody can come. Who is dropped meanwhile, within a
+# millisecond or two, is refused when it knocks again, or has gone elsewhere. A unix listener that has ended is still emptied.
 sub stop {
-    my $patience = time + 5;
-    pause(0.0002) while defined $port && waiting() && time < $patience;
-    shutdown $listener, 2;
-    pause(0.2) unless defined $port;
+    if (defined $port) {
+        my $patience = time + 5;
+        drop_newcomers();
+        pause(0.001);    # who is on the way: a round trip to the next host
+        pause(0.0002) while waiting() && time < $patience;
+        shutdown $listener, 2;
+    } else {
+        shutdown $listener, 2;
+        pause(0.2);
+    }
     kill QUIT => $php;
 }
 
 my $stopping = 0;
-$SIG{QUIT} = $SIG{TERM} = $SIG{INT} = sub { stop() unless $stopping++ };
-for my $signal (qw(USR1 USR2)) {
-    $SIG{$signal} = sub { kill $signal => $php };
+until (waitpid($php, WNOHANG) == $php) {
+    sigsuspend(POSIX::SigSet->new);
+    stop() if grep({ delete $told{$_} } qw(QUIT TERM INT)) && !$stopping++;
+    kill $_ => $php for grep { delete $told{$_} } qw(USR1 USR2);
 }
-1 until waitpid($php, 0) == $php || $! != EINTR;
 exit($? >> 8 || $? & 127 && 128 + ($? & 127));

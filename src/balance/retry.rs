@@ -11,7 +11,7 @@ pub enum Seen {
     /// No connection came about in time.
     NotConnected,
     /// The connection was found closed before a byte of the request was sent.
-    NothingSent,
+    NothingSent(Connection),
     /// The request was sent, at least in part; the connection closed without one byte of a reply.
     ClosedBeforeFirstByte(Connection),
     /// Part of a reply arrived.
@@ -98,7 +98,8 @@ pub fn decide(seen: Seen, request: &Repeatable, tries: Tries) -> Again {
     }
     match (seen, request.idempotent) {
         (Seen::Refused, _) => tries.next_after_refusal(),
-        (Seen::NotConnected | Seen::NothingSent, _) => tries.next_member(),
+        (Seen::NotConnected | Seen::NothingSent(Connection::Fresh), _) => tries.next_member(),
+        (Seen::NothingSent(Connection::Reused), _) => tries.same_member_fresh(),
         (Seen::ClosedBeforeFirstByte(Connection::Reused), true) => tries.same_member_fresh(),
         (Seen::ClosedBeforeFirstByte(Connection::Fresh), true) => tries.next_member(),
         (Seen::ClosedBeforeFirstByte(_), false) | (Seen::SomeReply | Seen::Silence, _) => Again::No,
@@ -113,12 +114,22 @@ mod tests {
     const POST: Repeatable = Repeatable { idempotent: false, whole: true };
     const FRESH: Seen = Seen::ClosedBeforeFirstByte(Connection::Fresh);
     const REUSED: Seen = Seen::ClosedBeforeFirstByte(Connection::Reused);
-    const EVERYTHING: [Seen; 7] =
-        [Seen::Refused, Seen::NotConnected, Seen::NothingSent, FRESH, REUSED, Seen::SomeReply, Seen::Silence];
+    const UNSENT: Seen = Seen::NothingSent(Connection::Fresh);
+    const UNSENT_REUSED: Seen = Seen::NothingSent(Connection::Reused);
+    const EVERYTHING: [Seen; 8] = [
+        Seen::Refused,
+        Seen::NotConnected,
+        UNSENT,
+        UNSENT_REUSED,
+        FRESH,
+        REUSED,
+        Seen::SomeReply,
+        Seen::Silence,
+    ];
 
     #[test]
     fn what_never_reached_php_goes_to_the_next_member_whatever_the_method() {
-        for seen in [Seen::Refused, Seen::NotConnected, Seen::NothingSent] {
+        for seen in [Seen::Refused, Seen::NotConnected, UNSENT] {
             assert_eq!(decide(seen, &GET, Tries::first(3)), Again::NextMember, "{seen:?}");
             assert_eq!(decide(seen, &POST, Tries::first(3)), Again::NextMember, "{seen:?}");
         }
@@ -137,6 +148,16 @@ mod tests {
         assert_eq!(decide(REUSED, &GET, Tries::first(1)), Again::SameMemberFresh, "and that costs no try");
         let replaced = Tries { stale_replaced: true, ..Tries::first(3) };
         assert_eq!(decide(REUSED, &GET, replaced), Again::NextMember);
+    }
+
+    #[test]
+    fn a_kept_connection_that_takes_nothing_is_replaced_at_the_same_member_whatever_the_method() {
+        for request in [&GET, &POST] {
+            assert_eq!(decide(UNSENT_REUSED, request, Tries::first(3)), Again::SameMemberFresh);
+            assert_eq!(decide(UNSENT_REUSED, request, Tries::first(1)), Again::SameMemberFresh, "no try");
+            let replaced = Tries { stale_replaced: true, ..Tries::first(3) };
+            assert_eq!(decide(UNSENT_REUSED, request, replaced), Again::NextMember);
+        }
     }
 
     #[test]

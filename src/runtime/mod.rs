@@ -15,7 +15,7 @@ mod reload;
 mod server;
 mod service_manager;
 mod signals;
-mod small_pages;
+pub mod small_pages;
 mod upgrade;
 mod workers;
 

@@ -11,6 +11,7 @@ use tracing::{error, info, warn};
 use super::doors::{self, Bound, Doors};
 use super::handover::Inheritance;
 use super::listen::{self, BindError};
+use super::open_files;
 use super::operator::Operator;
 use super::pid_file::PidFile;
 use super::privileges::{self, NotGivenUp};
@@ -19,7 +20,6 @@ use super::service_manager;
 use super::signals::{Signals, Wish};
 use super::upgrade::{Launch, Successor, UpgradeError};
 use super::workers::Workers;
-use super::{open_files, small_pages};
 use crate::admin::{self, NotReloaded};
 use crate::config::model::{Listen, Model};
 use crate::front::{AccessLog, Front, Lobby, Means, Timeouts};
@@ -106,7 +106,6 @@ impl Server {
     /// What the operator has to mend first.
     pub fn start(model: Model, source: Option<&Path>, events: &Arc<EventLog>) -> Result<Self, StartError> {
         open_files::allow_all();
-        small_pages::only();
         let signals = Signals::listen().map_err(StartError::Signals)?;
         let mut inheritance = Inheritance::receive().map_err(StartError::Handover)?;
         let generation = Generation::build(&model, None);

@@ -123,7 +123,7 @@ impl Talk {
     /// What a fault means for sending the request again.
     pub(crate) fn seen(&self, fault: Fault) -> Seen {
         match fault {
-            Fault::ClosedEarly if self.upload.nothing_sent() => Seen::NothingSent,
+            Fault::ClosedEarly if self.upload.nothing_sent() => Seen::NothingSent(self.lease.origin()),
             Fault::ClosedEarly => Seen::ClosedBeforeFirstByte(self.lease.origin()),
             // Another connection to the same host would be as good.
             Fault::HostGone => Seen::ClosedBeforeFirstByte(Origin::Fresh),

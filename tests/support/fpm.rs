@@ -26,6 +26,7 @@ pub struct FpmBuilder {
     tcp: bool,
     at: Option<SocketAddr>,
     namespace: Option<String>,
+    gentle: bool,
     pm: Pm,
     workers: u32,
     pool: Vec<(String, String)>,
@@ -50,6 +51,11 @@ impl FpmBuilder {
     pub fn inside(mut self, namespace: &str) -> Self {
         self.namespace = Some(namespace.to_owned());
         self
+    }
+
+    /// Over TCP, on a socket of `docker/fpm/serve.pl`, as in a container: a stop ends listening first.
+    pub fn gentle(self) -> Self {
+        Self { gentle: true, ..self.tcp() }
     }
 
     pub fn workers(mut self, workers: u32) -> Self {
@@ -106,10 +112,10 @@ impl FpmBuilder {
         std::fs::create_dir(&counters).expect("a folder in the scratch folder");
         std::fs::create_dir(scratch.join("sessions")).expect("a folder in the scratch folder");
         scratch.write("fpm.conf", self.config(&scratch, &listen));
-        let namespace = self.namespace;
-        let process = launch(&scratch, &listen, namespace.as_deref());
+        let host = Host { namespace: self.namespace, gentle: self.gentle };
+        let process = host.launch(&scratch, &listen);
         let member = self.member;
-        Fpm { member, process, orphans: vec![], listen, namespace, counters, scratch, _port: port }
+        Fpm { member, process, orphans: vec![], listen, host, counters, scratch, _port: port }
     }
 
     fn config(&self, scratch: &Scratch, listen: &Listen) -> String {
@@ -184,18 +190,39 @@ fn address(listen: &Listen) -> String {
     }
 }
 
-fn launch(scratch: &Scratch, listen: &Listen, namespace: Option<&str>) -> Process {
-    let mut command = Command::new(namespace.map_or_else(program, |_| "ip".into()));
-    if let Some(namespace) = namespace {
-        command.args(["netns", "exec", namespace]).arg(program());
+/// What php-fpm is started in and by.
+#[derive(Clone, Debug)]
+struct Host {
+    namespace: Option<String>,
+    gentle: bool,
+}
+
+impl Host {
+    fn launch(&self, scratch: &Scratch, listen: &Listen) -> Process {
+        let mut command = self.command(listen);
+        command.arg("--nodaemonize").arg("--fpm-config").arg(scratch.join("fpm.conf"));
+        if rustix::process::geteuid().is_root() {
+            command.arg("--allow-to-run-as-root");
+        }
+        let mut process = Process::start("php-fpm", &mut command, scratch.join("output.log"));
+        process.wait_for_listener(listen, Some(&scratch.join("fpm.log")));
+        process
     }
-    command.arg("--nodaemonize").arg("--fpm-config").arg(scratch.join("fpm.conf"));
-    if rustix::process::geteuid().is_root() {
-        command.arg("--allow-to-run-as-root");
+
+    fn command(&self, listen: &Listen) -> Command {
+        if let Some(namespace) = &self.namespace {
+            let mut command = Command::new("ip");
+            command.args(["netns", "exec", namespace]).arg(program());
+            return command;
+        }
+        if self.gentle {
+            let mut command = Command::new("perl");
+            let serve = concat!(env!("CARGO_MANIFEST_DIR"), "/docker/fpm/serve.pl");
+            command.arg(serve).arg(address(listen)).arg(program());
+            return command;
+        }
+        Command::new(program())
     }
-    let mut process = Process::start("php-fpm", &mut command, scratch.join("output.log"));
-    process.wait_for_listener(listen, Some(&scratch.join("fpm.log")));
-    process
 }
 
 fn program() -> PathBuf {
@@ -211,7 +238,7 @@ pub struct Fpm {
     /// Workers whose master was killed.
     orphans: Vec<u32>,
     listen: Listen,
-    namespace: Option<String>,
+    host: Host,
     counters: PathBuf,
     scratch: Scratch,
     _port: Option<Port>,
@@ -225,6 +252,7 @@ impl Fpm {
             tcp: false,
             at: None,
             namespace: None,
+            gentle: false,
             pm: Pm::Static,
             workers: 4,
             pool: vec![],
@@ -321,7 +349,7 @@ impl Fpm {
         self.stop();
         let gone = child::wait_until(child::END, || !self.listen.accepts());
         assert!(gone, "somebody still listens on {}", self.server());
-        self.process = launch(&self.scratch, &self.listen, self.namespace.as_deref());
+        self.process = self.host.launch(&self.scratch, &self.listen);
     }
 
     /// How often the fixtures counted under this name (`?count=NAME`).
