@@ -316,8 +316,8 @@ struct Journey {
     complaints: Option<Complaints>,
     wish: Wish,
     tries_allowed: u32,
-    /// Attempts that cost nothing: refused at once, or on a stale connection.
-    free: u32,
+    /// Attempts that cost nothing.
+    refused: u32,
     retry_until: Option<Instant>,
     last_moment: Option<Instant>,
     stale_replaced: bool,
@@ -358,7 +358,7 @@ impl Journey {
             // What cannot be repeated must not meet a stale connection.
             wish: Wish { key: request.key, fresh: !idempotent, share: request.share, ..Wish::default() },
             tries_allowed: pool.retry.tries,
-            free: 0,
+            refused: 0,
             retry_until: pool.retry.timeout.map(|timeout| now + timeout),
             last_moment: timeouts.total.map(|total| now + total),
             stale_replaced: false,
@@ -429,7 +429,7 @@ impl Journey {
     fn not_connected(&mut self, failure: balance::Failure) -> Seen {
         match failure {
             balance::Failure::Refused | balance::Failure::Unreachable | balance::Failure::Forbidden => {
-                self.free += 1;
+                self.refused += 1;
                 Seen::Refused
             }
             _ => Seen::NotConnected,
@@ -439,16 +439,13 @@ impl Journey {
     fn again(&mut self, failed: &Failed) -> Again {
         let request = Repeatable { idempotent: self.idempotent, whole: self.body.is_some() };
         let tries = Tries {
-            made: self.ledger.tries() - self.free,
+            made: self.ledger.tries() - self.refused,
             allowed: self.tries_allowed,
             stale_replaced: self.stale_replaced,
             expired: self.retry_until.is_some_and(|until| until <= Instant::now()),
         };
         let again = balance::decide(failed.seen, &request, tries);
-        if again == Again::SameMemberFresh {
-            self.stale_replaced = true;
-            self.free += 1;
-        }
+        self.stale_replaced |= again == Again::SameMemberFresh;
         tracing::debug!(request = %self.label, member = &**failed.permit.member().name(), fault = %failed.fault, ?again, "attempt failed");
         again
     }

@@ -1,6 +1,7 @@
 //! Sending a request: reuse, what is tried again and what never is.
 
 use super::*;
+use crate::balance::Tier;
 use crate::upstream::{Ending, Fault, Retries};
 use bytes::Bytes;
 use http_body_util::BodyExt;
@@ -79,6 +80,30 @@ async fn a_stale_connection_costs_one_fresh_one_and_nobody_blames_the_member() {
     assert_eq!(ask(&cluster, "/").await, "hello");
     assert_eq!(member.requests(), 3);
     assert_eq!(cluster.status().members[0].standing.to_string(), "ready");
+}
+
+/// As a container that is taken away: the kept connection closes, and nobody listens any more.
+#[tokio::test]
+async fn a_member_that_goes_with_a_kept_connection_costs_no_try_and_the_next_is_asked() {
+    let never = gate();
+    let member = Responder::start(1, move |request| match request.on_connection {
+        0 => hello("first"),
+        _ => vec![Step::Wait(Arc::clone(&never))],
+    })
+    .await;
+    let next = echo().await;
+    let mut spare = next.spec();
+    spare.tier = Tier::Backup;
+    let mut pool = pool(vec![member.spec(), spare]);
+    pool.retry.tries = 1;
+    let cluster = cluster(&pool);
+    assert_eq!(ask(&cluster, "/").await, "first");
+    let going = async {
+        until("it has the request", || member.requests() == 2).await;
+        drop(member);
+    };
+    let (answer, ()) = tokio::join!(ask(&cluster, "/"), going);
+    assert_eq!((answer.as_str(), next.requests()), ("hello", 1));
 }
 
 #[tokio::test]
