@@ -12,6 +12,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use rustix::buffer::spare_capacity;
+use rustix::io::{Errno, pread};
 
 use crate::balance::Rarely;
 use crate::config::model;
@@ -116,7 +118,19 @@ impl Share {
     /// Takes so many bytes more, if there are as many.
     #[must_use]
     pub fn grow(&mut self, bytes: u64) -> bool {
-        let (used, most) = self.account();
+        let (_, limit) = self.account();
+        self.grow_within(limit, bytes)
+    }
+
+    /// The same for somebody who can do without: half of it is left to those who cannot.
+    #[must_use]
+    pub fn grow_if_plenty(&mut self, bytes: u64) -> bool {
+        let (_, limit) = self.account();
+        self.grow_within(limit / 2, bytes)
+    }
+
+    fn grow_within(&mut self, most: u64, bytes: u64) -> bool {
+        let (used, _) = self.account();
         let fits = |now: u64| now.checked_add(bytes).filter(|then| *then <= most);
         let taken = used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok();
         self.held += if taken { bytes } else { 0 };
@@ -171,12 +185,22 @@ impl TempFile {
         })
     }
 
-    /// Fills the whole of `room`.
+    /// So many bytes from there on.
     ///
     /// # Errors
-    /// As the disk says.
-    pub fn read_exact_at(&self, room: &mut [u8], at: u64) -> io::Result<()> {
-        self.file.read_exact_at(room, at)
+    /// As the disk says; `UnexpectedEof` where they were never written.
+    pub fn read_at(&self, at: u64, size: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::with_capacity(size);
+        while bytes.len() < size {
+            let next = at + bytes.len() as u64;
+            match pread(&self.file, spare_capacity(&mut bytes), next) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        bytes.truncate(size);
+        Ok(bytes)
     }
 }
 
@@ -217,6 +241,19 @@ mod tests {
     }
 
     #[test]
+    fn who_can_do_without_leaves_half_of_it_to_the_others() {
+        let buffers = buffers(100, 0, 0);
+        let (mut one, mut other) = (buffers.memory(), buffers.memory());
+        assert!(one.grow(20) && other.grow_if_plenty(30) && !other.grow_if_plenty(1));
+        assert!(one.grow(50) && !one.grow(1));
+        assert_eq!(buffers.used(), (100, 0));
+        one.shrink(70);
+        assert!(other.grow_if_plenty(20));
+        drop((one, other));
+        assert_eq!(buffers.used(), (0, 0));
+    }
+
+    #[test]
     fn a_temp_file_counts_as_long_as_it_is() {
         let buffers = buffers(0, 100, 0);
         let mut file = buffers.temp_file().unwrap();
@@ -226,9 +263,9 @@ mod tests {
         let full = file.write_at(&[3; 21], 80).unwrap_err();
         assert_eq!((full.kind(), buffers.used()), (io::ErrorKind::StorageFull, (0, 80)));
         file.write_at(&[4; 20], 80).unwrap();
-        let mut room = [0; 21];
-        file.read_exact_at(&mut room, 79).unwrap();
-        assert_eq!(room[..2], [2, 4]);
+        let read = file.read_at(79, 21).unwrap();
+        assert_eq!((read.len(), &read[..2]), (21, &[2, 4][..]));
+        assert_eq!(file.read_at(79, 22).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
         drop(file);
         assert_eq!(buffers.used(), (0, 0));
     }

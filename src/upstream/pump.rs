@@ -7,9 +7,11 @@ use super::spool::Spool;
 use super::talk::{Said, Talk};
 use bytes::Bytes;
 use parking_lot::Mutex;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
+use tokio::task::yield_now;
 use tokio::time::{Instant, timeout};
 
 /// What the pumping task and the reader share.
@@ -23,6 +25,8 @@ struct Shared {
     wants: Wants,
     reader: Option<Waker>,
     writer: Option<Waker>,
+    /// The reader had its turn since it took something.
+    gave_way: bool,
 }
 
 /// What the reader wants.
@@ -44,16 +48,20 @@ enum Pumped {
 
 impl Pump {
     pub(crate) fn start(talk: Box<Talk>, buffers: &Buffers) -> Arc<Self> {
-        let shared = Shared {
+        let pump = Arc::new(Self::new(buffers));
+        tokio::spawn(run(Arc::clone(&pump), talk));
+        pump
+    }
+
+    fn new(buffers: &Buffers) -> Self {
+        Self(Mutex::new(Shared {
             spool: Spool::new(buffers),
             ended: None,
             wants: Wants::More,
             reader: None,
             writer: None,
-        };
-        let pump = Arc::new(Self(Mutex::new(shared)));
-        tokio::spawn(run(Arc::clone(&pump), talk));
-        pump
+            gave_way: false,
+        }))
     }
 
     /// Reads a reply to its end for nobody, so that the script is not cancelled and the connection stays usable.
@@ -71,9 +79,10 @@ impl Pump {
 
     /// What comes next for the reader; `None` after a clean end.
     pub(crate) fn poll_chunk(&self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Fault>> {
-        let mut shared = self.0.lock();
+        let shared = &mut *self.0.lock();
         let chunk = shared.spool.pop().map_err(|_| Fault::TempFile)?;
         if chunk.is_some() {
+            shared.gave_way = false;
             wake(&mut shared.writer);
             return Poll::Ready(Ok(chunk));
         }
@@ -101,11 +110,16 @@ impl Pump {
 
     /// What the reader wants, when there is room for it: pending while it is too far behind.
     fn poll_wants(&self, cx: &mut Context<'_>) -> Poll<Wants> {
-        let mut shared = self.0.lock();
+        let shared = &mut *self.0.lock();
         // Also while php-fpm is waited for: the leaving of the reader must wake the pump.
         shared.writer = Some(cx.waker().clone());
         match shared.wants {
             Wants::More if !shared.spool.has_room() => Poll::Pending,
+            // A fast reader on this very thread would be found slow by a writer who never lets it run.
+            Wants::More if !shared.gave_way && shared.spool.is_behind() => {
+                shared.gave_way = true;
+                pin!(yield_now()).poll(cx).map(|()| Wants::More)
+            }
             wants => Poll::Ready(wants),
         }
     }
@@ -175,6 +189,43 @@ fn poll_run(pump: &Pump, talk: &mut Talk, cx: &mut Context<'_>) -> Poll<Result<P
         match ready!(talk.poll_next(cx))? {
             Said::Body(bytes) => pump.push(bytes),
             Said::Head(_) | Said::End => return Poll::Ready(Ok(Pumped::All)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_reader_who_is_behind_has_its_turn_before_more_is_fetched_and_one_who_takes_nothing_stops_nobody() {
+        let (pump, woken) = (Pump::new(&Buffers::default()), Arc::new(Woken::default()));
+        let waker = Waker::from(Arc::clone(&woken));
+        let cx = &mut Context::from_waker(&waker);
+        let mut turns = || (pump.poll_wants(cx), woken.0.swap(0, Ordering::Relaxed));
+        for _ in 0..4 {
+            assert_eq!(turns(), (Poll::Ready(Wants::More), 0));
+            pump.push(Bytes::from(vec![b'x'; 60_000]));
+        }
+        for _ in 0..3 {
+            assert_eq!(turns(), (Poll::Pending, 1), "nobody else would wake it");
+            assert_eq!(turns(), (Poll::Ready(Wants::More), 0));
+            pump.push(Bytes::from(vec![b'x'; 60_000]));
+            assert_eq!(turns(), (Poll::Ready(Wants::More), 0), "it had its turn, and took nothing");
+            let reader = &mut Context::from_waker(Waker::noop());
+            assert!(pump.poll_chunk(reader).is_ready());
+            woken.0.store(0, Ordering::Relaxed);
         }
     }
 }

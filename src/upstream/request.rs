@@ -231,9 +231,8 @@ impl Upload {
             }
             RequestBody::File(file, length) => {
                 // Read in place: a spooled body was written a moment ago and lies in the page cache.
-                let mut content = vec![0; size];
-                let read = file.read_exact_at(&mut content, *length - self.unread);
-                Poll::Ready(read.map(|()| content.into()).map_err(|_| UploadError::Body))
+                let read = file.read_at(*length - self.unread, size);
+                Poll::Ready(read.map(Bytes::from).map_err(|_| UploadError::Body))
             }
             RequestBody::Stream(body, _) => {
                 self.begun = true;
