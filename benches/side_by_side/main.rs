@@ -48,6 +48,7 @@ use args::{Args, Command};
 use backend::{Backend, Document};
 use contestant::{Contestant, Server};
 use findings::Findings;
+use process::Processors;
 use reaper::Reaper;
 use report::Report;
 use rows::{Load, Row, Task, Turn};
@@ -83,11 +84,13 @@ fn compare(args: &Args) -> Result<(), String> {
         eprint!("{:<18} ", row.name);
         let backend = Backend::start(row.backend, &document, &reaper)?;
         let scene = Scene { row, document: &document, reaper: &reaper, length };
+        let before = Processors::so_far();
         match row.task {
             Task::Load(load) => report.add(row, scene.load(load, &backend)?),
             Task::Turn(turn) => report.add_findings(row, &scene.turns(turn, &backend)?),
             Task::Failover => report.add_findings(row, &scene.failover(backend)?),
         }
+        report.add_stolen(before.and_then(Processors::stolen_since));
     }
     report.finish(args)
 }

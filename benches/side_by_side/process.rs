@@ -56,3 +56,27 @@ pub(crate) fn tcp_opens() -> Option<u64> {
     let column = lines.next()?.split_whitespace().position(|name| name == "ActiveOpens")?;
     lines.next()?.split_whitespace().nth(column)?.parse().ok()
 }
+
+/// What all processors of the machine did so far, in ticks (proc(5), `/proc/stat`).
+#[derive(Clone, Copy)]
+pub(crate) struct Processors {
+    all: u64,
+    stolen: u64,
+}
+
+impl Processors {
+    pub(crate) fn so_far() -> Option<Self> {
+        let stat = fs::read_to_string("/proc/stat").ok()?;
+        let ticks = stat.lines().next()?.strip_prefix("cpu ")?.split_whitespace();
+        // user, nice, system, idle, iowait, irq, softirq, steal; what guests had is in the first two.
+        let ticks: Vec<u64> = ticks.take(8).map_while(|ticks| ticks.parse().ok()).collect();
+        Some(Self { all: ticks.iter().sum(), stolen: *ticks.get(7)? })
+    }
+
+    /// The part that the host of a virtual machine kept from it since then: it comes back as latency.
+    pub(crate) fn stolen_since(before: Self) -> Option<f64> {
+        let now = Self::so_far()?;
+        let all = now.all.checked_sub(before.all).filter(|all| *all > 0)?;
+        Some(now.stolen.saturating_sub(before.stolen) as f64 / all as f64)
+    }
+}

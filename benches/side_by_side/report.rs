@@ -18,6 +18,9 @@ const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/performance.md
 const BEGIN: &str = "<!-- side_by_side: begin -->";
 const END: &str = "<!-- side_by_side: end -->";
 
+/// A smaller part of the processors' time, kept by the host, changes nothing that could be seen.
+const WORTH_TELLING: f64 = 0.02;
+
 /// Everything measured so far.
 pub(crate) struct Report {
     machine: String,
@@ -66,7 +69,6 @@ impl Report {
                 self.lines.push(ratios.table_line(row, *contestant, samples, reference));
             }
         }
-        println!();
         self.json.push(to_json(row, &measured));
     }
 
@@ -82,8 +84,18 @@ impl Report {
                 self.findings.push(format!("| {} | {what} | {who} | {} |\n", row.name, figure.trim()));
             }
         }
-        println!();
         self.json.push(findings_to_json(row, found));
+    }
+
+    /// Ends the latest row with how much of the processors the machine's host kept for others, which no ratio takes out.
+    pub(crate) fn add_stolen(&mut self, part: Option<f64>) {
+        if let (Some(part), Some(row)) = (part, self.json.last_mut()) {
+            row["stolen"] = json!(part);
+            if part > WORTH_TELLING {
+                println!("  the host kept {:.0} % of the processors' time for others", part * 100.0);
+            }
+        }
+        println!();
     }
 
     pub(crate) fn finish(self, args: &Args) -> Result<(), String> {
