@@ -98,10 +98,10 @@ pub fn decide(seen: Seen, request: &Repeatable, tries: Tries) -> Again {
     }
     match (seen, request.idempotent) {
         (Seen::Refused, _) => tries.next_after_refusal(),
-        (Seen::NotConnected | Seen::NothingSent(Connection::Fresh), _) => tries.next_member(),
-        (Seen::NothingSent(Connection::Reused), _) => tries.same_member_fresh(),
-        (Seen::ClosedBeforeFirstByte(Connection::Reused), true) => tries.same_member_fresh(),
-        (Seen::ClosedBeforeFirstByte(Connection::Fresh), true) => tries.next_member(),
+        (Seen::NothingSent(Connection::Reused), _)
+        | (Seen::ClosedBeforeFirstByte(Connection::Reused), true) => tries.same_member_fresh(),
+        (Seen::NotConnected | Seen::NothingSent(Connection::Fresh), _)
+        | (Seen::ClosedBeforeFirstByte(Connection::Fresh), true) => tries.next_member(),
         (Seen::ClosedBeforeFirstByte(_), false) | (Seen::SomeReply | Seen::Silence, _) => Again::No,
     }
 }

@@ -157,10 +157,9 @@ pub(super) fn no_variables(text: &Text<'_>) -> Option<()> {
 #[cfg(test)]
 mod tests {
     use crate::config::testing::{model_in, project, site};
-    use std::sync::Arc;
-
     use crate::route::{Expires, Expiry, Location, Who};
     use std::path::Path;
+    use std::sync::Arc;
 
     fn route(site_lines: &str, lines: &str) -> Location {
         site(&format!("{site_lines}\n[[sites.routes]]\nmatch = \"/\"\n{lines}")).locations.remove(0)
