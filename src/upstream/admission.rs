@@ -269,6 +269,11 @@ impl Admission {
         desk.queue.len().div_ceil(desk.seats.len().max(1)).try_into().unwrap_or(u32::MAX)
     }
 
+    /// Whether somebody may be waiting.
+    pub(crate) fn has_line(&self) -> bool {
+        self.line.load(Ordering::Relaxed)
+    }
+
     /// A slot of a member got free: whoever waits has it.
     pub(crate) fn freed(self: &Arc<Self>) {
         // After the slot was freed: see `ask`.

@@ -151,13 +151,9 @@ impl Cluster {
         let mut journey = Journey::new(self, request);
         async move {
             let mut slot = self.find_slot(&mut journey, None).await?;
-            loop {
+            let (head, gathered, talk) = loop {
                 let failed = match self.attempt(slot, &mut journey).await {
-                    Ok((head, gathered, talk)) => {
-                        let reading = journey.reading(&head);
-                        let body = ReplyBody::begin(talk, gathered, journey.ledger, reading, &self.buffers);
-                        return Ok((head, body));
-                    }
+                    Ok(begun) => break begun,
                     Err(failed) => failed,
                 };
                 slot = match journey.again(&failed) {
@@ -177,7 +173,15 @@ impl Cluster {
                         self.find_slot(&mut journey, Some(failed.fault)).await?
                     }
                 };
+            };
+            let frees_a_worker = gathered.is_all() && self.admission.has_line();
+            let reading = journey.reading(&head);
+            let body = ReplyBody::begin(talk, gathered, journey.ledger, reading, &self.buffers);
+            if frees_a_worker {
+                // In a box: the others need not carry room for it.
+                return Ok(Box::pin(after_the_next((head, body))).await);
             }
+            Ok((head, body))
         }
     }
 
@@ -280,6 +284,21 @@ impl Cluster {
         (journey.body, journey.complaints) = (body, Some(complaints));
         Err(Failed { fault, seen, permit })
     }
+}
+
+/// Hands on a reply when those had their turn who were woken before. Whoever has just got the slot is among them, and its worker stands
+/// still until the request is there; the client of a reply holds nobody up.
+async fn after_the_next<T>(reply: T) -> T {
+    let mut gave_way = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut gave_way, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+    reply
 }
 
 /// The head of a reply, and what was there of its body.

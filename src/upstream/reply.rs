@@ -155,6 +155,11 @@ pub(crate) struct Gathered {
 }
 
 impl Gathered {
+    /// Whether php-fpm has said all that it has to say.
+    pub(crate) fn is_all(&self) -> bool {
+        self.ended
+    }
+
     /// Everything that is there already.
     pub(crate) fn from(talk: &mut Talk, cx: &mut Context<'_>) -> Result<Self, Fault> {
         let (mut gathered, mut size) = (Self::default(), 0);

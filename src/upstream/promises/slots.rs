@@ -4,7 +4,9 @@ use super::*;
 use crate::balance::Keepalive;
 use crate::config::model::{Queue, Timeouts};
 use crate::upstream::{Ending, Fault};
-use http_body_util::BodyExt;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::task::JoinSet;
 
@@ -66,6 +68,38 @@ async fn the_queue_is_served_in_the_order_of_arrival() {
     for (number, params) in order.iter().enumerate() {
         assert!(params.ends_with(&format!("/{number}")), "{order:?}");
     }
+}
+
+/// A worker stands still until the next request is there; the client of a reply holds nobody up.
+#[tokio::test]
+async fn the_next_request_is_sent_before_the_reply_that_freed_its_worker_is_handed_on() {
+    let gate = gate();
+    let member = gated(1, &gate).await;
+    let mut spec = member.spec();
+    spec.max_conns = MaxConns::Most(1);
+    let cluster = Arc::new(cluster(&pool(vec![spec])));
+    let is_sent = Arc::new(AtomicBool::new(false));
+    let (asking, sent) = (Arc::clone(&cluster), Arc::clone(&is_sent));
+    let first = tokio::spawn(async move {
+        let reply = asking.send(get(&asking, "/first")).await;
+        (reply.is_ok(), sent.load(Ordering::Relaxed))
+    });
+    until("its script runs", || member.requests() == 1).await;
+    let (asking, sent) = (Arc::clone(&cluster), Arc::clone(&is_sent));
+    let next = tokio::spawn(async move {
+        let body = Full::new(Bytes::from_static(b"asked for")).map_err(|never| match never {});
+        let body = body.map_frame(move |frame| {
+            sent.store(true, Ordering::Relaxed);
+            frame
+        });
+        let mut request = post(&asking, "/next", RequestBody::Stream(Box::pin(body), 9));
+        request.idempotent = true;
+        asking.send(request).await.is_ok()
+    });
+    until("the next one waits", || cluster.status().queue.waiting == 1).await;
+    gate.add_permits(2);
+    assert_eq!(first.await.unwrap(), (true, true));
+    assert!(next.await.unwrap());
 }
 
 /// One that dies with each request when its gate opens, and one that answers when the other does; a worker each.
