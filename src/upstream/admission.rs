@@ -6,6 +6,7 @@
 use super::afterwork::Afterwork;
 use super::connection::Connection;
 use super::desk::{Choice, Desk};
+use super::lane::Lane;
 use super::lease::Grant;
 use super::member::{Member, Seat};
 use super::pulse::Pulse;
@@ -208,7 +209,7 @@ impl Admission {
                     }
                     None => {
                         let (turn, hears) = oneshot::channel();
-                        let age = desk.queue.join(wish.clone(), turn, coming);
+                        let age = desk.queue.join(wish.clone(), turn, coming, Lane::here());
                         self.wake_housekeeper();
                         Ok(Asked::Waits(Place { admission: self, share: wish.share, age, coming, hears }))
                     }

@@ -5,6 +5,7 @@
 
 use super::admission::{Admission, Refusal};
 use super::changed::Changed;
+use super::lane::Lane;
 use super::lease::Grant;
 use super::member::{Member, Seat};
 use super::queue::{Queue, Wish};
@@ -179,7 +180,7 @@ impl Desk {
 
     pub(super) fn serve(&mut self, admission: &Arc<Admission>, now: Instant) -> SmallVec<[Grant; 1]> {
         let mut unwanted = SmallVec::new();
-        let mut walk = self.queue.walk();
+        let mut walk = self.queue.walk(Lane::here());
         while let Some(wish) = self.queue.next(&walk) {
             let wish = wish.clone();
             let grant = match self.choose(admission, &wish, now) {
