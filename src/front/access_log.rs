@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::log_clock;
+use super::log_line::{Line, Millis};
 use super::slow_log::SlowLog;
 use crate::config::model::{LogFormat, Server};
 use crate::logs::Writer;
@@ -22,7 +24,7 @@ pub struct AccessLog {
     slow: Option<SlowLog>,
 }
 
-/// What a line tells. Times are in milliseconds.
+/// What a line tells.
 #[derive(Debug, Serialize)]
 pub(super) struct Entry {
     pub(super) time: String,
@@ -42,7 +44,7 @@ pub(super) struct Entry {
     pub(super) site: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) route: Option<String>,
-    pub(super) total_ms: f64,
+    pub(super) total_ms: Millis,
     #[serde(flatten)]
     pub(super) upstream: Option<UpstreamEntry>,
     pub(super) end: &'static str,
@@ -55,12 +57,12 @@ pub(super) struct UpstreamEntry {
     pub(super) member: Option<String>,
     pub(super) tries: u32,
     reused: bool,
-    pub(super) queue_ms: f64,
-    pub(super) connect_ms: f64,
-    pub(super) first_byte_ms: Option<f64>,
+    pub(super) queue_ms: Millis,
+    pub(super) connect_ms: Millis,
+    pub(super) first_byte_ms: Option<Millis>,
     /// From the first byte on; for the slow log.
     #[serde(skip)]
-    pub(super) body_ms: Option<f64>,
+    pub(super) body_ms: Option<Millis>,
     /// Why there was no whole reply.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
@@ -73,14 +75,14 @@ impl UpstreamEntry {
             member: outcome.member.as_deref().map(str::to_owned),
             tries: outcome.tries,
             reused: outcome.reused,
-            queue_ms: millis(outcome.queued),
-            connect_ms: millis(outcome.connecting),
-            first_byte_ms: outcome.first_byte.map(millis),
+            queue_ms: outcome.queued.into(),
+            connect_ms: outcome.connecting.into(),
+            first_byte_ms: outcome.first_byte.map(Millis::from),
             error: match outcome.ending {
                 Ending::Failed(fault) => Some(format!("{}: {fault}", fault.phase())),
                 Ending::Complete | Ending::ClientLeft => None,
             },
-            body_ms: outcome.first_byte.map(|first| millis(outcome.total.saturating_sub(first))),
+            body_ms: outcome.first_byte.map(|first| outcome.total.saturating_sub(first).into()),
         }
     }
 }
@@ -92,11 +94,6 @@ pub(super) fn end_word(outcome: &Outcome) -> &'static str {
         Ending::ClientLeft => "client left",
         Ending::Failed(_) => "failed",
     }
-}
-
-/// To the microsecond.
-pub(super) fn millis(time: Duration) -> f64 {
-    time.as_micros() as f64 / 1_000.0
 }
 
 impl AccessLog {
@@ -127,18 +124,13 @@ impl AccessLog {
 
     /// A time as this log's format writes it, in the machine's time zone.
     pub(super) fn now(&self) -> String {
-        let pattern = match self.format {
-            LogFormat::Combined => "%d/%b/%Y:%H:%M:%S %z",
-            LogFormat::Json | LogFormat::Logfmt => "%Y-%m-%dT%H:%M:%S%.3f%:z",
-            LogFormat::Short => "%H:%M:%S",
-        };
-        jiff::Zoned::now().strftime(pattern).to_string()
+        log_clock::now(self.format)
     }
 
     /// Takes in a request that has ended.
     pub(super) fn write(&self, entry: &Entry) {
         if let Some(writer) = &self.writer {
-            writer.write(render(self.format, entry).into_bytes());
+            writer.write(render(self.format, entry).end());
         }
         if let Some(slow) = &self.slow {
             slow.look(entry);
@@ -146,81 +138,51 @@ impl AccessLog {
     }
 }
 
-fn render(format: LogFormat, entry: &Entry) -> String {
-    let mut line = match format {
+fn render(format: LogFormat, entry: &Entry) -> Line {
+    match format {
         LogFormat::Combined => combined(entry),
-        LogFormat::Short => short(entry),
+        LogFormat::Short => short(entry).into(),
         LogFormat::Logfmt => logfmt(entry),
-        LogFormat::Json => serde_json::to_string(entry).unwrap_or_else(|error| error.to_string()),
-    };
-    line.push('\n');
-    line
+        LogFormat::Json => serde_json::to_string(entry).unwrap_or_else(|error| error.to_string()).into(),
+    }
 }
 
 /// nginx's `combined`, so that its readers go on working, then cornac's own fields.
-fn combined(entry: &Entry) -> String {
-    let mut line = format!(
-        "{} - {} [{}] \"{} {} {}\" {} {} \"{}\" \"{}\"",
-        entry.remote_addr,
-        user(entry),
-        entry.time,
-        escaped(&entry.method),
-        escaped(&entry.target),
-        entry.protocol,
-        entry.status,
-        entry.bytes,
-        escaped(or_dash(&entry.referer)),
-        escaped(or_dash(&entry.user_agent)),
-    );
-    line.push(' ');
-    line.push_str(&own_fields(entry));
+fn combined(entry: &Entry) -> Line {
+    let mut line = Line::new();
+    line.add(&entry.remote_addr).add(" - ").user(entry.remote_user.as_deref());
+    line.add(" [").add(&entry.time).add("] \"").escaped(&entry.method).add(" ").escaped(&entry.target);
+    line.add(" ").add(entry.protocol).add("\" ").number(entry.status.into()).add(" ").number(entry.bytes);
+    line.add(" ").quoted(or_dash(&entry.referer)).add(" ").quoted(or_dash(&entry.user_agent)).add(" ");
+    own_fields(&mut line, entry);
     line
 }
 
-fn logfmt(entry: &Entry) -> String {
-    format!(
-        "time={} remote_addr={} user=\"{}\" method={} target=\"{}\" protocol={} host=\"{}\" status={} bytes={} \
-         referer=\"{}\" user_agent=\"{}\" {}",
-        entry.time,
-        entry.remote_addr,
-        user(entry),
-        escaped(&entry.method),
-        escaped(&entry.target),
-        entry.protocol,
-        escaped(&entry.host),
-        entry.status,
-        entry.bytes,
-        escaped(&entry.referer),
-        escaped(&entry.user_agent),
-        own_fields(entry)
-    )
+fn logfmt(entry: &Entry) -> Line {
+    let mut line = Line::new();
+    line.add("time=").add(&entry.time).add(" remote_addr=").add(&entry.remote_addr);
+    line.add(" user=\"").user(entry.remote_user.as_deref()).add("\" method=").add(&entry.method);
+    line.add(" target=").quoted(&entry.target).add(" protocol=").add(entry.protocol);
+    line.add(" host=").quoted(&entry.host).add(" status=").number(entry.status.into());
+    line.add(" bytes=").number(entry.bytes).add(" referer=").quoted(&entry.referer);
+    line.add(" user_agent=").quoted(&entry.user_agent).add(" ");
+    own_fields(&mut line, entry);
+    line
 }
 
-fn own_fields(entry: &Entry) -> String {
-    let mut fields = format!(
-        "request_id={} site=\"{}\" route=\"{}\" total_ms={:.3} end=\"{}\"",
-        entry.request_id,
-        escaped(&entry.site),
-        escaped(entry.route.as_deref().unwrap_or("-")),
-        entry.total_ms,
-        entry.end
-    );
-    if let Some(upstream) = &entry.upstream {
-        let first_byte = upstream.first_byte_ms.map_or_else(|| "-".to_owned(), |time| format!("{time:.3}"));
-        fields.push_str(&format!(
-            " pool={} member={} tries={} reused={} queue_ms={:.3} connect_ms={:.3} first_byte_ms={first_byte}",
-            upstream.pool,
-            upstream.member.as_deref().unwrap_or("-"),
-            upstream.tries,
-            upstream.reused,
-            upstream.queue_ms,
-            upstream.connect_ms,
-        ));
-        if let Some(error) = &upstream.error {
-            fields.push_str(&format!(" error=\"{}\"", escaped(error)));
-        }
+fn own_fields(line: &mut Line, entry: &Entry) {
+    line.add("request_id=").add(&entry.request_id).add(" site=").quoted(&entry.site);
+    line.add(" route=").quoted(entry.route.as_deref().unwrap_or("-"));
+    line.add(" total_ms=").millis(entry.total_ms).add(" end=").quoted(entry.end);
+    let Some(upstream) = &entry.upstream else { return };
+    line.add(" pool=").add(&upstream.pool).add(" member=").add(upstream.member.as_deref().unwrap_or("-"));
+    line.add(" tries=").number(upstream.tries.into());
+    line.add(" reused=").add(if upstream.reused { "true" } else { "false" });
+    line.add(" queue_ms=").millis(upstream.queue_ms).add(" connect_ms=").millis(upstream.connect_ms);
+    line.add(" first_byte_ms=").millis_if_any(upstream.first_byte_ms);
+    if let Some(error) = &upstream.error {
+        line.add(" error=").quoted(error);
     }
-    fields
 }
 
 /// For people: `14:03:21  200  GET /index.php/home  3.2 ms  1.4 kB`.
@@ -231,36 +193,14 @@ fn short(entry: &Entry) -> String {
         bytes => format!("{:.1} MB", bytes as f64 / 1e6),
     };
     let remark = if entry.end == "complete" { String::new() } else { format!("  ({})", entry.end) };
-    format!(
-        "{}  {}  {} {}  {:.1} ms  {size}{remark}",
-        entry.time,
-        entry.status,
-        escaped(&entry.method),
-        escaped(&entry.target),
-        entry.total_ms
-    )
-}
-
-fn user(entry: &Entry) -> String {
-    // Whoever reads `combined` takes a space for the end of the name.
-    entry.remote_user.as_deref().map_or_else(|| "-".to_owned(), |user| escaped(user).replace(' ', "\\x20"))
+    let mut asked = Line::new();
+    asked.escaped(&entry.method).add(" ").escaped(&entry.target);
+    let (asked, took) = (asked.as_str(), entry.total_ms.as_f64());
+    format!("{}  {}  {asked}  {took:.1} ms  {size}{remark}", entry.time, entry.status)
 }
 
 fn or_dash(text: &str) -> &str {
     if text.is_empty() { "-" } else { text }
-}
-
-/// What a client sent, with everything escaped that could break out of the quotes or of the line.
-pub(super) fn escaped(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => safe.push_str(&format!("\\x{:02X}", u32::from(c))),
-            c if c.is_control() => safe.push_str(&format!("\\x{:02X}", u32::from(c))),
-            c => safe.push(c),
-        }
-    }
-    safe
 }
 
 #[cfg(test)]
@@ -283,15 +223,19 @@ mod tests {
             user_agent: "curl/8".into(),
             site: "example.com".into(),
             route: Some("~ \\.php$".into()),
-            total_ms: 3.25,
+            total_ms: Duration::from_micros(3_250).into(),
             upstream: None,
             end: "complete",
         }
     }
 
+    fn rendered(format: LogFormat, entry: &Entry) -> String {
+        String::from_utf8(render(format, entry).end()).expect("text")
+    }
+
     #[test]
     fn combined_begins_as_nginx_writes_it_and_a_client_cannot_forge_a_line() {
-        let line = render(LogFormat::Combined, &entry());
+        let line = rendered(LogFormat::Combined, &entry());
         assert!(
             line.starts_with(
                 "192.0.2.7 - - [21/Nov/2026:08:00:00 +0000] \"GET /a\\x22b\\x0A?x=1 HTTP/1.1\" 200 1500 \"-\" \"curl/8\" "
@@ -303,7 +247,7 @@ mod tests {
 
     #[test]
     fn json_is_one_object_a_line_with_the_same_values() {
-        let line = render(LogFormat::Json, &entry());
+        let line = rendered(LogFormat::Json, &entry());
         let read: serde_json::Value = serde_json::from_str(&line).expect("an object");
         assert_eq!((read["target"].as_str(), read["status"].as_u64()), (Some("/a\"b\n?x=1"), Some(200)));
         assert_eq!(line.matches('\n').count(), 1);
@@ -312,7 +256,7 @@ mod tests {
     #[test]
     fn the_short_form_is_for_people() {
         let text =
-            render(LogFormat::Short, &Entry { time: "08:00:00".into(), target: "/".into(), ..entry() });
+            rendered(LogFormat::Short, &Entry { time: "08:00:00".into(), target: "/".into(), ..entry() });
         assert_eq!(text, "08:00:00  200  GET /  3.2 ms  1.5 kB\n");
     }
 }

@@ -37,6 +37,8 @@ mod incoming;
 mod kept;
 mod linger;
 mod lobby;
+mod log_clock;
+mod log_line;
 mod notes;
 mod pace;
 mod parking;

@@ -2,14 +2,16 @@
 
 use std::io;
 
-use super::access_log::{Entry, REST, escaped, millis};
-use crate::config::model::SlowLog as Settings;
+use super::access_log::{Entry, REST};
+use super::log_clock;
+use super::log_line::{Line, Millis};
+use crate::config::model::{LogFormat, SlowLog as Settings};
 use crate::logs::Writer;
 
 /// An open slow log.
 #[derive(Debug)]
 pub(super) struct SlowLog {
-    threshold_ms: f64,
+    threshold: Millis,
     /// `None`: lines are events.
     writer: Option<Writer>,
 }
@@ -17,7 +19,7 @@ pub(super) struct SlowLog {
 impl SlowLog {
     pub(super) fn open(settings: &Settings) -> io::Result<Self> {
         let writer = settings.to.as_ref().map(|to| Writer::open("slow_log", to, REST)).transpose()?.flatten();
-        Ok(Self { threshold_ms: millis(settings.threshold), writer })
+        Ok(Self { threshold: settings.threshold.into(), writer })
     }
 
     pub(super) fn writer(&self) -> Option<&Writer> {
@@ -26,46 +28,36 @@ impl SlowLog {
 
     /// Has its line, if it was slow.
     pub(super) fn look(&self, entry: &Entry) {
-        if entry.total_ms < self.threshold_ms {
+        if entry.total_ms < self.threshold {
             return;
         }
-        let told = told(entry);
         match &self.writer {
             Some(writer) => {
-                let now = jiff::Zoned::now().strftime("%Y-%m-%dT%H:%M:%S%.3f%:z");
-                writer.write(format!("time={now} {told}\n").into_bytes());
+                let mut line = Line::new();
+                line.add("time=").add(&log_clock::now(LogFormat::Logfmt)).add(" ");
+                tell(&mut line, entry);
+                writer.write(line.end());
             }
-            None => tracing::warn!("slow request: {told}"),
+            None => {
+                let mut told = Line::new();
+                tell(&mut told, entry);
+                tracing::warn!("slow request: {}", told.as_str());
+            }
         }
     }
 }
 
 /// The phases follow each other; `first_byte_ms` counts from when the request went to the pool, so the queue and connecting are in it.
-fn told(entry: &Entry) -> String {
-    let mut line = format!(
-        "request_id={} method={} target=\"{}\" host=\"{}\" site=\"{}\" route=\"{}\" status={} end=\"{}\" total_ms={:.3}",
-        entry.request_id,
-        escaped(&entry.method),
-        escaped(&entry.target),
-        escaped(&entry.host),
-        escaped(&entry.site),
-        escaped(entry.route.as_deref().unwrap_or("-")),
-        entry.status,
-        entry.end,
-        entry.total_ms,
-    );
-    if let Some(upstream) = &entry.upstream {
-        let time = |time: Option<f64>| time.map_or_else(|| "-".to_owned(), |time| format!("{time:.3}"));
-        line += &format!(
-            " pool={} member={} tries={} queue_ms={:.3} connect_ms={:.3} first_byte_ms={} body_ms={}",
-            upstream.pool,
-            upstream.member.as_deref().unwrap_or("-"),
-            upstream.tries,
-            upstream.queue_ms,
-            upstream.connect_ms,
-            time(upstream.first_byte_ms),
-            time(upstream.body_ms),
-        );
-    }
-    line
+fn tell(line: &mut Line, entry: &Entry) {
+    line.add("request_id=").add(&entry.request_id).add(" method=").add(&entry.method);
+    line.add(" target=").quoted(&entry.target).add(" host=").quoted(&entry.host);
+    line.add(" site=").quoted(&entry.site).add(" route=").quoted(entry.route.as_deref().unwrap_or("-"));
+    line.add(" status=").number(entry.status.into()).add(" end=").quoted(entry.end);
+    line.add(" total_ms=").millis(entry.total_ms);
+    let Some(upstream) = &entry.upstream else { return };
+    line.add(" pool=").add(&upstream.pool).add(" member=").add(upstream.member.as_deref().unwrap_or("-"));
+    line.add(" tries=").number(upstream.tries.into());
+    line.add(" queue_ms=").millis(upstream.queue_ms).add(" connect_ms=").millis(upstream.connect_ms);
+    line.add(" first_byte_ms=").millis_if_any(upstream.first_byte_ms);
+    line.add(" body_ms=").millis_if_any(upstream.body_ms);
 }

@@ -9,9 +9,10 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, StatusCode};
 use parking_lot::Mutex;
 
-use super::access_log::{AccessLog, Entry, UpstreamEntry, end_word, millis};
+use super::access_log::{AccessLog, Entry, UpstreamEntry, end_word};
 use super::body::BodyError;
 use super::facts::Client;
+use super::log_line::Millis;
 use super::respond::HANGUP;
 use crate::limits::Held;
 use crate::metrics::{Class, FrontMeters, Kept, SiteMeter};
@@ -223,7 +224,7 @@ impl Drop for Visit {
             meter.sent(sent);
         }
         let Some(mut open) = self.open.take() else { return };
-        open.entry.total_ms = millis(open.began.elapsed());
+        open.entry.total_ms = open.began.elapsed().into();
         let outcome = open.outcome.lock().take();
         if let Some(outcome) = &outcome {
             open.entry.upstream = Some(UpstreamEntry::new(open.pool.as_deref().unwrap_or_default(), outcome));
@@ -264,7 +265,7 @@ fn entry(log: &AccessLog, parts: &Parts, client: &Client, request_id: Label) -> 
         user_agent: header(&parts.headers, http::header::USER_AGENT),
         site: String::new(),
         route: None,
-        total_ms: 0.0,
+        total_ms: Millis::ZERO,
         upstream: None,
         end: "client left",
     }
