@@ -1,7 +1,8 @@
-//! Memory in pages of 4 KB. The allocator asks for transparent huge ones, of which each is there as a whole as soon as one byte
-//! of it is used: with thousands of idle clients, whose buffers are used in part, that makes half as much again.
+//! Memory in pages of 4 KB. Of a transparent huge one all is there as soon as one byte of it is used: with thousands of idle clients,
+//! whose buffers are used in part, that makes half as much again.
 //!
-//! What a request takes is reused all the time, and costs the same in small pages.
+//! The allocator is built not to ask for them (`no_thp`); where `/sys/kernel/mm/transparent_hugepage/enabled` says `always` the kernel gives
+//! them unasked. What a request takes is reused all the time, and costs the same in small pages.
 
 use rustix::thread::disable_transparent_huge_pages;
 
