@@ -53,13 +53,13 @@ pub(super) struct Entry {
 /// What the pool did for the request.
 #[derive(Debug, Serialize)]
 pub(super) struct UpstreamEntry {
-    pub(super) pool: String,
-    pub(super) member: Option<String>,
-    pub(super) tries: u32,
+    pool: String,
+    member: Option<String>,
+    tries: u32,
     reused: bool,
-    pub(super) queue_ms: Millis,
-    pub(super) connect_ms: Millis,
-    pub(super) first_byte_ms: Option<Millis>,
+    queue_ms: Millis,
+    connect_ms: Millis,
+    first_byte_ms: Option<Millis>,
     /// From the first byte on; for the slow log.
     #[serde(skip)]
     pub(super) body_ms: Option<Millis>,
@@ -84,6 +84,15 @@ impl UpstreamEntry {
             },
             body_ms: outcome.first_byte.map(|first| outcome.total.saturating_sub(first).into()),
         }
+    }
+
+    /// Up to the first byte, as fields of a line.
+    pub(super) fn tell(&self, line: &mut Line) {
+        line.add(" pool=").add(&self.pool).add(" member=").add(self.member.as_deref().unwrap_or("-"));
+        line.add(" tries=").number(self.tries.into());
+        line.add(" reused=").add(if self.reused { "true" } else { "false" });
+        line.add(" queue_ms=").millis(self.queue_ms).add(" connect_ms=").millis(self.connect_ms);
+        line.add(" first_byte_ms=").millis_if_any(self.first_byte_ms);
     }
 }
 
@@ -175,11 +184,7 @@ fn own_fields(line: &mut Line, entry: &Entry) {
     line.add(" route=").quoted(entry.route.as_deref().unwrap_or("-"));
     line.add(" total_ms=").millis(entry.total_ms).add(" end=").quoted(entry.end);
     let Some(upstream) = &entry.upstream else { return };
-    line.add(" pool=").add(&upstream.pool).add(" member=").add(upstream.member.as_deref().unwrap_or("-"));
-    line.add(" tries=").number(upstream.tries.into());
-    line.add(" reused=").add(if upstream.reused { "true" } else { "false" });
-    line.add(" queue_ms=").millis(upstream.queue_ms).add(" connect_ms=").millis(upstream.connect_ms);
-    line.add(" first_byte_ms=").millis_if_any(upstream.first_byte_ms);
+    upstream.tell(line);
     if let Some(error) = &upstream.error {
         line.add(" error=").quoted(error);
     }

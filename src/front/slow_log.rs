@@ -55,9 +55,6 @@ fn tell(line: &mut Line, entry: &Entry) {
     line.add(" status=").number(entry.status.into()).add(" end=").quoted(entry.end);
     line.add(" total_ms=").millis(entry.total_ms);
     let Some(upstream) = &entry.upstream else { return };
-    line.add(" pool=").add(&upstream.pool).add(" member=").add(upstream.member.as_deref().unwrap_or("-"));
-    line.add(" tries=").number(upstream.tries.into());
-    line.add(" queue_ms=").millis(upstream.queue_ms).add(" connect_ms=").millis(upstream.connect_ms);
-    line.add(" first_byte_ms=").millis_if_any(upstream.first_byte_ms);
+    upstream.tell(line);
     line.add(" body_ms=").millis_if_any(upstream.body_ms);
 }
