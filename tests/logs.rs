@@ -309,6 +309,9 @@ fn the_event_log_goes_to_a_file_which_sigusr1_opens_anew_and_a_reload_moves() {
     };
     let cornac = tp("info", "one.log").start();
     let listen = cornac.address().to_string();
+    // The last line of the start: before it is there, it would go to the file that is opened anew.
+    let started = || std::fs::read_to_string(file("one.log")).is_ok_and(|log| log.contains("pool=\"php\""));
+    assert!(wait_until(Duration::from_secs(10), started), "the start is not in the log");
     assert!(lines(&file("one.log"), 2).iter().any(|line| line.contains("listening on ")));
     std::fs::rename(file("one.log"), file("one.log.1")).expect("a rotation");
     cornac.signal(Signal::USR1);
