@@ -46,13 +46,13 @@ fn two_thousand_idle_clients_cost_four_kilobytes_each_and_are_answered_when_they
     for mut client in warm {
         assert_eq!(client.get("/a.txt").status, 200);
     }
-    let before = cornac.rss_kib();
+    let before = cornac.heap_kib();
     let mut clients: Vec<_> = (0..CLIENTS).map(|_| Connection::open(cornac.address())).collect();
     for round in 0..2 {
         for client in &mut clients {
             assert_eq!(client.get("/a.txt").status, 200, "round {round}");
         }
-        let each = || cornac.rss_kib().saturating_sub(before) * 1024 / CLIENTS;
+        let each = || cornac.heap_kib().saturating_sub(before) * 1024 / CLIENTS;
         // The allocator gives memory back on threads that have something to do: these are on all of them.
         let mut busy = || clients.iter_mut().take(8).all(|client| client.get("/a.txt").status == 200);
         assert!(wait_until(LONG, || busy() && each() <= 4096), "{} bytes each in round {round}", each());
@@ -76,11 +76,11 @@ fn idle_clients_over_tls_cost_no_more_than_with_nginx_and_are_answered_when_they
     let open = |_| trust.connect(cornac.address(), "localhost").expect("a handshake");
     let ask = |client: &mut Tls| assert!(client.get("localhost", "/a.txt").ends_with("\r\n\r\na"));
     (0..50).map(open).for_each(|mut client| ask(&mut client));
-    let before = cornac.rss_kib();
+    let before = cornac.heap_kib();
     let mut clients: Vec<_> = (0..CLIENTS).map(open).collect();
     for round in 0..2 {
         clients.iter_mut().for_each(ask);
-        let each = || cornac.rss_kib().saturating_sub(before) * 1024 / CLIENTS;
+        let each = || cornac.heap_kib().saturating_sub(before) * 1024 / CLIENTS;
         let mut calm = || {
             clients.iter_mut().take(8).for_each(ask);
             each() <= OF_NGINX

@@ -163,6 +163,11 @@ impl Cornac {
         self.memory("VmRSS:")
     }
 
+    /// The same without the program's code, of which the kernel maps now more and now less: what it has allocated.
+    pub fn heap_kib(&self) -> u64 {
+        self.memory("RssAnon:")
+    }
+
     /// The most resident memory so far, in KiB.
     pub fn peak_rss_kib(&self) -> u64 {
         self.memory("VmHWM:")
