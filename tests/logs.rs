@@ -307,11 +307,14 @@ fn the_event_log_goes_to_a_file_which_sigusr1_opens_anew_and_a_reload_moves() {
         let log = format!("log = {{ filter = \"{filter}\", path = \"{}\" }}", file(name).display());
         Tp::over([&fpm]).quiet().server(&log)
     };
+    let comes_to_say = |name: &str, text: &str| {
+        let says = || std::fs::read_to_string(file(name)).unwrap_or_default().contains(text);
+        wait_until(Duration::from_secs(10), says)
+    };
     let cornac = tp("info", "one.log").start();
     let listen = cornac.address().to_string();
     // The last line of the start: before it is there, it would go to the file that is opened anew.
-    let started = || std::fs::read_to_string(file("one.log")).is_ok_and(|log| log.contains("pool=\"php\""));
-    assert!(wait_until(Duration::from_secs(10), started), "the start is not in the log");
+    assert!(comes_to_say("one.log", "pool=\"php\""), "the start is not in the log");
     assert!(lines(&file("one.log"), 2).iter().any(|line| line.contains("listening on ")));
     std::fs::rename(file("one.log"), file("one.log.1")).expect("a rotation");
     cornac.signal(Signal::USR1);
@@ -322,9 +325,7 @@ fn the_event_log_goes_to_a_file_which_sigusr1_opens_anew_and_a_reload_moves() {
     let mut client = Connection::open(cornac.address());
     client.send("nonsense\r\n\r\n");
     client.read_to_end();
-    let said =
-        || std::fs::read_to_string(file("two.log")).unwrap_or_default().contains("DEBUG cornac::front");
-    assert!(wait_until(Duration::from_secs(10), said), "the new filter is not in force");
+    assert!(comes_to_say("two.log", "DEBUG cornac::front"), "the new filter is not in force");
     assert!(!cornac.log().contains("INFO"), "{}", cornac.log());
 }
 

@@ -287,7 +287,7 @@ impl Cluster {
 }
 
 /// Hands on a reply when those had their turn who were woken before. Whoever has just got the slot is among them, and its worker stands
-/// still until the request is there; the client of a reply holds nobody up.
+/// still until the request is there; the client of a reply holds nobody up. (tokio's `yield_now` would have the poller asked first.)
 async fn after_the_next<T>(reply: T) -> T {
     let mut gave_way = false;
     poll_fn(|cx| {

@@ -71,9 +71,7 @@ async fn idle_connections_of_a_drained_member_are_closed_at_once() {
 async fn who_waits_for_a_member_hears_at_once_that_it_was_taken_down() {
     let gate = gate();
     let member = gated(1, &gate).await;
-    let mut spec = member.spec();
-    spec.max_conns = MaxConns::Most(1);
-    let cluster = Arc::new(cluster(&pool(vec![spec])));
+    let cluster = Arc::new(cluster(&pool(vec![one_at_once(&member)])));
     let running = ask_aside(&cluster, "/running");
     until("it runs", || in_flight(&cluster) == 1).await;
     let asking = Arc::clone(&cluster);

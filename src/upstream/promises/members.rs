@@ -195,8 +195,7 @@ async fn a_reload_keeps_the_connections_and_the_health_of_members_that_stay() {
 async fn a_slot_that_an_old_generation_frees_serves_the_queue_of_the_new_one() {
     let gate = gate();
     let member = gated(1, &gate).await;
-    let mut spec = member.spec();
-    spec.max_conns = MaxConns::Most(1);
+    let spec = one_at_once(&member);
     let old = Arc::new(cluster(&pool(vec![spec.clone()])));
     let asking = Arc::clone(&old);
     let running = tokio::spawn(async move { ask(&asking, "/old").await });

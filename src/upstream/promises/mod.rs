@@ -47,6 +47,11 @@ async fn slow(time: Duration) -> Responder {
     Responder::start(64, move |_| [vec![Step::Sleep(time)], hello("slow")].concat()).await
 }
 
+/// One worker, told so.
+fn one_at_once(member: &Responder) -> ServerSpec {
+    ServerSpec { max_conns: MaxConns::Most(1), ..member.spec() }
+}
+
 fn in_flight(cluster: &Cluster) -> u32 {
     cluster.status().members.iter().map(|member| member.in_flight).sum()
 }

@@ -12,9 +12,7 @@ const TENTH: Duration = Duration::from_millis(100);
 async fn waiting(requests: usize, timeout: Duration) -> (Arc<Cluster>, Arc<Semaphore>, JoinSet<String>) {
     let gate = gate();
     let member = gated(1, &gate).await;
-    let mut spec = member.spec();
-    spec.max_conns = MaxConns::Most(1);
-    let mut pool = pool(vec![spec]);
+    let mut pool = pool(vec![one_at_once(&member)]);
     pool.queue.timeout = timeout;
     let cluster = Arc::new(cluster(&pool));
     let mut clients = JoinSet::new();

@@ -6,11 +6,6 @@ use crate::config::model::Pool;
 use crate::upstream::Fault;
 use tokio::task::JoinHandle;
 
-/// One worker, told so.
-fn one_at_once(member: &Responder) -> ServerSpec {
-    ServerSpec { max_conns: MaxConns::Most(1), ..member.spec() }
-}
-
 fn reloaded(pool: &Pool, before: &Cluster) -> Arc<Cluster> {
     Arc::new(Cluster::new(pool, &super::super::Buffers::default(), Some(before)))
 }

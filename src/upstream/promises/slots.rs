@@ -52,9 +52,7 @@ async fn max_conns_counts_idle_connections_and_is_never_passed() {
 async fn the_queue_is_served_in_the_order_of_arrival() {
     let gate = gate();
     let member = gated(1, &gate).await;
-    let mut spec = member.spec();
-    spec.max_conns = MaxConns::Most(1);
-    let cluster = Arc::new(cluster(&pool(vec![spec])));
+    let cluster = Arc::new(cluster(&pool(vec![one_at_once(&member)])));
     let mut clients = JoinSet::new();
     for number in 0..6 {
         let asking = Arc::clone(&cluster);
@@ -75,9 +73,7 @@ async fn the_queue_is_served_in_the_order_of_arrival() {
 async fn the_next_request_is_sent_before_the_reply_that_freed_its_worker_is_handed_on() {
     let gate = gate();
     let member = gated(1, &gate).await;
-    let mut spec = member.spec();
-    spec.max_conns = MaxConns::Most(1);
-    let cluster = Arc::new(cluster(&pool(vec![spec])));
+    let cluster = Arc::new(cluster(&pool(vec![one_at_once(&member)])));
     let is_sent = Arc::new(AtomicBool::new(false));
     let (asking, sent) = (Arc::clone(&cluster), Arc::clone(&is_sent));
     let first = tokio::spawn(async move {
@@ -164,9 +160,7 @@ async fn waiting_again_takes_no_more_than_what_is_left_of_the_patience() {
 async fn timeouts_total_ends_a_request_with_its_worker_and_one_in_the_queue() {
     let gate = gate();
     let member = gated(1, &gate).await;
-    let mut spec = member.spec();
-    spec.max_conns = MaxConns::Most(1);
-    let mut pool = pool(vec![spec]);
+    let mut pool = pool(vec![one_at_once(&member)]);
     pool.timeouts.total = Some(Duration::from_millis(200));
     let cluster = cluster(&pool);
     let mut slow = post(&cluster, "/", upload(10));
@@ -187,9 +181,7 @@ async fn timeouts_total_ends_a_request_with_its_worker_and_one_in_the_queue() {
 async fn a_client_that_leaves_the_queue_gives_up_its_place_and_its_script_never_runs() {
     let gate = gate();
     let member = gated(1, &gate).await;
-    let mut spec = member.spec();
-    spec.max_conns = MaxConns::Most(1);
-    let cluster = Arc::new(cluster(&pool(vec![spec])));
+    let cluster = Arc::new(cluster(&pool(vec![one_at_once(&member)])));
     let asking = Arc::clone(&cluster);
     let first = tokio::spawn(async move { ask(&asking, "/first").await });
     until("the worker is taken", || member.requests() == 1).await;
@@ -216,9 +208,7 @@ async fn a_client_that_leaves_the_queue_gives_up_its_place_and_its_script_never_
 async fn a_full_queue_refuses_at_once_and_says_when_to_come_again() {
     let gate = gate();
     let member = gated(1, &gate).await;
-    let mut spec = member.spec();
-    spec.max_conns = MaxConns::Most(1);
-    let mut pool = pool(vec![spec]);
+    let mut pool = pool(vec![one_at_once(&member)]);
     pool.queue = Queue { size: 1, ..pool.queue };
     let cluster = Arc::new(cluster(&pool));
     let mut clients = JoinSet::new();
@@ -238,9 +228,7 @@ async fn a_full_queue_refuses_at_once_and_says_when_to_come_again() {
 async fn a_queue_that_does_not_move_refuses_after_its_timeout() {
     let gate = gate();
     let member = gated(1, &gate).await;
-    let mut spec = member.spec();
-    spec.max_conns = MaxConns::Most(1);
-    let mut pool = pool(vec![spec]);
+    let mut pool = pool(vec![one_at_once(&member)]);
     pool.timeouts.first_byte = Duration::from_secs(600);
     let cluster = Arc::new(cluster(&pool));
     let asking = Arc::clone(&cluster);
