@@ -32,14 +32,7 @@ impl Line {
 
     /// What a client sent, with everything escaped that could break out of the quotes or of the line.
     pub(super) fn escaped(&mut self, text: &str) -> &mut Self {
-        let mut rest = text;
-        while let Some((place, c)) = rest.char_indices().find(|&(_, c)| is_unsafe(c)) {
-            self.add(&rest[..place]).add("\\x");
-            let code = u32::from(c);
-            self.0.extend([code >> 4, code & 15].map(|digit| char::from(HEX[digit as usize % 16])));
-            rest = &rest[place + c.len_utf8()..];
-        }
-        self.add(rest)
+        self.escape(text, is_unsafe)
     }
 
     /// The same in quotes.
@@ -49,14 +42,18 @@ impl Line {
 
     /// A name without spaces: readers of `combined` take one for its end.
     pub(super) fn user(&mut self, name: Option<&str>) -> &mut Self {
-        match name {
-            Some(name) if name.contains(' ') => {
-                let mut escaped = Self::new();
-                escaped.escaped(name);
-                self.add(&escaped.0.replace(' ', "\\x20"))
-            }
-            name => self.escaped(name.unwrap_or("-")),
+        self.escape(name.unwrap_or("-"), |c| c == ' ' || is_unsafe(c))
+    }
+
+    fn escape(&mut self, text: &str, which: impl Fn(char) -> bool) -> &mut Self {
+        let mut rest = text;
+        while let Some((place, c)) = rest.char_indices().find(|&(_, c)| which(c)) {
+            self.add(&rest[..place]).add("\\x");
+            let code = u32::from(c);
+            self.0.extend([code >> 4, code & 15].map(|digit| char::from(HEX[digit as usize % 16])));
+            rest = &rest[place + c.len_utf8()..];
         }
+        self.add(rest)
     }
 
     pub(super) fn number(&mut self, number: u64) -> &mut Self {
