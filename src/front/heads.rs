@@ -4,8 +4,8 @@
 //! Only heads are looked at, so it has to know where bodies end. Behind a body in chunks nothing follows on a connection
 //! (`pipeline`), so what comes there is nobody's head.
 //!
-//! Most reads are one head without a body and nothing else. Those are known by a look at 16 bytes at a time: 140 instructions for a
-//! hello, where going from line to line takes 380.
+//! Most reads are one head without a body and nothing else. Those are known by a look at the ends of their lines, where following
+//! them takes three times as long.
 
 use std::mem;
 
@@ -165,50 +165,22 @@ fn value_of<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     begin.eq_ignore_ascii_case(name).then_some(value)
 }
 
-/// As many ends of lines are looked for at once.
-const LANES: usize = 16;
-/// With the byte before them, and the ten behind by which a name is known.
-const WINDOW: usize = LANES + 10;
-
 /// Whether this is the whole head of one request that says nothing of a body, without a flaw. `false` for all that takes a closer look.
 fn is_a_plain_head(bytes: &[u8]) -> bool {
-    let Some(last) = bytes.last_chunk::<WINDOW>() else { return false };
-    if !last.ends_with(b"\r\n\r\n") || matches!(bytes[0], b'\r' | b'\n') {
-        return false;
-    }
-    let mut rest = bytes;
-    while let Some(window) = rest.first_chunk::<WINDOW>() {
-        if holds_line_feed(window) && holds_oddity(window) {
-            return false;
-        }
-        rest = &rest[LANES..];
-    }
-    // A line that ends so near the end is too short to be seen in a window of its own.
-    !holds_oddity(last) && !last[WINDOW - 9..WINDOW - 4].contains(&b'\n')
+    let Some(lines) = bytes.strip_suffix(b"\r\n\r\n") else { return false };
+    !matches!(lines.first(), None | Some(b'\r' | b'\n'))
+        && memchr_iter(b'\n', lines).all(|end| lines[end - 1] == b'\r' && is_a_plain_field(&bytes[end + 1..]))
 }
 
-/// Written as a loop over lanes, which the compiler turns into a handful of vector instructions.
-fn holds_line_feed(window: &[u8; WINDOW]) -> bool {
-    let mut lanes = [0; LANES];
-    for (lane, feeds) in lanes.iter_mut().enumerate() {
-        *feeds = u8::from(window[lane + 1] == b'\n');
-    }
-    u128::from_le_bytes(lanes) != 0
-}
-
-/// Whether a line ends without a CR, an empty line follows, or one that may be `Content-Length` or `Transfer-Encoding`.
-fn holds_oddity(window: &[u8; WINDOW]) -> bool {
-    let mut odd = 0;
-    for lane in 0..LANES {
-        let [before, here, first] = [window[lane], window[lane + 1], window[lane + 2]];
-        let lower = first | 0x20;
-        let is_odd = (before != b'\r')
-            | (first == b'\r')
-            | ((lower == b'c') & (window[lane + 9] == b'-'))
-            | ((lower == b't') & (window[lane + 10] == b'-'));
-        odd |= u8::from((here == b'\n') & is_odd);
-    }
-    odd != 0
+/// Whether a line that begins here is a field, and neither `Content-Length` nor `Transfer-Encoding`, as far as their hyphens tell.
+fn is_a_plain_field(bytes: &[u8]) -> bool {
+    let hyphen = match bytes[0] {
+        b'\r' => return false,
+        b'c' | b'C' => 7,
+        b't' | b'T' => 8,
+        _ => return true,
+    };
+    bytes.get(hyphen) != Some(&b'-')
 }
 
 #[cfg(test)]
@@ -260,7 +232,7 @@ mod tests {
         }
     }
 
-    /// Wherever it falls in the windows of a read that is one head.
+    /// However near it is to the ends of a read that is one head.
     #[test]
     fn no_place_in_a_head_hides_a_flaw() {
         for before in 0..48 {

@@ -60,7 +60,8 @@ impl<'a> Target<'a> {
     /// # Errors
     /// What nginx answers 400 to.
     pub fn parse(sent: &'a [u8]) -> Result<Self, BadTarget> {
-        if sent.iter().any(|&byte| byte <= b' ' || byte == 0x7f) {
+        // All of them, without an early end: that goes by sixteen.
+        if sent.iter().fold(false, |bad, &byte| bad | (byte <= b' ') | (byte == 0x7f)) {
             return Err(BadTarget::Control);
         }
         let (authority, raw) = match sent {
