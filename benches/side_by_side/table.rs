@@ -93,6 +93,7 @@ fn requests(subject: Contestant) -> Vec<Row> {
     let hello = |with| Load::Requests(Ask::get("/hello.php", 64).with(with));
     let row = |name, what, with| Row::load(name, what, hello(with), BackendKind::Null(12), all);
     vec![
+        row("browser", "hello with a browser's head, 1 KB", With::Browser),
         row("cookies", "hello with 8 KB of cookies and a query string of 2 KB", With::Cookies),
         row("churn", "hello, each on a connection of its own", With::Header("Connection: close")),
         row("upload-1k", "POSTs of 1 KB", With::Body(1_000)),

@@ -23,6 +23,7 @@ pub(crate) fn run(to: SocketAddr, scheme: &str, ask: Ask, seconds: u64) -> Resul
         With::Nothing | With::Refusal => {}
         With::Header(header) => drop(command.args(["-H", header])),
         With::Body(bytes) => body = bytes,
+        With::Browser => drop(command.args(BROWSER.iter().flat_map(|line| ["-H", line]))),
         With::Cookies => {
             command.args(["-H", &cookies()]);
             target += &query();
@@ -33,6 +34,25 @@ pub(crate) fn run(to: SocketAddr, scheme: &str, ask: Ask, seconds: u64) -> Resul
     let text = String::from_utf8_lossy(&output.stdout);
     read(&text, ask).ok_or_else(|| format!("wrk said:\n{text}{}", String::from_utf8_lossy(&output.stderr)))
 }
+
+/// What Chrome says beside Host when a link of the same site is followed.
+const BROWSER: [&str; 15] = [
+    "Connection: keep-alive",
+    "sec-ch-ua: \"Chromium\";v=\"142\", \"Google Chrome\";v=\"142\", \"Not_A Brand\";v=\"99\"",
+    "sec-ch-ua-mobile: ?0",
+    "sec-ch-ua-platform: \"Windows\"",
+    "Upgrade-Insecure-Requests: 1",
+    "User-Agent: Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
+    "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/apng,*/*;q=0.8",
+    "Sec-Fetch-Site: same-origin",
+    "Sec-Fetch-Mode: navigate",
+    "Sec-Fetch-User: ?1",
+    "Sec-Fetch-Dest: document",
+    "Referer: https://www.example.com/admin/users/list?page=3",
+    "Accept-Encoding: gzip, deflate, br, zstd",
+    "Accept-Language: en-US,en;q=0.9,de;q=0.8",
+    "Cookie: PHPSESSID=0a1b2c3d4e5f60718293a4b5c6; _ga=GA1.1.1234567890.1234567890; XSRF-TOKEN=eyJpdiI6IkpqN0ZzUmJ3dGRQNzVvVjJ6c1E9PSIsInZhbHVlIjoi",
+];
 
 /// 8 KB in one line, as browsers send them.
 pub(crate) fn cookies() -> String {

@@ -166,30 +166,54 @@ fn of_headers<E>(facts: &RequestFacts<'_>, given: &mut Given<'_, impl Sink<E>>) 
 
 /// `HTTP_` and the header's name; `None` for names that would alias another's, and for those no client may set.
 fn param_name(name: &HeaderName, facts: &RequestFacts<'_>) -> Option<SmallVec<[u8; 64]>> {
-    if *name == "proxy" || *name == HOST && facts.target.authority.is_some() {
-        return None;
-    }
-    // A trusted proxy's is `request_id` already; anybody else's would be taken for it by whoever reads php's log.
-    if *name == "x-request-id" {
+    if *name == HOST && facts.target.authority.is_some() {
         return None;
     }
     let name = name.as_str().as_bytes();
-    if is_front_ends(name) {
+    if is_forbidden(name) {
         return None;
     }
-    // `_`, `.` and the other bytes that HTTP allows: php would read some of them as `_`.
-    if !name.iter().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-')) {
-        return None;
+    let mut param = SmallVec::from_elem(0, PREFIX.len() + name.len());
+    let (prefix, rest) = param.split_at_mut(PREFIX.len());
+    prefix.copy_from_slice(PREFIX);
+    let mut is_sound = true;
+    for (to, byte) in rest.iter_mut().zip(name) {
+        *to = IN_PARAMS[usize::from(*byte)];
+        is_sound &= *to != NOWHERE;
     }
-    let mut param = SmallVec::from_slice(b"HTTP_");
-    param.extend(name.iter().map(|byte| if *byte == b'-' { b'_' } else { byte.to_ascii_uppercase() }));
-    Some(param)
+    is_sound.then_some(param)
 }
 
-/// What php learns of its front end: frameworks take it for their leave to hand over any file (X-Sendfile-Type, X-Accel-Mapping).
-fn is_front_ends(name: &[u8]) -> bool {
-    name.starts_with(b"x-accel-") || name == b"x-sendfile-type"
+fn is_forbidden(name: &[u8]) -> bool {
+    match name {
+        b"proxy" => true,
+        // A trusted proxy's is `request_id` already; anybody else's would be taken for it by whoever reads php's log.
+        b"x-request-id" => true,
+        // What php learns of its front end: frameworks take it for their leave to hand over any file.
+        b"x-sendfile-type" => true,
+        _ => name.starts_with(b"x-accel-"),
+    }
 }
+
+const PREFIX: &[u8] = b"HTTP_";
+/// Stands for what no parameter's name has.
+const NOWHERE: u8 = 0;
+/// A byte of a header's name, which is in lower case, as it stands in the parameter's. `_`, `.` and the other bytes that HTTP allows
+/// are nowhere: php would read some of them as `_`.
+static IN_PARAMS: [u8; 256] = {
+    let mut bytes = [NOWHERE; 256];
+    let mut byte = 0;
+    while byte < bytes.len() {
+        bytes[byte] = match byte as u8 {
+            b'-' => b'_',
+            letter @ b'a'..=b'z' => letter.to_ascii_uppercase(),
+            digit @ b'0'..=b'9' => digit,
+            _ => NOWHERE,
+        };
+        byte += 1;
+    }
+    bytes
+};
 
 /// What the configuration adds; of two with one name the later counts.
 fn own<E>(plan: &ScriptPlan<'_>, sink: &mut impl Sink<E>) -> Result<(), E> {
