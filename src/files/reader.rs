@@ -114,7 +114,7 @@ impl Reader {
         if self.away.is_some() || !self.knows_nowait {
             return Ok(None);
         }
-        let mut buffer = Buffer::of(room_for(span).min(self.piece));
+        let mut buffer = Buffer::of(room_for(span).min(self.piece), self.piece);
         match buffer.fill(|room| read_cached(&self.file, room, span.start)) {
             Ok(()) => Ok(Some(buffer)),
             Err(Errno::AGAIN) => Ok(None),
@@ -130,7 +130,7 @@ impl Reader {
         let away = self.away.get_or_insert_with(|| {
             let (file, span) = (Arc::clone(&self.file), span.clone());
             spawn_blocking(move || {
-                let mut buffer = Buffer::of(room_for(&span));
+                let mut buffer = Buffer::of(room_for(&span), PIECE);
                 buffer.fill(|room| retry_on_intr(|| pread(&*file, &mut *room, span.start)))?;
                 Ok(buffer)
             })

@@ -7,8 +7,8 @@ use bytes::Bytes;
 
 use super::reader::PIECE;
 
-/// 1 MB a thread: as many pieces as are on their way at once while the sockets keep up.
-const KEPT: usize = 8;
+/// So many bytes a thread: as many pieces as are on their way at once while the sockets keep up.
+const KEPT: usize = 8 * PIECE;
 
 thread_local! {
     static SPARE: RefCell<Vec<Box<[u8]>>> = const { RefCell::new(Vec::new()) };
@@ -18,16 +18,18 @@ thread_local! {
 #[derive(Debug)]
 pub(super) struct Buffer {
     room: Box<[u8]>,
+    /// How large the room is that is kept.
+    piece: usize,
     wanted: usize,
     filled: usize,
 }
 
 impl Buffer {
-    /// Room for `wanted` bytes, at most [`PIECE`]. Little is not worth a whole piece: a slow reader would hold it for
-    /// a few bytes.
-    pub(super) fn of(wanted: usize) -> Self {
-        let room = if wanted > PIECE / 2 { spare() } else { fresh(wanted) };
-        Self { room, wanted, filled: 0 }
+    /// Room for `wanted` bytes of a file that is read in pieces of so many, which are at least as many. Little is not worth a whole
+    /// piece: a slow reader would hold it for a few bytes.
+    pub(super) fn of(wanted: usize, piece: usize) -> Self {
+        let room = if wanted > piece / 2 { spare(piece) } else { fresh(wanted) };
+        Self { room, piece, wanted, filled: 0 }
     }
 
     pub(super) fn fill<E>(&mut self, read: impl FnOnce(&mut [u8]) -> Result<usize, E>) -> Result<(), E> {
@@ -49,8 +51,11 @@ impl Buffer {
     }
 }
 
-fn spare() -> Box<[u8]> {
-    SPARE.with_borrow_mut(Vec::pop).unwrap_or_else(|| fresh(PIECE))
+fn spare(piece: usize) -> Box<[u8]> {
+    SPARE.with_borrow_mut(|spare| {
+        let place = spare.iter().rposition(|room| room.len() == piece);
+        place.map(|place| spare.swap_remove(place)).unwrap_or_else(|| fresh(piece))
+    })
 }
 
 fn fresh(len: usize) -> Box<[u8]> {
@@ -65,14 +70,14 @@ impl AsRef<[u8]> for Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        if self.room.len() != PIECE {
+        if self.room.len() != self.piece {
             return;
         }
         let room = std::mem::take(&mut self.room);
         // Gone already where the thread itself is ending: then the memory just goes with it.
         let _ = SPARE.try_with(|spare| {
             let mut spare = spare.borrow_mut();
-            if spare.len() < KEPT {
+            if spare.iter().map(|room| room.len()).sum::<usize>() + room.len() <= KEPT {
                 spare.push(room);
             }
         });
@@ -85,7 +90,7 @@ mod tests {
 
     /// A buffer for `wanted` bytes of which the first `read` came.
     fn lent(wanted: usize, read: usize, content: u8) -> Bytes {
-        let mut buffer = Buffer::of(wanted);
+        let mut buffer = Buffer::of(wanted, PIECE);
         let filled: Result<(), ()> = buffer.fill(|room| {
             room[..read].fill(content);
             Ok(read)
@@ -122,8 +127,17 @@ mod tests {
 
     #[test]
     fn no_more_than_a_few_are_kept() {
-        let out: Vec<_> = (0..KEPT + 5).map(|_| lent(PIECE, PIECE, 1)).collect();
+        let out: Vec<_> = (0..13).map(|_| lent(PIECE, PIECE, 1)).collect();
         drop(out);
-        assert_eq!(SPARE.with_borrow(Vec::len), KEPT);
+        assert_eq!(SPARE.with_borrow(Vec::len), KEPT / PIECE);
+    }
+
+    #[test]
+    fn a_small_piece_is_lent_again_for_a_small_one_only() {
+        let [small, large] = [1000, PIECE].map(|piece| Buffer::of(piece, piece));
+        let was = small.room.as_ptr();
+        drop((small, large));
+        assert_ne!(Buffer::of(PIECE, PIECE).room.as_ptr(), was);
+        assert_eq!(Buffer::of(900, 1000).room.as_ptr(), was);
     }
 }
