@@ -26,33 +26,49 @@ pub struct AccessLog {
 
 /// What a line tells.
 #[derive(Debug, Serialize)]
-pub(super) struct Entry {
-    pub(super) time: String,
-    pub(super) request_id: String,
-    pub(super) remote_addr: String,
+pub struct Entry {
+    /// When the request came, as [`AccessLog`]'s format writes it.
+    pub time: String,
+    /// `$request_id`.
+    pub request_id: String,
+    /// The client's, as the site sees it.
+    pub remote_addr: String,
     /// Whose password was right.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) remote_user: Option<String>,
-    pub(super) method: String,
-    pub(super) target: String,
-    pub(super) protocol: &'static str,
-    pub(super) host: String,
-    pub(super) status: u16,
-    pub(super) bytes: u64,
-    pub(super) referer: String,
-    pub(super) user_agent: String,
-    pub(super) site: String,
+    pub remote_user: Option<String>,
+    /// As sent, like all that follows up to `host`.
+    pub method: String,
+    /// Path and query.
+    pub target: String,
+    /// `HTTP/1.1`.
+    pub protocol: &'static str,
+    /// The host that was asked for.
+    pub host: String,
+    /// Of the reply; 499 where the client left before there was one.
+    pub status: u16,
+    /// Of the reply's body that were handed to the connection.
+    pub bytes: u64,
+    /// As sent; empty where nothing was.
+    pub referer: String,
+    /// As sent; empty where nothing was.
+    pub user_agent: String,
+    /// The site's first name.
+    pub site: String,
+    /// The route's spelling.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) route: Option<String>,
-    pub(super) total_ms: Millis,
+    pub route: Option<String>,
+    /// From the head of the request to the last byte of the reply.
+    pub total_ms: Millis,
+    /// Where a pool was asked.
     #[serde(flatten)]
-    pub(super) upstream: Option<UpstreamEntry>,
-    pub(super) end: &'static str,
+    pub upstream: Option<UpstreamEntry>,
+    /// How it ended: `complete`, or what came between.
+    pub end: &'static str,
 }
 
 /// What the pool did for the request.
 #[derive(Debug, Serialize)]
-pub(super) struct UpstreamEntry {
+pub struct UpstreamEntry {
     pool: String,
     member: Option<String>,
     tries: u32,
@@ -68,8 +84,18 @@ pub(super) struct UpstreamEntry {
     error: Option<String>,
 }
 
+impl Entry {
+    /// The line with its end.
+    #[must_use]
+    pub fn line(&self, format: LogFormat) -> Vec<u8> {
+        render(format, self).end()
+    }
+}
+
 impl UpstreamEntry {
-    pub(super) fn new(pool: &str, outcome: &Outcome) -> Self {
+    /// Of the pool with this name.
+    #[must_use]
+    pub fn new(pool: &str, outcome: &Outcome) -> Self {
         Self {
             pool: pool.to_owned(),
             member: outcome.member.as_deref().map(str::to_owned),
@@ -139,7 +165,7 @@ impl AccessLog {
     /// Takes in a request that has ended.
     pub(super) fn write(&self, entry: &Entry) {
         if let Some(writer) = &self.writer {
-            writer.write(render(self.format, entry).end());
+            writer.write(entry.line(self.format));
         }
         if let Some(slow) = &self.slow {
             slow.look(entry);
@@ -235,7 +261,7 @@ mod tests {
     }
 
     fn rendered(format: LogFormat, entry: &Entry) -> String {
-        String::from_utf8(render(format, entry).end()).expect("text")
+        String::from_utf8(entry.line(format)).expect("text")
     }
 
     #[test]

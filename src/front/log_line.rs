@@ -15,7 +15,7 @@ pub(super) struct Line(String);
 
 /// A time, to the microsecond; logs write it in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Millis {
+pub struct Millis {
     micros: u64,
 }
 

@@ -56,11 +56,12 @@ mod throttle;
 mod timeouts;
 mod visit;
 
-pub use access_log::AccessLog;
+pub use access_log::{AccessLog, Entry, UpstreamEntry};
 pub use connection::{Front, Means};
 pub use drain::{Drain, Watcher};
 pub use facts::Client;
 pub use linger::Stream;
 pub use lobby::{Lobby, Presence};
+pub use log_line::Millis;
 pub use notes::Notes;
 pub use timeouts::Timeouts;
