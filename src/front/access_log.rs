@@ -36,9 +36,9 @@ pub struct Entry {
     /// Whose password was right.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remote_user: Option<String>,
-    /// As sent, like all that follows up to `host`.
+    /// As sent.
     pub method: String,
-    /// Path and query.
+    /// Path and query, as sent.
     pub target: String,
     /// `HTTP/1.1`.
     pub protocol: &'static str,

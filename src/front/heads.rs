@@ -4,8 +4,8 @@
 //! Only heads are looked at, so it has to know where bodies end. Behind a body in chunks nothing follows on a connection
 //! (`pipeline`), so what comes there is nobody's head.
 //!
-//! Most reads are one head without a body and nothing else. Those are known by a look at the ends of their lines, where following
-//! them takes three times as long.
+//! Most reads are one head without a body and nothing else. Those are known by a look at the ends of their lines, without following
+//! them: 600 instructions for a browser's head of 17 lines.
 
 use std::mem;
 
