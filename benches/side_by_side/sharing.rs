@@ -36,6 +36,8 @@ impl Load {
 const REST: Duration = Duration::from_millis(300);
 /// Until both have found their parts.
 const SETTLING: Duration = Duration::from_secs(1);
+/// How often in a turn the first comes and goes.
+const SLICES: usize = 3;
 const TRICKLE: Duration = Duration::from_millis(100);
 const SECOND: Contestant = Contestant::Nginx(Tuning { keepalive: false, open_file_cache: false });
 
@@ -55,7 +57,8 @@ pub(crate) fn slow_turn(
     turn(scene, SLOW, first, backend)
 }
 
-/// One turn of one contestant as the first front end. The second one's figures alone are taken before and after.
+/// One turn of one contestant as the first front end: slice by slice, because what the processors give moves within a turn, too. The
+/// second one's rate alone is taken before, between and after them.
 fn turn(
     scene: Scene<'_>,
     load: Load,
@@ -65,55 +68,79 @@ fn turn(
     let second_server = scene.start(SECOND, backend)?;
     let second = load.busy(second_server.address());
     for_a_while(&[second], REST);
-    let window = scene.length.window();
-    let [before] = for_a_while(&[second], window);
-    let server = scene.start(first, backend)?;
-    let ours = load.busy(server.address());
+    let window = scene.length.window() / 2;
+    let [seen] = for_a_while(&[second], window);
+    let mut alone = seen.rate / (SLICES + 1) as f64;
+    let mut sum = Slice::default();
+    for _ in 0..SLICES {
+        let server = scene.start(first, backend)?;
+        let seen = slice(load, second, server.address(), window);
+        sum.iter_mut().zip(&seen).for_each(|(sum, seen)| sum.add(seen));
+        drop(server);
+        let [seen] = for_a_while(&[second], window);
+        alone += seen.rate / (SLICES + 1) as f64;
+    }
+    Ok(findings(&sum, alone))
+}
+
+/// The second's clients while the first is idle after a load and while it trickles, and the first's; both until they have found their
+/// parts, and after that.
+type Slice = [Seen; 7];
+
+fn slice(load: Load, second: Crowd, first: SocketAddr, window: Duration) -> Slice {
+    let ours = load.busy(first);
     for_a_while(&[ours], window);
     sleep(REST);
     let [idle] = for_a_while(&[second], window);
-    let [trickled, trickle] = for_a_while(&[second, load.trickling(server.address())], window);
+    let [trickled, trickle] = for_a_while(&[second, load.trickling(first)], window);
     let [early, our_early] = for_a_while(&[second, ours], SETTLING);
     let [loaded, our_load] = for_a_while(&[second, ours], window);
-    drop(server);
-    let [after] = for_a_while(&[second], window);
-    let alone = f64::midpoint(before.rate, after.rate);
-    let hung = idle.hung + trickled.hung + early.hung + loaded.hung;
-    Ok(vec![
+    [idle, trickled, trickle, early, our_early, loaded, our_load]
+}
+
+/// Of all slices together; `alone` is the mean of what the second gets without a first, in answers a second.
+fn findings(sum: &Slice, alone: f64) -> Vec<Finding> {
+    let [idle, trickled, trickle, early, our_early, loaded, our_load] = sum;
+    let rate = |seen: &Seen| seen.rate / SLICES as f64;
+    let both = rate(loaded) + rate(our_load);
+    vec![
         Finding::new("second alone, requests/s", alone),
-        Finding::new("second ÷ alone, first idle after a load", idle.rate / alone),
-        Finding::new("second ÷ alone, first with 10 requests/s", trickled.rate / alone),
-        Finding::new("second ÷ alone, first loaded too", loaded.rate / alone),
-        Finding::new("both ÷ alone, first loaded too", (loaded.rate + our_load.rate) / alone),
+        Finding::new("second ÷ alone, first idle after a load", rate(idle) / alone),
+        Finding::new("second ÷ alone, first with 10 requests/s", rate(trickled) / alone),
+        Finding::new("second ÷ alone, first loaded too", rate(loaded) / alone),
+        Finding::new("both ÷ alone, first loaded too", both / alone),
+        Finding::new("second's part of all, first loaded too", rate(loaded) / both.max(1.0)),
         Finding::new(
-            "second's part of all, first loaded too",
-            loaded.rate / (loaded.rate + our_load.rate).max(1.0),
+            "second's requests without an answer for 1 s",
+            idle.hung + trickled.hung + early.hung + loaded.hung,
         ),
-        Finding::new("second's requests without an answer for 1 s", hung),
         Finding::new(
             "first's requests without an answer for 1 s",
             trickle.hung + our_early.hung + our_load.hung,
         ),
-        Finding::new(
-            "errors of either",
-            [idle, trickled, trickle, early, our_early, loaded, our_load]
-                .map(|seen| seen.errors)
-                .iter()
-                .sum(),
-        ),
+        Finding::new("errors of either", sum.iter().map(|seen| seen.errors).sum()),
         Finding::new("first's slowest while it trickles, ms", trickle.slowest.as_secs_f64() * 1e3),
-    ])
+    ]
 }
 
-/// What one crowd saw.
-#[derive(Clone, Copy, Debug)]
+/// What one crowd saw, in one window or in several.
+#[derive(Clone, Copy, Debug, Default)]
 struct Seen {
-    /// Answers a second.
+    /// Answers a second; of several windows the sum.
     rate: f64,
     hung: f64,
     /// Other than a hang.
     errors: f64,
     slowest: Duration,
+}
+
+impl Seen {
+    fn add(&mut self, seen: &Self) {
+        self.rate += seen.rate;
+        self.hung += seen.hung;
+        self.errors += seen.errors;
+        self.slowest = self.slowest.max(seen.slowest);
+    }
 }
 
 fn for_a_while<const CROWDS: usize>(crowds: &[Crowd; CROWDS], window: Duration) -> [Seen; CROWDS] {
