@@ -37,7 +37,7 @@ const REST: Duration = Duration::from_millis(300);
 /// Until both have found their parts.
 const SETTLING: Duration = Duration::from_secs(1);
 /// How often in a turn the first comes and goes.
-const SLICES: usize = 3;
+const SLICES: usize = 6;
 const TRICKLE: Duration = Duration::from_millis(100);
 const SECOND: Contestant = Contestant::Nginx(Tuning { keepalive: false, open_file_cache: false });
 
@@ -68,7 +68,7 @@ fn turn(
     let second_server = scene.start(SECOND, backend)?;
     let second = load.busy(second_server.address());
     for_a_while(&[second], REST);
-    let window = scene.length.window() / 2;
+    let window = scene.length.window() / 3;
     let [seen] = for_a_while(&[second], window);
     let mut alone = seen.rate / (SLICES + 1) as f64;
     let mut sum = Slice::default();
