@@ -9,6 +9,7 @@ cargo bench --bench side_by_side -- [OPTIONS]
   --quick             short rounds: enough to see that all works
   --rounds N          how often each contestant has its turn
   --all               caddy, apache and lighttpd too, where the rows are the basic ones
+  --pgo               target/pgo/cornac too (make pgo), where replies are small and code is what costs
   --subject NAME      what is put beside nginx: cornac (default), or nginx itself, which must come to 1.0
   --json FILE         all samples, for programs
   --write             puts the table into docs/performance.md
@@ -27,6 +28,7 @@ pub(crate) struct Args {
     pub(crate) only: Vec<String>,
     pub(crate) quick: bool,
     pub(crate) all: bool,
+    pub(crate) pgo: bool,
     pub(crate) rounds: Option<usize>,
     pub(crate) subject: Subject,
     pub(crate) json: Option<PathBuf>,
@@ -55,6 +57,7 @@ impl Command {
                 "--only" => args.only = names(&value()?),
                 "--quick" => args.quick = true,
                 "--all" => args.all = true,
+                "--pgo" => args.pgo = true,
                 "--rounds" => args.rounds = Some(rounds(&value()?)?),
                 "--subject" => args.subject = subject(&value()?)?,
                 "--json" => args.json = Some(value()?.into()),

@@ -10,6 +10,19 @@ use crate::{clients, idle, overload, reload, sharing, slow, start, system_calls}
 const MIXED_12: &str = "3 % of scripts take 200 ms, the others 2 ms, on 3 pools of 4 workers, 12 clients; no more than 1,511/s is possible; times of the quick ones";
 const SECOND_FRONT_END: &str = "what nginx without keepalive gets of 3 pools of 4 workers, 12 clients, beside another front end: nginx with keepalive 64, haproxy, or cornac";
 const SECOND_FRONT_END_SLOW: &str = "the same with scripts that sleep for 2 ms and 24 clients: the workers are what is short, not the processors";
+/// Where `--pgo` adds its contestant.
+const GUIDED: [&str; 10] = [
+    "hello",
+    "static-1k",
+    "static-304",
+    "static-404",
+    "browser",
+    "cookies",
+    "access-log",
+    "precompressed",
+    "tls",
+    "http2",
+];
 /// The files' own date, to the second: what nginx asks for.
 const UNCHANGED: With = With::Header("If-Modified-Since: Thu, 01 Jan 2026 00:00:00 GMT");
 
@@ -24,7 +37,7 @@ pub(crate) fn all(args: &Args) -> Vec<Row> {
         Subject::Nginx => Contestant::NginxAgain,
     };
     let peers: &[Contestant] = if args.all { &Contestant::PEERS } else { &[] };
-    [
+    let mut rows: Vec<_> = [
         scripts(subject, peers),
         files(subject, peers),
         requests(subject),
@@ -36,7 +49,12 @@ pub(crate) fn all(args: &Args) -> Vec<Row> {
     ]
     .into_iter()
     .flatten()
-    .collect()
+    .collect();
+    for row in rows.iter_mut().filter(|row| args.pgo && GUIDED.contains(&row.name)) {
+        // Beside its like.
+        row.contestants.insert(2, Contestant::Guided);
+    }
+    rows
 }
 
 fn asked(target: &'static str) -> Load {

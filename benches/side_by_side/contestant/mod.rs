@@ -24,6 +24,12 @@ pub(crate) fn binary() -> PathBuf {
     std::env::var_os("CORNAC").map_or_else(|| env!("CARGO_BIN_EXE_cornac").into(), PathBuf::from)
 }
 
+/// What `make pgo` built, perhaps of an older source: it takes part where it is asked for.
+fn guided() -> Result<PathBuf, String> {
+    let binary = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/pgo/cornac");
+    if binary.exists() { Ok(binary) } else { Err(format!("{} is not there: make pgo", binary.display())) }
+}
+
 /// Connections to a responder that are kept: as many as clients come.
 const KEPT: u32 = 64;
 
@@ -31,6 +37,8 @@ const KEPT: u32 = 64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Contestant {
     Cornac(Told),
+    /// cornac as profile-guided optimisation builds it.
+    Guided,
     Nginx(Tuning),
     /// The reference a second time, in the subject's place: what the harness itself makes of equals.
     NginxAgain,
@@ -81,6 +89,7 @@ impl Contestant {
             Self::Cornac(Told::Health) => "cornac, health",
             Self::Cornac(Told::OneSite) => "cornac, 1 site",
             Self::Cornac(Told::ThreeMembers) => "cornac, 3 members",
+            Self::Guided => "cornac, pgo",
             Self::Nginx(Tuning { keepalive: false, .. }) => "nginx, no keepalive",
             Self::Nginx(Tuning { open_file_cache: true, .. }) => "nginx, file cache",
             Self::Nginx(_) => "nginx",
@@ -131,6 +140,7 @@ impl Contestant {
     fn command(self, scratch: &Scratch, setting: &Setting<'_>) -> Result<Command, String> {
         match self {
             Self::Cornac(told) => Ok(cornac::command(&binary(), scratch, setting, told)),
+            Self::Guided => Ok(cornac::command(&guided()?, scratch, setting, Told::Nothing)),
             Self::Nginx(tuning) => nginx::command(scratch, setting, tuning),
             Self::NginxAgain => {
                 nginx::command(scratch, setting, Tuning { keepalive: true, open_file_cache: false })
