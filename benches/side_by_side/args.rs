@@ -67,7 +67,19 @@ impl Command {
                 _ => return Err(format!("what is {word}?\n{USAGE}")),
             }
         }
+        args.refuse_half_a_table()?;
         Ok(Self::Compare(args))
+    }
+}
+
+impl Args {
+    /// Said before the half hour that a run takes: what it writes replaces every row.
+    fn refuse_half_a_table(&self) -> Result<(), String> {
+        let whole = self.only.is_empty() && !self.quick && self.subject == Subject::Cornac;
+        match self.write && !whole {
+            true => Err("--write is for a full run: without ONLY, --only, --quick and --subject".to_owned()),
+            false => Ok(()),
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::args::{Args, Subject};
+use crate::args::Args;
 use crate::contestant::{Contestant, binary};
 use crate::findings::Findings;
 use crate::rows::Row;
@@ -106,9 +106,6 @@ impl Report {
         }
         if !args.write {
             return Ok(());
-        }
-        if args.quick || args.subject == Subject::Nginx {
-            return Err("--write is for a full run of cornac".to_owned());
         }
         self.write_document(Path::new(DOCUMENT)).map_err(|error| format!("{DOCUMENT}: {error}"))
     }
