@@ -42,6 +42,10 @@ pub(crate) fn turn(
     let window = 2 * scene.length.window();
     crowd::ask(&[others], || sleep(SETTLING));
     let (alone, ()) = crowd::ask(&[others], || sleep(window));
+    // With nobody between: what the machine and php make of it.
+    let (pools, root) = (backend.addresses(), scene.document.root());
+    let straight = |others| crowd::ask_straight(others, (&pools, root), || sleep(window));
+    let straight_alone = straight(others);
     let replies = Arc::new(AtomicU64::new(0));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
@@ -53,6 +57,7 @@ pub(crate) fn turn(
     }
     sleep(3 * SETTLING);
     let (beside, ()) = crowd::ask(&[others], || sleep(window));
+    let straight_beside = straight(others);
     // Nobody waits for them.
     runtime.shutdown_background();
     let ms = |diary: &[Asked], share| {
@@ -64,6 +69,8 @@ pub(crate) fn turn(
         Finding::new("others' p99 alone, ms", ms(&alone[0], 0.99)),
         Finding::new("others' p99 beside slow readers, ms", ms(&beside[0], 0.99)),
         Finding::new("beside ÷ alone", ms(&beside[0], 0.99) / ms(&alone[0], 0.99)),
+        Finding::new("straight to php-fpm: p99 alone, ms", ms(&straight_alone, 0.99)),
+        Finding::new("straight to php-fpm: p99 beside slow readers, ms", ms(&straight_beside, 0.99)),
         Finding::new("others' p50 beside slow readers, ms", ms(&beside[0], 0.5)),
         Finding::new("others' errors", failed as f64),
         Finding::new("whole slow replies", replies.load(Ordering::Relaxed) as f64),
