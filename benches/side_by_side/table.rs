@@ -109,18 +109,20 @@ fn files(subject: Contestant, peers: &[Contestant]) -> Vec<Row> {
 fn requests(subject: Contestant) -> Vec<Row> {
     let all = &[NGINX, subject, HAPROXY];
     let hello = |with| Load::Requests(Ask::get("/hello.php", 64).with(with));
-    let row = |name, what, with| Row::load(name, what, hello(with), BackendKind::Null(12), all);
+    let null = BackendKind::Null(12);
+    let row = |name, what, with| Row::load(name, what, hello(with), null, all);
+    let posts = &[NGINX, subject, Contestant::Cornac(Told::MayRepeat), HAPROXY];
     vec![
         row("browser", "hello with a browser's head, 1 KB", With::Browser),
         row("cookies", "hello with 8 KB of cookies and a query string of 2 KB", With::Cookies),
         row("churn", "hello, each on a connection of its own", With::Header("Connection: close")),
-        row("upload-1k", "POSTs of 1 KB", With::Body(1_000)),
+        Row::load("upload-1k", "POSTs of 1 KB", hello(With::Body(1_000)), null, posts),
         row("upload-1m", "POSTs of 1 MB", With::Body(1_000_000)),
         Row::load(
             "access-log",
             "hello with an access log (combined)",
             asked("/hello.php"),
-            BackendKind::Null(12),
+            null,
             &[NGINX, subject],
         )
         .with(Feature::AccessLog),

@@ -75,12 +75,16 @@ fn pool(setting: &Setting<'_>, told: Told) -> String {
         BackendKind::Fpm => String::new(),
         _ => format!("keepalive = {{ mode = \"on\", idle = {KEPT} }}\n"),
     };
-    let health = if told == Told::Health { "health = {}\n" } else { "" };
+    let extra = match told {
+        Told::Health => "health = {}\n",
+        Told::MayRepeat => "retry = { non_idempotent = true }\n",
+        _ => "",
+    };
     let server = |upstream| match told {
         Told::MaxConns => format!("{{ address = \"{upstream}\", max_conns = {WORKERS_PER_POOL} }}"),
         _ => format!("\"{upstream}\""),
     };
     let members = if told == Told::ThreeMembers { 3 } else { usize::MAX };
     let servers: Vec<_> = setting.upstreams.iter().take(members).map(server).collect();
-    format!("[pools.php]\nservers = [{}]\n{keepalive}{health}\n", servers.join(", "))
+    format!("[pools.php]\nservers = [{}]\n{keepalive}{extra}\n", servers.join(", "))
 }

@@ -64,6 +64,8 @@ pub(crate) enum Told {
     OneSite,
     /// Of the first three members only.
     ThreeMembers,
+    /// That a POST may run twice.
+    MayRepeat,
 }
 
 /// What may differ between two nginx.
@@ -89,6 +91,7 @@ impl Contestant {
             Self::Cornac(Told::Health) => "cornac, health",
             Self::Cornac(Told::OneSite) => "cornac, 1 site",
             Self::Cornac(Told::ThreeMembers) => "cornac, 3 members",
+            Self::Cornac(Told::MayRepeat) => "cornac, non_idempotent",
             Self::Guided => "cornac, pgo",
             Self::Nginx(Tuning { keepalive: false, .. }) => "nginx, no keepalive",
             Self::Nginx(Tuning { open_file_cache: true, .. }) => "nginx, file cache",
