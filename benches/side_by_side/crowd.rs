@@ -1,4 +1,4 @@
-//! Clients of our own before one front end, for a while, and what they saw.
+//! Clients of our own before one front end, or straight at php-fpm, for a while, and what they saw.
 
 use std::io;
 use std::net::SocketAddr;
