@@ -63,9 +63,7 @@ fn four_thousand_idle_clients_cost_four_kilobytes_each_and_are_answered_when_the
             assert_eq!(client.get("/a.txt").status, 200, "round {round}");
         }
         let each = || cornac.heap_kib().saturating_sub(before) * 1024 / CLIENTS;
-        // The allocator gives memory back on threads that have something to do: these are on all of them.
-        let mut busy = || clients.iter_mut().take(8).all(|client| client.get("/a.txt").status == 200);
-        assert!(wait_until(LONG, || busy() && each() <= 4096), "{} bytes each in round {round}", each());
+        assert!(wait_until(LONG, || each() <= 4096), "{} bytes each in round {round}", each());
     }
 }
 

@@ -34,7 +34,8 @@ impl Cornac {
         let scratch = Scratch::new();
         let file = scratch.write("cornac.toml", toml);
         let mut command = Command::new(BINARY);
-        command.arg("run").arg("-c").arg(file);
+        // As docs/operations.md has a service started.
+        command.arg("run").arg("-c").arg(file).env("MIMALLOC_PURGE_EXTEND_DELAY", "0");
         let mut process = Process::start("cornac", &mut command, scratch.join("output.log"));
         for port in &ports {
             process.wait_for_listener(&Listen::Tcp(port.address()), None);

@@ -14,7 +14,8 @@ use crate::support::Scratch;
 pub(super) fn command(binary: &PathBuf, scratch: &Scratch, setting: &Setting<'_>, told: Told) -> Command {
     let file = scratch.write("cornac.toml", toml(setting, told));
     let mut command = Command::new(binary);
-    command.arg("run").arg("-c").arg(file);
+    // As docs/operations.md has a service started.
+    command.arg("run").arg("-c").arg(file).env("MIMALLOC_PURGE_EXTEND_DELAY", "0");
     command
 }
 
