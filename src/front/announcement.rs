@@ -55,7 +55,7 @@ impl Default for Complaints {
 impl Complaints {
     pub(super) fn complain(&self, client: &Client, error: &Unannounced) {
         let (peer, local) =
-            (Address::ip_text(client.peer.as_ref()), Address::port_text(client.local.as_ref()));
+            (Address::ip_text(client.peer.as_ref()), Address::port_text(client.local.as_deref()));
         if let Some(times) = self.0.lock().happened(Instant::now()) {
             tracing::warn!(
                 peer,

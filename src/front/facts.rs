@@ -27,7 +27,7 @@ pub struct Client {
     /// What the proxy says of it in front of its bytes, where the listener asks for that.
     pub announced: Option<Box<Announced>>,
     /// The address it came to; none over a unix socket.
-    pub local: Option<Address>,
+    pub local: Option<Arc<Address>>,
     /// What its handshake came to; `None`: it speaks in clear text.
     pub session: Option<Arc<Session>>,
     /// What the connection's parts tell each other.
@@ -115,7 +115,7 @@ impl<'a> Head<'a> {
             peer: told.or(client.peer.as_ref()),
             hop: client.peer.as_ref(),
             announced: client.announced.as_deref(),
-            local: client.local.as_ref(),
+            local: client.local.as_deref(),
             server_name,
             content_length: self.content_length,
             request_id,

@@ -50,7 +50,7 @@ impl Doors {
         let Bound { entrance, bound, sockets, ours } = socket;
         let (close, closed) = oneshot::channel();
         let (drain, lobby) = (Drain::new(), Arc::clone(&self.lobby));
-        let reception = Reception { id, bound, lobby, watcher: drain.watcher() };
+        let reception = Reception::new(id, bound, lobby, drain.watcher());
         self.lives.spawn(reception::live(entrance, Arc::clone(&self.workers), reception, drain, closed));
         self.open.push(Door { listen, bound, sockets, ours, close });
     }

@@ -110,7 +110,8 @@ impl Accepted {
     /// Makes it fit for replies.
     pub(super) fn prepare(&self) {
         let Self::Tcp(stream) = self else { return };
-        // A reply's last segment must not wait for the acknowledgement of the one before.
+        // A reply's last segment must not wait for the acknowledgement of the one before. (A listening socket would hand this on, but
+        // not to those who had connected before it was ours: systemd's first clients.)
         drop(stream.set_nodelay(true));
     }
 

@@ -39,6 +39,8 @@ pub(super) enum Entrance {
 pub(super) struct Reception {
     pub(super) id: ListenerId,
     pub(super) bound: Option<SocketAddr>,
+    /// What the last client had connected to, most often the next one's too.
+    local: Option<Arc<Address>>,
     pub(super) lobby: Arc<Lobby>,
     pub(super) watcher: Watcher,
 }
@@ -47,14 +49,15 @@ pub(super) struct Reception {
 pub(super) async fn live(
     entrance: Entrance,
     workers: Arc<Workers>,
-    reception: Reception,
+    mut reception: Reception,
     drain: Drain,
     closed: Closing,
 ) {
     let mut closed = pin!(async { closed.await.ok().flatten() });
     let last = match entrance {
         Entrance::Shared(listener) => {
-            accept(listener, |client| workers.take(reception.meets(client)), &reception.lobby, closed).await
+            let lobby = Arc::clone(&reception.lobby);
+            accept(listener, |client| workers.take(reception.meets(client)), &lobby, closed).await
         }
         Entrance::OfEach(sockets) => {
             let loops: Vec<_> = workers
@@ -94,19 +97,20 @@ impl Loop {
     }
 }
 
-async fn accept_here(desk: Desk, socket: OwnedFd, reception: Reception, ends: oneshot::Receiver<()>) {
+async fn accept_here(desk: Desk, socket: OwnedFd, mut reception: Reception, ends: oneshot::Receiver<()>) {
     let listener = match Listener::of(socket) {
         Ok(listener) => listener,
         Err(error) => return error!(%error, "a thread cannot accept clients of its own"),
     };
     let ended = pin!(async { drop(ends.await) });
-    accept(listener, |client| desk.take(reception.meets(client)), &reception.lobby, ended).await;
+    let lobby = Arc::clone(&reception.lobby);
+    accept(listener, |client| desk.take(reception.meets(client)), &lobby, ended).await;
 }
 
 /// Accepts until it is told to end, and returns what it is told.
 async fn accept<T>(
     listener: Listener,
-    take: impl Fn((Accepted, Option<SocketAddr>)),
+    mut take: impl FnMut((Accepted, Option<SocketAddr>)),
     lobby: &Lobby,
     mut end: Pin<&mut impl Future<Output = T>>,
 ) -> T {
@@ -138,12 +142,24 @@ async fn accept<T>(
 }
 
 impl Reception {
-    fn meets(&self, (accepted, peer): (Accepted, Option<SocketAddr>)) -> Arrival {
+    pub(super) fn new(
+        id: ListenerId,
+        bound: Option<SocketAddr>,
+        lobby: Arc<Lobby>,
+        watcher: Watcher,
+    ) -> Self {
+        Self { id, bound, local: None, lobby, watcher }
+    }
+
+    fn meets(&mut self, (accepted, peer): (Accepted, Option<SocketAddr>)) -> Arrival {
         accepted.prepare();
         // Where it is not bound to every address, there is nothing to ask.
         let bound = self.bound.filter(|bound| !bound.ip().is_unspecified());
-        let local = bound.or_else(|| accepted.local_addr()).or(self.bound);
-        let (peer, local) = (peer.map(plainly), local.map(plainly));
+        let local = bound.or_else(|| accepted.local_addr()).or(self.bound).map(plainly);
+        if self.local.as_ref().map(|known| known.socket()) != local {
+            self.local = local.map(Address::from).map(Arc::new);
+        }
+        let (peer, local) = (peer.map(plainly).map(Address::from), self.local.clone());
         let (notes, watcher, presence) = (Notes::default(), self.watcher.clone(), self.lobby.enters());
         let client = Client { listener: self.id, peer, announced: None, local, session: None, notes };
         Arrival { accepted, client, watcher, presence }
@@ -151,8 +167,8 @@ impl Reception {
 }
 
 /// A socket of systemd's for both kinds of addresses shows those of IPv4 as `::ffff:192.0.2.1`, which no script expects.
-fn plainly(address: SocketAddr) -> Address {
-    SocketAddr::new(address.ip().to_canonical(), address.port()).into()
+fn plainly(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 /// The client was gone before it was accepted.

@@ -125,10 +125,11 @@ impl Drop for Guest {
 async fn welcome(front: Arc<Front>, mut arrivals: UnboundedReceiver<(Arrival, Guest)>) {
     while let Some((arrival, guest)) = arrivals.recv().await {
         let front = Arc::clone(&front);
-        tokio::spawn(async move {
+        // Boxed: tokio moves a task half a dozen times until it is where it stays, and once more when it ends.
+        tokio::spawn(Box::pin(async move {
             let _guest = guest;
             serve(front, arrival).await;
-        });
+        }));
     }
 }
 
